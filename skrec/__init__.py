@@ -1,0 +1,23 @@
+"""Content-based recommendation with language models, as scikit-learn estimators.
+
+A :class:`ContentRecommender` trains three operators together: content (an item's columns
+become its vector), behavior (clicked items become a user vector) and a click predictor.
+"""
+
+from skrec import behavior, content, metrics, predictor, zoo
+from skrec._interactions import explode
+from skrec._items import Items
+from skrec._recommender import ContentRecommender
+from skrec._version import __version__
+
+__all__ = [
+    "ContentRecommender",
+    "Items",
+    "__version__",
+    "behavior",
+    "content",
+    "explode",
+    "metrics",
+    "predictor",
+    "zoo",
+]

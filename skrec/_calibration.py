@@ -1,0 +1,52 @@
+"""Scores to probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+
+def fit_sigmoid(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Fit a and b of ``sigmoid(a * score + b)`` with a > 0, so that no ranking changes.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Scores of held-out candidates.
+    labels : ndarray of shape (n,)
+        0 or 1.
+
+    Returns
+    -------
+    a, b : float
+        1 and 0 where the labels are of one class, or the scores all equal.
+
+    References
+    ----------
+    .. [1] Platt, "Probabilistic Outputs for Support Vector Machines", 1999; the targets are
+       smoothed as there.
+    """
+    positive = labels.astype(bool)
+    scores = scores.astype(np.float64)
+    centre, scale = scores.mean(), scores.std()
+    if positive.all() or not positive.any() or scale == 0:
+        return 1.0, 0.0
+    n_pos = positive.sum()
+    n_neg = len(positive) - n_pos
+    target = np.where(positive, (n_pos + 1) / (n_pos + 2), 1 / (n_neg + 2))
+    x = (scores - centre) / scale
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        slope = np.exp(theta[0])
+        z = slope * x + theta[1]
+        error = expit(z) - target
+        gradient = np.array([(error * x).mean() * slope, error.mean()])
+        return float((np.logaddexp(0, z) - target * z).mean()), gradient
+
+    start = np.array([0.0, np.log(n_pos / n_neg)])
+    log_slope, shift = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(-10, 10), (None, None)]
+    ).x
+    a = float(np.exp(log_slope) / scale)
+    return a, float(shift - a * centre)

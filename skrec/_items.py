@@ -1,0 +1,399 @@
+"""The catalogue: items with ids and typed columns."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skrec._arrow import (
+    Table,
+    as_ids,
+    codes_of,
+    did_you_mean,
+    is_list,
+    is_table,
+    preview,
+    to_arrow,
+)
+
+ROLES = ("text", "category", "multi-category", "number", "vector")
+
+
+class Items:
+    """The items that can be recommended: an id and content columns each.
+
+    An ``Items`` never changes, and scikit-learn never slices it: it has `n_items` but no
+    length or shape. Hand it to searches and cross-validation as ``items=Items(frame)``,
+    since a bare data frame that happens to have as many rows as ``X`` would be cut into
+    folds with it.
+
+    The dtype of a column decides its **role**, that is, how operators read it:
+
+    ================== ======================================================
+    role               dtype
+    ================== ======================================================
+    ``text``           strings
+    ``category``       categorical, dictionary, bool
+    ``multi-category`` lists of strings or ints
+    ``number``         ints and floats (standardised over the catalogue)
+    ``vector``         lists of floats of one length, 2-D arrays
+    ================== ======================================================
+
+    Null text reads as empty; a null category has a code of its own; a null number raises.
+
+    Parameters
+    ----------
+    data : DataFrame-like with the id column, mapping of id to text, Series or list of texts
+        The catalogue. The index of a Series holds its ids; the ids of a list are positions.
+        Columns of a DataFrame-like are pandas, polars or Arrow columns, or a mapping's values.
+    id : str, default="item_id"
+        Name of the column that holds the ids: distinct ints or strings, never null.
+    roles : dict of str to str, default=None
+        Roles that differ from what the dtype says, for example ``{"genre_id": "category"}``.
+
+    Attributes
+    ----------
+    n_items : int
+        Number of items.
+    ids : ndarray of shape (n_items,)
+        The ids, in catalogue order.
+    roles : dict of str to str
+        The content columns and their roles.
+
+    Raises
+    ------
+    ValueError
+        For duplicate or null ids, an empty catalogue, null or non-finite numbers, dates.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skrec import Items
+    >>> Items(pd.DataFrame({"item_id": [7, 8], "title": ["Sun and sea", "Snow"]}))
+    Items(n_items=2, id='item_id', roles={'title': 'text'})
+    """
+
+    def __init__(self, data: Any, *, id: str = "item_id", roles: Mapping[str, str] | None = None):
+        table = _as_table(data, id)
+        if id not in table:
+            raise ValueError(
+                f"the catalogue has no id column {id!r}{did_you_mean(id, table.names)}. "
+                f"Its columns are {preview(table.names, 20)}; name the right one with "
+                "Items(..., id='...')"
+            )
+        names = [name for name in table.names if name != id]
+        self._check_roles(roles, names)
+        self.id = id
+        self._ids = _read_ids(table.column(id))
+        columns = {name: table.column(name) for name in names}
+        self.roles = {
+            name: (roles or {}).get(name) or _role(column.type, name)
+            for name, column in columns.items()
+        }
+        self._columns = {
+            name: _cast(column, self.roles[name], name) for name, column in columns.items()
+        }
+        for name, column in self._columns.items():
+            if len(column) != len(self._ids):
+                raise ValueError(
+                    f"column {name!r} has {len(column)} values for {len(self._ids)} ids"
+                )
+
+    @staticmethod
+    def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
+        for name, role in (roles or {}).items():
+            if name not in names:
+                raise ValueError(
+                    f"roles names a column {name!r} that the catalogue lacks"
+                    f"{did_you_mean(name, names)}"
+                )
+            if role not in ROLES:
+                raise ValueError(
+                    f"the role of column {name!r} must be one of {preview(ROLES)}, got {role!r}"
+                )
+
+    @classmethod
+    def _make(cls, id: str, ids: pa.Array, columns: dict, roles: dict) -> Items:
+        made = cls.__new__(cls)
+        made.id, made._ids, made._columns, made.roles = id, ids, columns, roles
+        return made
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self._ids)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The ids, of shape (n_items,)."""
+        return self._ids.to_numpy(zero_copy_only=False)
+
+    def column(self, name: str) -> pa.Array:
+        """Return a content column in the type of its role.
+
+        Parameters
+        ----------
+        name : str
+            A key of `roles`.
+
+        Returns
+        -------
+        pyarrow.Array of length n_items
+            large_string (text and category), list of large_string, float64, or a fixed-size
+            list of float32.
+        """
+        return self._columns[name]
+
+    def codes(self, ids: Any, what: str = "ids") -> np.ndarray:
+        """Return the positions of ids in the catalogue.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n,)
+            Ids to look up.
+        what : str, default="ids"
+            How error messages call them.
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            Positions, and -1 where the catalogue lacks an id.
+        """
+        if not isinstance(ids, pa.Array):
+            ids = to_arrow(ids, what).combine_chunks()
+        return codes_of(ids, self._ids, what)
+
+    def take(self, codes: Any) -> Items:
+        """Return the items at some positions, in that order.
+
+        Parameters
+        ----------
+        codes : array-like of int
+            Positions in the catalogue.
+
+        Returns
+        -------
+        Items
+        """
+        index = pa.array(np.asarray(codes, dtype=np.int64))
+        columns = {name: column.take(index) for name, column in self._columns.items()}
+        return self._make(self.id, self._ids.take(index), columns, self.roles)
+
+    def extend(self, data: Any) -> Items:
+        """Return a catalogue in which `data` adds items and overrides those it repeats.
+
+        Parameters
+        ----------
+        data : Items or DataFrame-like
+            Has at least the columns of this catalogue; further ones are left out.
+
+        Returns
+        -------
+        Items
+            This catalogue's items at their positions, then the new ones.
+
+        Raises
+        ------
+        ValueError
+            Where a column is missing.
+        """
+        other = self.conform(data)
+        at = self.codes(other._ids, "the ids of the new items")
+        new = np.flatnonzero(at < 0)
+        index = np.arange(self.n_items + len(new))
+        index[at[at >= 0]] = self.n_items + np.flatnonzero(at >= 0)
+        index[self.n_items :] = self.n_items + new
+        rows = pa.array(index)
+        columns = {
+            name: pa.chunked_array([column, other._columns[name]]).combine_chunks().take(rows)
+            for name, column in self._columns.items()
+        }
+        ids = pa.concat_arrays([self._ids, other._ids]).take(rows)
+        return self._make(self.id, ids, columns, self.roles)
+
+    def conform(self, data: Any) -> Items:
+        """Read `data` with this catalogue's id column and roles."""
+        if isinstance(data, Items):
+            frame = data
+        else:
+            table = _as_table(data, self.id)
+            known = [name for name in (self.id, *self.roles) if name in table]
+            roles = {name: role for name, role in self.roles.items() if name in table}
+            columns = {name: table.column(name) for name in known}
+            frame = Items(columns, id=self.id, roles=roles)
+        missing = [name for name in self.roles if name not in frame.roles]
+        if missing:
+            raise ValueError(f"the new items lack the catalogue's columns {preview(missing)}")
+        for name, role in self.roles.items():
+            got = frame.column(name).type
+            if frame.roles[name] != role or got != self.column(name).type:
+                raise ValueError(
+                    f"column {name!r} of the new items is {frame.roles[name]} ({got}) but {role} "
+                    f"({self.column(name).type}) in the catalogue"
+                )
+        return frame
+
+    def hashes(self) -> np.ndarray:
+        """Return a hash of each item's content: names, roles and values of its columns.
+
+        Returns
+        -------
+        ndarray of uint64, shape (n_items,)
+            Equal for items of equal content, in any process.
+        """
+        total = np.zeros(self.n_items, dtype=np.uint64)
+        for name in sorted(self.roles):
+            column = self._columns[name]
+            if is_list(column.type):
+                values = np.array([repr(row) for row in column.to_pylist()], dtype=object)
+            else:
+                values = column.to_numpy(zero_copy_only=False)
+            salt = pd.util.hash_array(np.array([f"{name}:{self.roles[name]}"], dtype=object))
+            part = pd.util.hash_array(values)
+            total = (total ^ part ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+        return total
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the catalogue as a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The id column, then the content columns.
+        """
+        return pa.table({self.id: self._ids, **self._columns}).to_pandas()
+
+    def __repr__(self) -> str:
+        return f"Items(n_items={self.n_items}, id={self.id!r}, roles={self.roles})"
+
+    def _repr_html_(self) -> str:
+        head = self.take(np.arange(min(5, self.n_items))).to_pandas()
+        head.columns = [self.id, *(f"{name} ({role})" for name, role in self.roles.items())]
+        title = html.escape(f"Items: {self.n_items} items")
+        return f"<div><b>{title}</b>{head.to_html(index=False, max_colwidth=60)}</div>"
+
+
+def _as_table(data: Any, id: str) -> Table:
+    """Read any accepted form of a catalogue as a table with an id column."""
+    if isinstance(data, str) or data is None:
+        raise TypeError(f"a catalogue is a DataFrame-like, mapping or list, got {data!r}")
+    if isinstance(data, pd.DataFrame) and id not in data and data.index.name == id:
+        return Table(data.reset_index())
+    if isinstance(data, pd.Series):
+        return Table({id: data.index, _text_name(data.name, id): data})
+    if isinstance(data, Mapping) and id not in data and not _holds_columns(data):
+        return Table({id: list(data.keys()), "text": list(data.values())})
+    if is_table(data):
+        return Table(data)
+    try:
+        texts = list(data)
+    except TypeError:
+        raise TypeError(
+            f"a catalogue is a DataFrame-like, a mapping of id to text or a list of texts, "
+            f"got {type(data).__name__}"
+        ) from None
+    return Table({id: range(len(texts)), "text": texts})
+
+
+def _text_name(name: Any, id: str) -> str:
+    return name if isinstance(name, str) and name != id else "text"
+
+
+def _holds_columns(data: Mapping) -> bool:
+    """Whether a mapping's values are columns rather than texts."""
+    return any(not isinstance(value, str) and value is not None for value in data.values())
+
+
+def _read_ids(column: pa.ChunkedArray) -> pa.Array:
+    ids = as_ids(column, "the catalogue's id column").combine_chunks()
+    if not len(ids):
+        raise ValueError("the catalogue is empty; it must hold at least one item")
+    if pc.count_distinct(ids).as_py() < len(ids):
+        counts = ids.value_counts()
+        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+        raise ValueError(
+            f"{len(twice)} ids of the catalogue are duplicate: {preview(twice.to_pylist())}; "
+            "keep one row each"
+        )
+    return ids
+
+
+def _role(kind: pa.DataType, name: str) -> str:
+    """Choose a role from a column's dtype."""
+    types = pa.types
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return "text"
+    if types.is_dictionary(kind) or types.is_boolean(kind):
+        return "category"
+    if is_list(kind):
+        return "vector" if types.is_floating(kind.value_type) else "multi-category"
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_temporal(kind):
+        raise ValueError(
+            f"column {name!r} holds dates ({kind}), which no operator reads; turn it into a number "
+            "such as an age in days or a category such as the month, or drop it"
+        )
+    raise ValueError(
+        f"column {name!r} holds {kind}, which has no role; drop it, convert it, or give "
+        f"roles={{{name!r}: ...}} with one of {preview(ROLES)}"
+    )
+
+
+def _cast(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
+    """Turn a column into the one Arrow type of its role."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    array = column.combine_chunks()
+    try:
+        if role == "text":
+            return pc.fill_null(array.cast(pa.large_string()), "")
+        if role == "category":
+            return array.cast(pa.large_string())
+        if role == "multi-category":
+            return _cast_multi(array)
+        if role == "number":
+            return _finite(array.cast(pa.float64()), name)
+        return _cast_vector(array, name)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"column {name!r} can't be read as {role}: {error}") from error
+
+
+def _cast_multi(array: pa.Array) -> pa.Array:
+    kind = pa.large_list(pa.large_string())
+    empty = pa.array([[]], type=kind)
+    array = array.cast(kind)
+    if array.null_count:
+        array = pc.if_else(array.is_valid(), array, empty[0])
+    return array
+
+
+def _cast_vector(array: pa.Array, name: str) -> pa.Array:
+    if array.null_count:
+        row = int(np.flatnonzero(array.is_null())[0])
+        raise ValueError(f"column {name!r} has no vector in row {row}")
+    lengths = np.unique(pc.list_value_length(array))
+    if len(lengths) != 1 or lengths[0] == 0:
+        raise ValueError(
+            f"the vectors of column {name!r} must all have one length above 0, got lengths "
+            f"{preview(lengths.tolist())}"
+        )
+    flat = _finite(array.flatten().cast(pa.float64()), name).cast(pa.float32(), safe=False)
+    return pa.FixedSizeListArray.from_arrays(flat, int(lengths[0]))
+
+
+def _finite(array: pa.Array, name: str) -> pa.Array:
+    """Refuse null, NaN and infinite numbers: no operator could read them."""
+    bad = ~np.isfinite(array.to_numpy(zero_copy_only=False).astype(float))
+    if bad.any():
+        raise ValueError(
+            f"column {name!r} holds {int(bad.sum())} null, NaN or infinite numbers, the first at "
+            f"position {int(np.argmax(bad))}; fill them in or drop the column"
+        )
+    return array

@@ -1,0 +1,148 @@
+"""The joint network: content, behavior and predictor as one module.
+
+::
+
+    items (U,) --> content --> vectors (U, D) --gather--> history (H, L, D) --> behavior --> users
+                                              --gather--> candidates (B, C, D)              (H, K, D)
+                                                               |                               |
+                                      scores (B, C) <-- predictor <----------- gather by row --+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skrec._batches import Batch
+from skrec.content._packed import Packed
+
+
+# items times tokens that are encoded together; small enough that texts of a part have like lengths
+TOKEN_BUDGET = 1 << 13
+
+
+class Network(nn.Module):
+    """Three operators' modules, and the learned click that stands for an empty history.
+
+    Parameters
+    ----------
+    content, behavior, predictor : torch.nn.Module
+        What the operators built.
+    width : int
+        D.
+    candidate_aware : bool
+        Whether the behavior module also reads the candidates.
+    """
+
+    def __init__(
+        self,
+        content: nn.Module,
+        behavior: nn.Module,
+        predictor: nn.Module,
+        width: int,
+        candidate_aware: bool = False,
+    ):
+        super().__init__()
+        self.content = content
+        self.behavior = behavior
+        self.predictor = predictor
+        self.candidate_aware = candidate_aware
+        self.empty_history = nn.Parameter(torch.randn(width) * 0.1)
+
+    def forward(self, batch: Batch, packed: Packed, token_budget: int) -> torch.Tensor:
+        """Return the scores (B, C) of a batch; what `candidate_mask` hides is arbitrary."""
+        vectors = self.encode(packed, batch.items, token_budget)  # (U, D)
+        clicks = F.embedding(batch.history, vectors)  # (H, L, D)
+        item = F.embedding(batch.candidates, vectors)  # (B, C, D)
+        clicks, mask = self.with_empty(clicks, batch.history_mask)
+        return self.score(clicks, mask, batch.history_of_row, item)
+
+    def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
+        """Return the vectors (U, D) of some items, in micro-batches of like lengths."""
+        lengths = packed.lengths[codes.cpu().numpy()]
+        order = np.argsort(lengths, kind="stable")
+        parts = [
+            self.content(packed.take(codes[torch.from_numpy(order[cut]).to(codes.device)]))
+            for cut in micro_batches(lengths[order], token_budget)
+        ]
+        back = torch.from_numpy(np.argsort(order)).to(codes.device)
+        return F.embedding(back, torch.cat(parts))
+
+    def with_empty(
+        self, clicks: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give each empty history of (H, L, D) the learned click in its first place."""
+        empty = ~mask.any(dim=1)  # (H,)
+        first = torch.zeros_like(mask)
+        first[:, 0] = empty
+        return torch.where(first.unsqueeze(-1), self.empty_history, clicks), mask | first
+
+    def users(self, clicks: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return user vectors (H, K, D) of clicks (H, L, D) where they need no candidates."""
+        return self.behavior(clicks, mask)
+
+    def score(
+        self,
+        clicks: torch.Tensor,
+        mask: torch.Tensor,
+        history_of_row: torch.Tensor,
+        item: torch.Tensor,
+    ) -> torch.Tensor:
+        """Score candidates item (B, C, D), row b against history ``history_of_row[b]``."""
+        if self.candidate_aware:
+            users = self.behavior(clicks[history_of_row], mask[history_of_row], item)
+        else:
+            users = self.users(clicks, mask)[history_of_row].unsqueeze(1)  # (B, 1, K, D)
+        return self.match(users, item)
+
+    def match(self, users: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        """Score candidates item (B, C, D) against users (B, C or 1, K, D), to (B, C)."""
+        everyone = torch.ones(
+            (users.shape[0], users.shape[2]), dtype=torch.bool, device=users.device
+        )
+        return self.predictor(users, everyone, item)
+
+    def match_all(
+        self, users: torch.Tensor, items: torch.Tensor, block: int
+    ) -> torch.Tensor:
+        """Score all items (N, D) for users (H, K, D), to (H, N), in blocks of about `block` pairs.
+
+        Where the predictor has a method ``score_all``, that does it for one vector a user.
+        """
+        if users.shape[1] == 1 and hasattr(self.predictor, "score_all"):
+            return self.predictor.score_all(users.squeeze(1), items)
+        rows = []
+        for user in users.split(max(1, block // len(items))):
+            parts = [
+                self.match(user.unsqueeze(1), part.expand(len(user), -1, -1))
+                for part in items.split(block)
+            ]
+            rows.append(torch.cat(parts, dim=1))
+        return torch.cat(rows)
+
+
+def micro_batches(lengths: np.ndarray, token_budget: int) -> Iterator[slice]:
+    """Cut items, sorted by length, so that each part holds at most `token_budget` padded tokens.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (U,)
+        Tokens of each item, ascending.
+    token_budget : int
+        Items times the longest of them; a single item may exceed it.
+
+    Yields
+    ------
+    slice
+    """
+    start = 0
+    lengths = np.maximum(lengths, 1)
+    while start < len(lengths):
+        cost = lengths[start:] * np.arange(1, len(lengths) - start + 1)  # ascending
+        stop = start + max(1, int(np.searchsorted(cost, token_budget, side="right")))
+        yield slice(start, stop)
+        start = stop

@@ -1,0 +1,82 @@
+"""What all operators share: checks of their parameters, and the table of aliases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+
+class Operator(BaseEstimator):
+    """A light estimator that holds hyperparameters and builds a module when it is fitted.
+
+    scikit-learn draws it as a box inside the recommender, and clones and searches it.
+    """
+
+    def check(self, width: int) -> None:
+        """Raise a ValueError for parameters that can't work.
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item and user vectors.
+        """
+
+
+def snake_case(name: str) -> str:
+    """Turn a class name into its alias: SelfAttention into self_attention, CNN into cnn."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def aliases(namespace: Mapping[str, Any], family: type) -> dict[str, type]:
+    """Collect the operators of one family that a package's namespace holds."""
+    return {
+        snake_case(name): value
+        for name, value in namespace.items()
+        if isinstance(value, type) and issubclass(value, family) and value is not family
+    }
+
+
+def check_int(name: str, value: Any, minimum: int = 1) -> None:
+    """Raise unless `value` is an int of at least `minimum`."""
+    wanted = {0: "a non-negative int", 1: "a positive int"}.get(minimum, f"an int >= {minimum}")
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+
+
+def check_real(
+    name: str,
+    value: Any,
+    low: float = 0.0,
+    high: float = float("inf"),
+    *,
+    closed: str = "both",
+) -> None:
+    """Raise unless `value` is a finite number in an interval, closed at "both", "left" or none."""
+    left, right = closed in ("both", "left"), closed in ("both", "right")
+    good = (
+        isinstance(value, Real)
+        and not isinstance(value, bool)
+        and (low <= value if left else low < value)
+        and (value <= high if right and high < float("inf") else value < high)
+    )
+    if not good:
+        interval = f"{'[' if left else '('}{low:g}, {high:g}{']' if right and high < 1e300 else ')'}"
+        raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    if not any(value is choice or (value == choice) is True for choice in choices):
+        shown = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {shown}, got {value!r}")
+
+
+def check_heads(n_heads: Any, width: int) -> None:
+    """Raise unless the number of attention heads divides the width."""
+    check_int("n_heads", n_heads)
+    if width % n_heads:
+        raise ValueError(f"n_heads must divide width={width}, got n_heads={n_heads}")

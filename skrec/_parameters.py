@@ -1,0 +1,140 @@
+"""Checks of ContentRecommender's parameters, all made at the start of fit."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from sklearn.base import clone
+
+from skrec import behavior, content, predictor
+from skrec._arrow import did_you_mean
+from skrec._operators import Operator, check_choice, check_int, check_real
+from skrec._training import LOSSES
+from skrec.metrics import get_metric
+
+FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
+    "content": (content, content.ContentOperator),
+    "behavior": (behavior, behavior.BehaviorOperator),
+    "predictor": (predictor, predictor.Predictor),
+}
+# values that are part of the interface and not built yet: refused, never ignored
+PLANNED = {
+    "loss": ("bpr",),
+    "negative_sampling": ("popularity",),
+    "precision": ("bfloat16", "float16"),
+    "warm_start": (True,),
+}
+
+
+def check_parameters(estimator: Any, sample_weight: Any = None) -> None:
+    """Raise for the first parameter that can't work.
+
+    Parameters
+    ----------
+    estimator : ContentRecommender
+    sample_weight : object, default=None
+        What `fit` was given.
+
+    Raises
+    ------
+    ValueError
+        With the parameter, what was got and what is allowed.
+    NotImplementedError
+        For what skrec does not do yet.
+    """
+    e = estimator
+    for name in ("width", "max_history", "n_negatives", "batch_size", "max_epochs"):
+        check_int(name, getattr(e, name))
+    check_int("n_iter_no_change", e.n_iter_no_change)
+    check_int("history_targets", e.history_targets, minimum=0)
+    check_int("verbose", int(e.verbose) if isinstance(e.verbose, bool) else e.verbose, minimum=0)
+    for name in ("learning_rate", "pretrained_learning_rate"):
+        check_real(name, getattr(e, name), closed="none")
+    check_real("weight_decay", e.weight_decay, closed="left")
+    check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
+    _refuse_planned(e, sample_weight)
+    check_choice("loss", e.loss, (None, *LOSSES))
+    check_choice("negative_sampling", e.negative_sampling, ("uniform",))
+    check_choice("precision", e.precision, ("auto", "float32", "float64"))
+    check_choice("calibration", e.calibration, ("sigmoid", None))
+    check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
+    check_choice("early_stopping", e.early_stopping, (True, False))
+    check_choice("warm_start", e.warm_start, (False,))
+    get_metric(e.scoring)
+
+
+def _refuse_planned(estimator: Any, sample_weight: Any) -> None:
+    for name, values in PLANNED.items():
+        if getattr(estimator, name) in values:
+            raise NotImplementedError(f"{name}={getattr(estimator, name)!r} is not built yet")
+    if estimator.history_targets:
+        raise NotImplementedError(
+            f"history_targets={estimator.history_targets!r} is not built yet; leave it at 0"
+        )
+    if estimator.memory is not None:
+        raise NotImplementedError(
+            f"memory={estimator.memory!r} is not built yet; leave it at None"
+        )
+    if sample_weight is not None:
+        raise NotImplementedError("sample_weight is not built yet; leave it out")
+
+
+def resolve_operator(name: str, value: Any, width: int) -> Any:
+    """Return a checked clone of an operator, or a new one for an alias.
+
+    Parameters
+    ----------
+    name : {"content", "behavior", "predictor"}
+        The family.
+    value : operator or str
+        What the user gave.
+    width : int
+        D, the size of item and user vectors.
+
+    Returns
+    -------
+    operator
+
+    Raises
+    ------
+    ValueError
+        For an unknown alias, or parameters that can't work.
+    TypeError
+        For anything but an operator of the family.
+    """
+    package, family = FAMILIES[name]
+    if isinstance(value, str):
+        if value not in package.ALIASES:
+            known = ", ".join(repr(alias) for alias in sorted(package.ALIASES))
+            raise ValueError(
+                f"{name} must be a {name} operator or one of {known}, got {value!r}"
+                f"{did_you_mean(value, package.ALIASES)}"
+            )
+        value = package.ALIASES[value]()
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be an instance, write {value.__name__}() with parentheses")
+    if not isinstance(value, family):
+        raise TypeError(
+            f"{name} must be a {name} operator such as skrec.{name}."
+            f"{next(iter(package.ALIASES.values())).__name__}(), got {value!r} of "
+            f"{type(value).__module__}"
+        )
+    operator = clone(value)
+    operator.check(width)
+    return operator
+
+
+def refuse_nested_on_alias(estimator: Any, parameters: dict[str, Any]) -> None:
+    """Raise a ValueError for a nested key such as predictor__temperature on an alias."""
+    for key in parameters:
+        name, separator, inner = key.partition("__")
+        if not separator or name not in FAMILIES:
+            continue
+        target = parameters.get(name, getattr(estimator, name))
+        if isinstance(target, str):
+            operator = FAMILIES[name][0].ALIASES.get(target)
+            example = f"{name}.{operator.__name__}({inner}=...)" if operator else "an operator"
+            raise ValueError(
+                f"{key} can't be set on the alias {name}={target!r}; pass {name}={example}"
+            )

@@ -1,0 +1,126 @@
+"""Arithmetic on ragged arrays: segment s of `values` is ``values[offsets[s]:offsets[s + 1]]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+# elements handled at a time, so that temporaries stay small beside the data
+BLOCK = 1 << 22
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Return the offsets (n + 1,) of segments with some lengths (n,)."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def segment_ids(offsets: np.ndarray) -> np.ndarray:
+    """Return the segment of each element, of shape (offsets[-1],)."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def gather_ranges(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of ranges laid end to end, and the offsets of the result.
+
+    Parameters
+    ----------
+    starts, stops : ndarray of int, shape (n,)
+        The half-open ranges.
+
+    Returns
+    -------
+    positions : ndarray of int64
+    offsets : ndarray of int64, shape (n + 1,)
+    """
+    offsets = offsets_of(stops - starts)
+    shift = np.repeat(starts - offsets[:-1], stops - starts)
+    return np.arange(offsets[-1]) + shift, offsets
+
+
+def gather_segments(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of some segments laid end to end, and the new offsets."""
+    return gather_ranges(offsets[rows], offsets[rows + 1])
+
+
+def distinct_segments(offsets: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find equal segments.
+
+    Segments are compared by a 64-bit hash, and those that share one are then compared in
+    full, so the answer is exact.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape (n + 1,)
+    values : ndarray of int32
+
+    Returns
+    -------
+    first : ndarray of int64, shape (n_distinct,)
+        The first of each set of equal segments, ascending.
+    inverse : ndarray of int64, shape (n,)
+        The entry of `first` that each segment equals.
+    """
+    seed = 0
+    while True:
+        _, first, inverse = np.unique(
+            _hash_segments(offsets, values, seed), return_index=True, return_inverse=True
+        )
+        if _equal_segments(offsets, values, first[inverse]):
+            break
+        seed += 1
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[inverse]
+
+
+def _blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
+    """Cut segments into runs of about BLOCK elements."""
+    n = len(offsets) - 1
+    cuts = np.searchsorted(offsets, np.arange(BLOCK, offsets[-1], BLOCK))
+    edges = np.unique(np.concatenate([[0], cuts, [n]]))
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+
+def _hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
+    """Return a uint64 for each segment that depends on its values, their order and number."""
+    rng = np.random.default_rng(seed)
+    odd = rng.integers(1, 2**63, size=3, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    hashes = np.diff(offsets).astype(np.uint64) * odd[0]
+    for start, stop in _blocks(offsets):
+        low, high = offsets[start], offsets[stop]
+        lengths = np.diff(offsets[start : stop + 1])
+        place = np.arange(low, high) - np.repeat(offsets[start:stop], lengths)
+        mixed = (values[low:high].astype(np.uint64) + np.uint64(1)) * odd[1]
+        mixed += place.astype(np.uint64) * odd[2]
+        mixed ^= mixed >> np.uint64(29)
+        mixed *= odd[0]
+        mixed ^= mixed >> np.uint64(32)
+        # sums wrap around, so a segment's sum is exactly the difference of two running sums
+        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+        local = offsets[start : stop + 1] - low
+        hashes[start:stop] += running[local[1:]] - running[local[:-1]]
+    return hashes
+
+
+def _equal_segments(offsets: np.ndarray, values: np.ndarray, twin: np.ndarray) -> bool:
+    """Whether each segment equals its twin."""
+    rows = np.flatnonzero(twin != np.arange(len(twin)))
+    if not np.array_equal(np.diff(offsets)[rows], np.diff(offsets)[twin[rows]]):
+        return False
+    per_block = max(1, int(BLOCK / max(1.0, offsets[-1] / max(1, len(twin)))))
+    for start in range(0, len(rows), per_block):
+        mine, _ = gather_segments(offsets, rows[start : start + per_block])
+        theirs, _ = gather_segments(offsets, twin[rows[start : start + per_block]])
+        if not np.array_equal(values[mine], values[theirs]):
+            return False
+    return True
+
+
+def iterate_blocks(n: int, size: int) -> Iterator[slice]:
+    """Yield consecutive slices of at most `size` that cover ``range(n)``."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))

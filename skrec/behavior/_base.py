@@ -1,0 +1,56 @@
+"""The contract of behavior operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from skrec._operators import Operator
+
+
+class BehaviorOperator(Operator):
+    """Turns the vectors of clicked items into user vectors.
+
+    A subclass defines `build`. The module's ``forward(x, mask)`` takes the clicked items'
+    vectors (B, L, D), oldest first, and the mask (B, L) of real clicks, of which each row has
+    at least one (an empty history comes as one learned vector). It returns user vectors
+    (B, K, D).
+
+    Attributes
+    ----------
+    candidate_aware : bool
+        Whether ``forward`` also takes the candidates (B, C, D), and returns (B, C, K, D).
+    """
+
+    candidate_aware = False
+
+    def fit(self, X: Any = None, y: Any = None) -> BehaviorOperator:
+        """Do nothing: behavior operators learn inside the recommender.
+
+        Parameters
+        ----------
+        X : None
+            Ignored.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
+    def build(self, width: int) -> nn.Module:
+        """Make the module that maps clicked items (B, L, width) to user vectors (B, K, width).
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item and user vectors.
+
+        Returns
+        -------
+        torch.nn.Module
+        """
+        raise NotImplementedError

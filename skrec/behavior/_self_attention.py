@@ -1,0 +1,83 @@
+"""Self-attention over the clicked items."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from skrec._operators import check_heads, check_real
+from skrec.behavior._base import BehaviorOperator
+from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
+
+
+class SelfAttention(BehaviorOperator):
+    """Multi-head self-attention over the clicks, then additive attention.
+
+    The user encoder of NRMS [1]_: clicks are read in the light of each other. Their order
+    plays no part.
+
+    Parameters
+    ----------
+    n_heads : int, default=4
+        Attention heads; divides the recommender's `width`.
+    dropout : float, default=0.2
+        Of the attention's output, in training.
+
+    See Also
+    --------
+    AdditiveAttention : Cheaper, and often as good.
+
+    References
+    ----------
+    .. [1] Wu et al., "Neural News Recommendation with Multi-Head Self-Attention",
+       EMNLP-IJCNLP 2019.
+
+    Examples
+    --------
+    >>> from skrec import ContentRecommender, behavior
+    >>> rec = ContentRecommender(behavior=behavior.SelfAttention(n_heads=8))
+    """
+
+    def __init__(self, n_heads: int = 4, *, dropout: float = 0.2):
+        self.n_heads = n_heads
+        self.dropout = dropout
+
+    def check(self, width: int) -> None:
+        """Raise a ValueError for parameters that can't work.
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item and user vectors.
+        """
+        check_heads(self.n_heads, width)
+        check_real("dropout", self.dropout, 0, 1, closed="left")
+
+    def build(self, width: int) -> nn.Module:
+        """Make the module that maps clicked items (B, L, width) to user vectors (B, 1, width).
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item and user vectors.
+
+        Returns
+        -------
+        torch.nn.Module
+        """
+        return SelfAttentionOverClicks(width, self.n_heads, self.dropout)
+
+
+class SelfAttentionOverClicks(nn.Module):
+    """Self-attention and additive attention over the clicks."""
+
+    def __init__(self, width: int, n_heads: int, dropout: float):
+        super().__init__()
+        self.mix = MultiHeadSelfAttention(width, n_heads)
+        self.dropout = nn.Dropout(dropout)
+        self.attention = AdditiveAttention(width, width)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
+        mixed = self.dropout(self.mix(x, mask))  # (B, L, D)
+        return self.attention(mixed, mask).unsqueeze(1)

@@ -1,0 +1,272 @@
+"""Columns of every role as tokens of one width: what most content operators start from.
+
+::
+
+    text            word pieces  --embed-->  n tokens  \
+    multi-category  codes        --embed-->  n tokens   \
+    category        a code       --embed-->  1 token     > one encoder a column --> fusion --> vector
+    number          standardised --linear->  1 token    /
+    vector          floats       --linear->  1 token   /
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import nn
+
+from skrec._arrow import did_you_mean, preview
+from skrec._items import Items
+from skrec._operators import check_int
+from skrec.content._base import ContentOperator
+from skrec.content._packed import Column, Dense, Packed, Ragged
+from skrec.content._text import encode_texts, load_tokenizer, train_word_pieces
+from skrec.nn import masked_mean
+
+# embeddings start small, so that first scores are near zero and losses near the chance level
+INITIAL_SCALE = 0.1
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """One column: its name, role, and size (of the vocabulary, or of a vector)."""
+
+    name: str
+    role: str
+    size: int
+
+
+class ColumnOperator(ContentOperator):
+    """Base of operators that read all roles of columns.
+
+    A subclass has the parameters `columns`, `max_length`, `tokenizer` and `vocab_size`.
+    """
+
+    columns: Any
+    max_length: int
+    tokenizer: Any
+    vocab_size: int
+
+    def check(self, width: int) -> None:
+        """Raise a ValueError for parameters that can't work."""
+        check_int("max_length", self.max_length)
+        check_int("vocab_size", self.vocab_size, minimum=2)
+
+    def fit(self, items: Items, y: Any = None) -> ColumnOperator:
+        """Train or load the tokenizer; learn vocabularies, means and scales.
+
+        Parameters
+        ----------
+        items : Items
+            The training catalogue.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        roles = _chosen_roles(items, self.columns)
+        texts = [name for name, role in roles.items() if role == "text"]
+        if texts:
+            self.tokenizer_ = self._fit_tokenizer(items, texts)
+        self.vocabularies_ = {
+            name: _vocabulary(items.column(name))
+            for name, role in roles.items()
+            if role in ("category", "multi-category")
+        }
+        self.scales_ = {
+            name: _mean_and_scale(items.column(name))
+            for name, role in roles.items()
+            if role == "number"
+        }
+        self.schema_ = tuple(
+            ColumnSchema(name, role, self._size(name, role, items)) for name, role in roles.items()
+        )
+        return self
+
+    def _fit_tokenizer(self, items: Items, names: list[str]) -> Any:
+        if self.tokenizer is not None:
+            return load_tokenizer(self.tokenizer)
+        texts = [text for name in names for text in items.column(name).to_pylist()]
+        return train_word_pieces(texts, self.vocab_size)
+
+    def _size(self, name: str, role: str, items: Items) -> int:
+        if role == "text":
+            return self.tokenizer_.get_vocab_size()
+        if role in ("category", "multi-category"):
+            return len(self.vocabularies_[name]) + 1
+        return 1 if role == "number" else items.column(name).type.list_size
+
+    def prepare(self, items: Items) -> Packed:
+        """Turn items into packed tensors.
+
+        Parameters
+        ----------
+        items : Items
+            Any catalogue with the columns of the training catalogue.
+
+        Returns
+        -------
+        Packed
+        """
+        return Packed(
+            {column.name: self._prepare_column(column, items) for column in self.schema_}
+        )
+
+    def _prepare_column(self, column: ColumnSchema, items: Items) -> Ragged | Dense:
+        values = items.column(column.name)
+        if column.role == "text":
+            return _ragged(*encode_texts(self.tokenizer_, values.to_pylist(), self.max_length))
+        if column.role == "multi-category":
+            codes = _category_codes(values.flatten(), self.vocabularies_[column.name])
+            offsets = values.offsets.to_numpy().astype(np.int64)
+            return _ragged(offsets - offsets[0], codes)
+        if column.role == "category":
+            codes = _category_codes(values, self.vocabularies_[column.name])
+            return Dense(torch.from_numpy(codes)[:, None])
+        if column.role == "number":
+            mean, scale = self.scales_[column.name]
+            scaled = ((values.to_numpy() - mean) / scale).astype(np.float32)
+            return Dense(torch.from_numpy(scaled)[:, None])
+        flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        return Dense(torch.from_numpy(flat.reshape(len(values), column.size)))
+
+
+def _chosen_roles(items: Items, columns: Any) -> dict[str, str]:
+    """Return the roles of the chosen columns, or raise for a name that is not there."""
+    if columns is None:
+        if not items.roles:
+            raise ValueError(
+                f"the catalogue has no column besides {items.id!r} to read; add text or other "
+                "content, or use content.ID()"
+            )
+        return dict(items.roles)
+    if isinstance(columns, str) or not len(columns):
+        raise ValueError(f"columns must be a list of column names or None, got {columns!r}")
+    for name in columns:
+        if name not in items.roles:
+            raise ValueError(
+                f"columns names {name!r}, which the catalogue lacks"
+                f"{did_you_mean(name, items.roles)}. It has {preview(items.roles, 20)}"
+            )
+    return {name: items.roles[name] for name in columns}
+
+
+def _vocabulary(column: pa.Array) -> pa.Array:
+    """Return the distinct values, sorted; codes are their positions plus one."""
+    values = column.flatten() if pa.types.is_large_list(column.type) else column
+    values = pc.drop_null(values).unique()
+    return values.take(pc.sort_indices(values))
+
+
+def _category_codes(values: pa.Array, vocabulary: pa.Array) -> np.ndarray:
+    """Return codes from 1 up, and 0 for null and unseen values."""
+    found = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+
+
+def _mean_and_scale(column: pa.Array) -> tuple[float, float]:
+    values = column.to_numpy()
+    return float(values.mean()), float(values.std()) or 1.0
+
+
+def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:
+    return Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))
+
+
+class ColumnEmbedding(nn.Module):
+    """Embeds the columns of U items as tokens of one width; text columns share one table."""
+
+    def __init__(self, schema: tuple[ColumnSchema, ...], width: int):
+        super().__init__()
+        self.schema = schema
+        self.layers = nn.ModuleDict()
+        for i, column in enumerate(schema):
+            key = self._key(i, column)
+            if key not in self.layers:
+                self.layers[key] = self._layer(column, width)
+
+    @staticmethod
+    def _key(i: int, column: ColumnSchema) -> str:
+        return "text" if column.role == "text" else str(i)
+
+    @staticmethod
+    def _layer(column: ColumnSchema, width: int) -> nn.Module:
+        if column.role in ("number", "vector"):
+            return nn.Linear(column.size, width)
+        table = nn.Embedding(column.size, width)
+        nn.init.normal_(table.weight, std=INITIAL_SCALE)
+        if column.role != "text":
+            with torch.no_grad():  # an unseen category is neutral until training says otherwise
+                table.weight[0].zero_()
+        return table
+
+    def forward(self, columns: dict[str, Column]) -> list[Column]:
+        """Return tokens (U, L, D) and mask (U, L) of each column."""
+        tokens = []
+        for i, column in enumerate(self.schema):
+            values, mask = columns[column.name]
+            embedded = self.layers[self._key(i, column)](self._cast(values, column))
+            if column.role in ("number", "vector"):
+                embedded = embedded.unsqueeze(1)  # (U, 1, D)
+            tokens.append((embedded, mask))
+        return tokens
+
+    def _cast(self, values: torch.Tensor, column: ColumnSchema) -> torch.Tensor:
+        return values.to(next(self.parameters()).dtype) if values.is_floating_point() else values
+
+
+class MeanEncoder(nn.Module):
+    """Masked mean of a column's tokens."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Pool x (U, L, D) under mask (U, L) to (U, D)."""
+        return masked_mean(x, mask)
+
+
+class ColumnNetwork(nn.Module):
+    """Embeds columns, encodes each to one vector, and fuses these to the item vector.
+
+    Parameters
+    ----------
+    schema : tuple of ColumnSchema
+    width : int
+        D.
+    text_encoder : callable
+        Makes the module ``(x (U, L, D), mask (U, L)) -> (U, D)`` of a text column; other
+        columns take the mean of their tokens.
+    fusion : module
+        ``(columns (U, S, D), mask (U, S)) -> (U, D)``; unused where there is one column.
+    """
+
+    def __init__(
+        self,
+        schema: tuple[ColumnSchema, ...],
+        width: int,
+        text_encoder: Callable[[], nn.Module],
+        fusion: Callable[[int], nn.Module],
+    ):
+        super().__init__()
+        self.embed = ColumnEmbedding(schema, width)
+        self.encoders = nn.ModuleList(
+            text_encoder() if column.role == "text" else MeanEncoder() for column in schema
+        )
+        self.fusion = fusion(len(schema)) if len(schema) > 1 else None
+
+    def forward(self, columns: dict[str, Column]) -> torch.Tensor:
+        """Return the item vectors (U, D)."""
+        tokens = self.embed(columns)
+        vectors = [
+            encoder(x, mask) for encoder, (x, mask) in zip(self.encoders, tokens, strict=True)
+        ]
+        if self.fusion is None:
+            return vectors[0]
+        present = torch.stack([mask.any(dim=1) for _, mask in tokens], dim=1)  # (U, S)
+        return self.fusion(torch.stack(vectors, dim=1), present)  # (U, D)

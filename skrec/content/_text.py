@@ -1,0 +1,107 @@
+"""Text to token ids: a word-piece tokenizer of the catalogue's own, or a pretrained one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from skrec._segments import offsets_of
+
+UNKNOWN = "[UNK]"
+
+
+def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
+    """Train a word-piece tokenizer, lower-casing and splitting as BERT does.
+
+    Parameters
+    ----------
+    texts : list of str
+        The texts.
+    vocab_size : int
+        The most word pieces to keep; the actual number may be smaller.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+
+    References
+    ----------
+    .. [1] Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language
+       Understanding", arXiv 1810.04805.
+    """
+    tokenizer = _word_piece({UNKNOWN: 0})
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=[UNKNOWN], show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    # the trainer numbers continuation pieces in hash order, which differs from run to run
+    pieces = sorted(set(tokenizer.get_vocab()) - {UNKNOWN})
+    return _word_piece({UNKNOWN: 0, **{piece: i + 1 for i, piece in enumerate(pieces)}})
+
+
+def _word_piece(vocab: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """Load a pretrained tokenizer.
+
+    Parameters
+    ----------
+    name : str
+        A ``tokenizer.json`` file, a folder that ``transformers.AutoTokenizer`` reads, or the
+        name of a model on the hub.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+
+    Raises
+    ------
+    ValueError
+        Where there is none, or where it is not a fast tokenizer.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return Tokenizer.from_file(str(path))
+    from transformers import AutoTokenizer
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(str(path) if path.is_dir() else name)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"no tokenizer could be loaded from {name!r}; give a tokenizer.json file, a model "
+            "folder or a model's name on the hub, or None to train one on the catalogue"
+        ) from error
+    if not loaded.is_fast:
+        raise ValueError(f"the tokenizer of {name!r} has no fast version, which skrec needs")
+    return loaded.backend_tokenizer
+
+
+def encode_texts(
+    tokenizer: Tokenizer, texts: list[str], max_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encode texts, without special tokens.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+    texts : list of str, of length n
+    max_length : int
+        Tokens that are kept of each text.
+
+    Returns
+    -------
+    offsets : ndarray of int64, shape (n + 1,)
+    ids : ndarray of int64, shape (offsets[-1],)
+    """
+    encoded: list[Any] = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    ids = [np.asarray(encoding.ids[:max_length], dtype=np.int64) for encoding in encoded]
+    offsets = offsets_of(np.fromiter((len(part) for part in ids), np.int64, len(ids)))
+    return offsets, np.concatenate(ids) if ids else np.empty(0, np.int64)

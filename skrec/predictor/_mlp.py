@@ -1,0 +1,90 @@
+"""A multi-layer perceptron over user and item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from skrec._operators import check_choice, check_int, check_real
+from skrec.nn import ACTIVATIONS
+from skrec.nn import MLP as Perceptron
+from skrec.predictor._base import OneVectorPredictor, Predictor
+
+
+class MLP(Predictor):
+    """A multi-layer perceptron over ``[user; item; user * item]``.
+
+    Parameters
+    ----------
+    hidden : sequence of int, default=(128, 64)
+        Sizes of the hidden layers; at least one.
+    activation : {"relu", "gelu", "tanh"}, default="relu"
+        After each hidden layer.
+    dropout : float, default=0.0
+        After each activation, in training.
+
+    See Also
+    --------
+    Dot : Nothing to learn, and faster.
+
+    Examples
+    --------
+    >>> from skrec import ContentRecommender, predictor
+    >>> rec = ContentRecommender(predictor=predictor.MLP((64,), dropout=0.1))
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (128, 64),
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ):
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+
+    def check(self, width: int) -> None:
+        """Raise a ValueError for parameters that can't work.
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item and user vectors.
+        """
+        if isinstance(self.hidden, (int, str)) or not len(self.hidden):
+            raise ValueError(f"hidden must be a sequence of layer sizes, got {self.hidden!r}")
+        for size in self.hidden:
+            check_int("each size in hidden", size)
+        check_choice("activation", self.activation, tuple(ACTIVATIONS))
+        check_real("dropout", self.dropout, 0, 1, closed="left")
+
+    def build(self, width: int) -> nn.Module:
+        """Make the module that scores candidates (B, C, width).
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item and user vectors.
+
+        Returns
+        -------
+        torch.nn.Module
+        """
+        return MLPScore(width, self.hidden, self.activation, self.dropout)
+
+
+class MLPScore(OneVectorPredictor):
+    """MLP([u; v; u * v])."""
+
+    def __init__(self, width: int, hidden: Sequence[int], activation: str, dropout: float):
+        super().__init__()
+        self.mlp = Perceptron(3 * width, hidden, 1, activation, dropout)
+
+    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        user = user.expand_as(item)
+        x = torch.cat([user, item, user * item], dim=-1)  # (B, C, 3 D)
+        return self.mlp(x).squeeze(-1)
