@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from skrec._interactions import CodedInteractions
+from skrec._coded import CodedInteractions
 from skrec._segments import gather_ranges, gather_segments, offsets_of, segment_ids
 
 # below this many cells, negatives are chosen among all that are allowed, without rejection
@@ -68,6 +68,7 @@ class Examples(Protocol):
     """A training set; each epoch draws every row once."""
 
     history_codes: np.ndarray
+    n_skipped: int
 
     def __len__(self) -> int: ...
 
@@ -212,6 +213,26 @@ class PairExamples:
         )
 
 
+def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
+    """Return the loss to train with: softmax where something groups candidates, else bce."""
+    grouped = data.kind != "pairs" or data.group_of_row is not None
+    if loss == "softmax" and not grouped:
+        raise ValueError(
+            "loss='softmax' compares the candidates of one impression; give pairs an "
+            "'impression_id' column, or take loss='bce'"
+        )
+    return loss or ("softmax" if grouped else "bce")
+
+
+def make_examples(data: CodedInteractions, loss: str, n_negatives: int, n_items: int) -> Examples:
+    """Return the training set that a loss wants of some rows."""
+    if data.kind == "histories":
+        return NextClickExamples(data, n_negatives, n_items)
+    if loss == "bce":
+        return PairExamples(data)
+    return ImpressionExamples(data, n_negatives, n_items)
+
+
 def iterate_batches(
     examples: Examples, batch_size: int, max_history: int, rng: np.random.Generator
 ) -> Iterator[Batch]:
@@ -223,7 +244,7 @@ def iterate_batches(
 
 
 def collate(drawn: Drawn, history_codes: np.ndarray, max_history: int) -> Batch:
-    """Number a batch's distinct items and histories, and pad.
+    """Find a batch's distinct items and histories, and pad.
 
     Parameters
     ----------

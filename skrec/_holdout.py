@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skrec._interactions import CodedInteractions
+from skrec._coded import CodedInteractions
 
 
 def hold_out(

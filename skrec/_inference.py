@@ -2,9 +2,9 @@
 
 ::
 
-    Packed --encode--> item vectors (N, D) --gather--> user vectors (H, K, D), one a distinct history
-                               |                                |
-                               +--> scores of rows' candidates <+--> scores of all items, top k
+    Packed --encode--> item vectors (N, D) --gather--> user vectors (H, K, D), each history once
+                               |                               |
+                               +-> scores of rows' candidates <+-> scores of all items, top k
 
 Everything runs without autograd and in evaluation mode, in blocks of bounded size.
 """
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from skrec._batches import pad_histories
-from skrec._interactions import CodedInteractions
+from skrec._coded import CodedInteractions
 from skrec._network import TOKEN_BUDGET, Network
 from skrec._segments import iterate_blocks, segment_ids
 from skrec.content import Packed

@@ -276,7 +276,7 @@ class Items:
         head = self.take(np.arange(min(5, self.n_items))).to_pandas()
         head.columns = [self.id, *(f"{name} ({role})" for name, role in self.roles.items())]
         title = html.escape(f"Items: {self.n_items} items")
-        return f"<div><b>{title}</b>{head.to_html(index=False, max_colwidth=60)}</div>"
+        return f"<div><b>{title}</b>{head.to_html(index=False)}</div>"
 
 
 def _as_table(data: Any, id: str) -> Table:

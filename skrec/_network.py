@@ -2,15 +2,16 @@
 
 ::
 
-    items (U,) --> content --> vectors (U, D) --gather--> history (H, L, D) --> behavior --> users
-                                              --gather--> candidates (B, C, D)              (H, K, D)
-                                                               |                               |
-                                      scores (B, C) <-- predictor <----------- gather by row --+
+    items (U,) --> content --> vectors (U, D) --gather--> history (H, L, D) --> behavior
+                                              --gather--> candidates (B, C, D)     |
+                                                              |             users (H, K, D)
+                                   scores (B, C) <-- predictor <---gather by row---+
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,7 @@ from torch.nn import functional as F
 from skrec._batches import Batch
 from skrec.content._packed import Packed
 
-
-# items times tokens that are encoded together; small enough that texts of a part have like lengths
+# items times tokens that are encoded together: few enough that their lengths are alike
 TOKEN_BUDGET = 1 << 13
 
 
@@ -106,15 +106,14 @@ class Network(nn.Module):
         )
         return self.predictor(users, everyone, item)
 
-    def match_all(
-        self, users: torch.Tensor, items: torch.Tensor, block: int
-    ) -> torch.Tensor:
+    def match_all(self, users: torch.Tensor, items: torch.Tensor, block: int) -> torch.Tensor:
         """Score all items (N, D) for users (H, K, D), to (H, N), in blocks of about `block` pairs.
 
         Where the predictor has a method ``score_all``, that does it for one vector a user.
         """
-        if users.shape[1] == 1 and hasattr(self.predictor, "score_all"):
-            return self.predictor.score_all(users.squeeze(1), items)
+        score_all: Any = getattr(self.predictor, "score_all", None)
+        if users.shape[1] == 1 and score_all is not None:
+            return score_all(users.squeeze(1), items)
         rows = []
         for user in users.split(max(1, block // len(items))):
             parts = [

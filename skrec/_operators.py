@@ -55,16 +55,15 @@ def check_real(
     *,
     closed: str = "both",
 ) -> None:
-    """Raise unless `value` is a finite number in an interval, closed at "both", "left" or none."""
-    left, right = closed in ("both", "left"), closed in ("both", "right")
-    good = (
-        isinstance(value, Real)
-        and not isinstance(value, bool)
-        and (low <= value if left else low < value)
-        and (value <= high if right and high < float("inf") else value < high)
-    )
+    """Raise unless `value` is a finite number in an interval; `closed` says at which ends."""
+    left, right = closed in ("both", "left"), closed == "both" and high < float("inf")
+    good = isinstance(value, Real) and not isinstance(value, bool)
+    if good:
+        number = float(value)
+        above = number >= low if left else number > low
+        good = above and (number <= high if right else number < high)
     if not good:
-        interval = f"{'[' if left else '('}{low:g}, {high:g}{']' if right and high < 1e300 else ')'}"
+        interval = f"{'[' if left else '('}{low:g}, {high:g}{']' if right else ')'}"
         raise ValueError(f"{name} must be a number in {interval}, got {value!r}")
 
 

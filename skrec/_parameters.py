@@ -73,9 +73,7 @@ def _refuse_planned(estimator: Any, sample_weight: Any) -> None:
             f"history_targets={estimator.history_targets!r} is not built yet; leave it at 0"
         )
     if estimator.memory is not None:
-        raise NotImplementedError(
-            f"memory={estimator.memory!r} is not built yet; leave it at None"
-        )
+        raise NotImplementedError(f"memory={estimator.memory!r} is not built yet; leave it at None")
     if sample_weight is not None:
         raise NotImplementedError("sample_weight is not built yet; leave it out")
 

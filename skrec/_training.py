@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +39,16 @@ LOSSES: dict[str, Callable[[torch.Tensor, Batch], torch.Tensor]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: the hyperparameters of the loop, named as in ``ContentRecommender``."""
+    """How to train: the loss, and hyperparameters named as in ``ContentRecommender``."""
+
+    SHARED: ClassVar = (
+        "learning_rate",
+        "weight_decay",
+        "batch_size",
+        "max_epochs",
+        "n_iter_no_change",
+        "max_history",
+    )
 
     loss: str
     learning_rate: float
@@ -139,6 +149,12 @@ class Trainer:
             self._best_weights = {
                 name: value.clone() for name, value in self.network.state_dict().items()
             }
+
+    def progress(self) -> str:
+        """Say in a line how the last epoch went."""
+        score = f", validation score {self.scores[-1]:.4f}" if self.scores else ""
+        n_epochs = f"epoch {len(self.losses)}/{self.plan.max_epochs}"
+        return f"{n_epochs}: loss {self.losses[-1]:.4f}{score}"
 
     def restore_best(self) -> None:
         """Put the best weights back; without a validation score, keep the last."""

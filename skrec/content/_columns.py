@@ -2,11 +2,11 @@
 
 ::
 
-    text            word pieces  --embed-->  n tokens  \
-    multi-category  codes        --embed-->  n tokens   \
-    category        a code       --embed-->  1 token     > one encoder a column --> fusion --> vector
-    number          standardised --linear->  1 token    /
-    vector          floats       --linear->  1 token   /
+    text            word pieces  --embed-->  n tokens  --encoder-->  vector  --+
+    multi-category  codes        --embed-->  n tokens  --mean----->  vector  --+
+    category        a code       --embed-->  1 token                 vector  --+--> fusion
+    number          standardised --linear->  1 token                 vector  --+
+    vector          floats       --linear->  1 token                 vector  --+
 """
 
 from __future__ import annotations
@@ -116,9 +116,7 @@ class ColumnOperator(ContentOperator):
         -------
         Packed
         """
-        return Packed(
-            {column.name: self._prepare_column(column, items) for column in self.schema_}
-        )
+        return Packed({column.name: self._prepare_column(column, items) for column in self.schema_})
 
     def _prepare_column(self, column: ColumnSchema, items: Items) -> Ragged | Dense:
         values = items.column(column.name)

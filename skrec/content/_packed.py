@@ -76,7 +76,8 @@ class Packed:
 
     def __init__(self, columns: dict[str, Ragged | Dense]):
         self.columns = columns
-        self.lengths: np.ndarray = sum(column.lengths.cpu() for column in columns.values()).numpy()
+        lengths = [column.lengths.cpu().numpy() for column in columns.values()]
+        self.lengths: np.ndarray = np.sum(lengths, axis=0)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from string import Formatter
+from textwrap import fill, indent
 from typing import Any
 
 import numpy as np
@@ -17,23 +18,25 @@ _TEST_FRACTION = 0.2
 _NEW_USER_FRACTION = 0.2
 _N_EARLIER_IMPRESSIONS = 8  # of each established user, before the first row of train
 _MAX_HISTORY = 50
-_QUALITY_SCALE = 0.5
-_BACKGROUND_INTEREST = 0.12  # shared by all topics, so that no topic is impossible
+_QUALITY_SCALE = 0.3
+_MILD_INTEREST = 0.02  # median; a strong one is about 1
 _START = np.datetime64("2024-01-01", "s")
 _N_SECONDS = 28 * 24 * 3600
 
 _DESCR = """\
 Generated news headlines
 ------------------------
-{n_items} headlines on {n_topics} topics ({topics}), generated from hand-written templates, and the
-clicks of {n_users} generated readers with one to three strong interests each.
+Headlines from hand-written templates, and the clicks of readers whose interests are known.
 
-Rows         {n_train} impressions to train on and {n_test} to test on, split by time
-An impression shows {n_candidates} headlines; one to three are clicked: the highest by
+Items        {n_items} headlines on {n_topics} topics:
+{topics}
+Users        {n_users} with one to three strong interests each; {n_new} of them arrive during the
+             four weeks with an empty history
+Rows         {n_train} impressions to train on and the {n_test} after them to test on
+Clicks       of {n_candidates} headlines shown, the one to three with the highest
              log(interest in the topic) + quality of the headline + {noise:g} * Gumbel noise
 Cold items   {n_cold} headlines are shown in test only and are in no history
-New users    {n_new} readers arrive during the four weeks, with an empty history
-Licence      no rights are reserved on what is generated; names of clubs and bands are invented
+Licence      free of rights; the clubs, bands and teams are invented
 """
 
 
@@ -44,7 +47,7 @@ def make_headlines(
     *,
     n_candidates: int = 10,
     cold_fraction: float = 0.1,
-    noise: float = 1.0,
+    noise: float = 0.5,
     random_state: Any = None,
 ) -> Bunch:
     """Generate news headlines and impressions that follow the readers' interests.
@@ -66,7 +69,7 @@ def make_headlines(
         Number of headlines shown in an impression, at least 2.
     cold_fraction : float, default=0.1
         Share of the headlines, in [0, 1), that are candidates in `test` and occur nowhere else.
-    noise : float, default=1.0
+    noise : float, default=0.5
         Scale of the chance in clicks. With 0 the clicked headlines are those of the highest
         utility.
     random_state : int, RandomState instance, Generator or None, default=None
@@ -150,9 +153,9 @@ def make_headlines(
     utilities = np.log(interests)[users[:, None], topic[pools]] + quality[pools]
     shown, clicked, histories = _browse(
         users,
-        pools,
+        ids[pools],
         utilities + noise * rng.gumbel(size=pools.shape),
-        is_cold,
+        set(ids[is_cold].tolist()),
         n_candidates,
         rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1], size=len(users)).clip(max=n_candidates - 1),
     )
@@ -161,9 +164,9 @@ def make_headlines(
             "user_id": users,
             "time": _START + seconds,
             "impression_id": np.arange(len(users)) - (len(users) - n_impressions),
-            "history": [ids[history].tolist() for history in histories],
-            "candidates": ids[np.take_along_axis(pools, shown, axis=1)].tolist(),
-            "clicked": clicked.tolist(),
+            "history": histories,
+            "candidates": np.take_along_axis(ids[pools], shown, axis=1).tolist(),
+            "clicked": clicked,
         }
     )
     train, test = impressions[-n_impressions:-n_test], impressions[-n_test:]
@@ -185,7 +188,7 @@ def make_headlines(
         DESCR=_DESCR.format(
             n_items=n_items,
             n_topics=len(topics),
-            topics=", ".join(topics),
+            topics=indent(fill(", ".join(topics), 80), " " * 13),
             n_users=n_users,
             n_train=len(train),
             n_test=n_test,
@@ -226,12 +229,12 @@ def _write_title(topic: str, rng: np.random.Generator) -> str:
 
 
 def _draw_interests(n_users: int, n_topics: int, rng: np.random.Generator) -> np.ndarray:
-    """One to three strong topics a user over a small interest in everything."""
+    """One to three strong topics a user over a mild interest in everything."""
     rank = rng.permuted(np.tile(np.arange(n_topics), (n_users, 1)), axis=1)
     n_strong = rng.integers(1, 4, size=(n_users, 1))
-    strong = (rank < n_strong) * rng.uniform(0.5, 1.5, size=rank.shape)
-    strong /= strong.sum(axis=1, keepdims=True)
-    return (1 - _BACKGROUND_INTEREST) * strong + _BACKGROUND_INTEREST / n_topics
+    interests = _MILD_INTEREST * rng.lognormal(size=rank.shape)
+    interests += (rank < n_strong) * rng.uniform(0.5, 1.5, size=rank.shape)
+    return interests / interests.sum(axis=1, keepdims=True)
 
 
 def _n_new(n_users: int) -> int:
@@ -273,28 +276,27 @@ def _browse(
     users: np.ndarray,
     pools: np.ndarray,
     scores: np.ndarray,
-    is_cold: np.ndarray,
+    cold_items: set[int],
     n_candidates: int,
     n_clicks: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
     """Walk through the impressions: what each shows, what is clicked, and the history so far."""
-    n_users = users.max() + 1
-    seen: list[set[int]] = [set() for _ in range(n_users)]
-    clicks: list[list[int]] = [[] for _ in range(n_users)]
+    seen: list[set[int]] = [set() for _ in range(users.max() + 1)]
+    clicks: list[list[int]] = [[] for _ in seen]
     shown, clicked, histories = [], [], []
     rows = zip(users.tolist(), pools.tolist(), scores.tolist(), n_clicks.tolist(), strict=True)
     for user, pool, score, n in rows:
-        # Twice as many are drawn as are shown, so what the user has seen can stand last.
-        fresh_first = sorted(range(len(pool)), key=lambda i: pool[i] in seen[user])  # noqa: B023
-        places = fresh_first[:n_candidates]
+        # Twice as many are drawn as are shown, so what the user has clicked can stand last.
+        stale = [item in seen[user] for item in pool]
+        places = sorted(range(len(pool)), key=stale.__getitem__)[:n_candidates]
         best = sorted(places, key=score.__getitem__, reverse=True)[:n]
-        histories.append(clicks[user][-_MAX_HISTORY:])
         shown.append(places)
         clicked.append([int(place in best) for place in places])
+        histories.append(clicks[user][-_MAX_HISTORY:])
         items = [pool[place] for place in best]
         seen[user].update(items)
-        clicks[user].extend(item for item in items if not is_cold[item])
-    return np.array(shown), np.array(clicked), histories
+        clicks[user] += [item for item in items if item not in cold_items]
+    return np.array(shown), clicked, histories
 
 
 def as_generator(random_state: Any) -> np.random.Generator:

@@ -19,26 +19,25 @@ def gauc_by_group(ranking):
 
 def mrr_by_group(ranking):
     """Average the reciprocal rank of the first positive."""
-    return _expect_at_first_hit(ranking, lambda rank: 1.0 / rank)
+    return _expect_at_first_hit(ranking, 1.0 / _places(ranking))
 
 
 def mrr_mind_by_group(ranking):
     """Average the reciprocal rank over the positives."""
-    place = np.arange(1, ranking.sizes.max() + 1)
-    return ranking.sum_by_group(_expect_at_hits(ranking, 1.0 / place) / _n_pos(ranking))
+    expected = _expect_at_hits(ranking, 1.0 / _places(ranking))
+    return ranking.sum_by_group(expected / _n_pos(ranking))
 
 
 def ndcg_by_group(ranking, k):
     """Divide the discounted gain of the first k places by that of the best order."""
-    place = np.arange(1, min(k, ranking.sizes.max()) + 1)
-    discount = 1.0 / np.log2(place + 1)
+    discount = 1.0 / np.log2(_places(ranking, k) + 1)
     best = np.cumsum(discount)[np.minimum(_n_pos(ranking), len(discount)) - 1]
     return ranking.sum_by_group(_expect_at_hits(ranking, discount) / best)
 
 
 def hit_by_group(ranking, k):
     """Compute the chance that a positive is among the first k."""
-    return _expect_at_first_hit(ranking, lambda rank: rank <= k)
+    return _expect_at_first_hit(ranking, np.ones(len(_places(ranking, k))))
 
 
 def recall_by_group(ranking, k):
@@ -57,6 +56,11 @@ def average_precision_by_group(ranking):
     return ranking.sum_by_group(ranking.hits * precision / _n_pos(ranking))
 
 
+def _places(ranking, k=np.inf):
+    """Return the places 1, 2, ... of the largest group, at most k."""
+    return np.arange(1, min(k, ranking.sizes.max()) + 1)
+
+
 def _n_pos(ranking):
     """Return the positives of the group of each block; never 0, as a block holds one."""
     return ranking.n_pos[ranking.group]
@@ -64,7 +68,7 @@ def _n_pos(ranking):
 
 def _hits_above(ranking, k):
     """Count the positives that each block is expected to bring into the first k places."""
-    inside = np.clip(min(k, ranking.sizes.max()) - ranking.before, 0, ranking.length)
+    inside = np.clip(len(_places(ranking, k)) - ranking.before, 0, ranking.length)
     return ranking.hits * inside / ranking.length
 
 
@@ -78,19 +82,30 @@ def _expect_at_hits(ranking, weight):
 
 
 def _expect_at_first_hit(ranking, weight):
-    """Average over orders of tied rows the weight of the rank of each group's first positive."""
-    first = np.flatnonzero(ranking.hits_before == 0)
+    """Average over orders of tied rows the weight of the place of each group's first positive."""
     values = np.zeros(len(ranking.sizes))
-    # Blocks of like size go through one padded matrix: a loop over powers of two, not over groups.
-    n_places = (ranking.length - ranking.hits + 1)[first]
-    exponents = np.frexp(n_places - 1)[1]
-    for exponent in np.unique(exponents):
-        rows = first[exponents == exponent]
-        place = np.arange(1, 2**exponent + 1)
+    first = np.flatnonzero(ranking.hits_before == 0)
+    # A lone positive is equally likely to be anywhere in its block, which may be a whole catalogue.
+    lone = (ranking.hits[first] == 1) & (ranking.length[first] > 1)
+    values[ranking.group[first]] = _expect_at_hits(ranking, weight)[first]
+    for rows, place in _buckets(ranking, first[~lone]):
         chance = _chance_of_first_hit(ranking.length[rows], ranking.hits[rows], place)
         rank = ranking.before[rows, np.newaxis] + place
-        values[ranking.group[rows]] = np.einsum("ij,ij->i", chance, weight(rank))
+        at_rank = np.append(weight, 0.0)[np.minimum(rank - 1, len(weight))]
+        values[ranking.group[rows]] = np.einsum("ij,ij->i", chance, at_rank)
     return values
+
+
+def _buckets(ranking, blocks):
+    """Yield blocks of like size, with the places where their first positive may be.
+
+    Each bucket can go through one padded matrix, at most twice as wide as it needs to be: a loop
+    over powers of two, not over groups.
+    """
+    n_places = ranking.length[blocks] - ranking.hits[blocks] + 1
+    exponents = np.frexp(n_places - 1)[1]
+    for exponent in np.unique(exponents):
+        yield blocks[exponents == exponent], np.arange(1, 2**exponent + 1)
 
 
 def _chance_of_first_hit(n_rows, n_pos, place):

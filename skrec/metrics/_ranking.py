@@ -20,7 +20,7 @@ class Ranking(NamedTuple):
     Every metric of a group is a sum over its positives, so blocks without one are dropped, and
     what is kept is no larger than the number of positives.
 
-    Attributes
+    Parameters
     ----------
     sizes, n_pos : ndarray of shape (n_groups,)
         Rows and positives of each group.
@@ -42,16 +42,27 @@ class Ranking(NamedTuple):
 
     @property
     def with_positive(self):
-        """Mask of the groups that hold a positive."""
+        """Mask of shape (n_groups,) of the groups that hold a positive."""
         return self.n_pos > 0
 
     @property
     def with_both(self):
-        """Mask of the groups that hold a positive and a negative."""
+        """Mask of shape (n_groups,) of the groups that hold a positive and a negative."""
         return (self.n_pos > 0) & (self.n_pos < self.sizes)
 
     def sum_by_group(self, values):
-        """Sum one value a block over each group."""
+        """Sum one value a block over each group.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_blocks,)
+            The values.
+
+        Returns
+        -------
+        ndarray of float of shape (n_groups,)
+            The sums; 0 for a group without a block.
+        """
         return np.bincount(self.group, weights=values, minlength=len(self.sizes))
 
 

@@ -1,0 +1,100 @@
+"""Rows of X as item codes and offsets: what training and prediction read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skrec._segments import gather_segments, segment_ids
+
+
+@dataclass(frozen=True, eq=False)
+class CodedInteractions:
+    """Rows of X as item codes; H distinct histories, n rows, P candidates in all.
+
+    Attributes
+    ----------
+    kind : {"impressions", "pairs", "histories"}
+        What a row is.
+    history_offsets : ndarray of int64, shape (H + 1,)
+    history_codes : ndarray of int32, shape (history_offsets[-1],)
+        The distinct histories, oldest click first.
+    history_of_row : ndarray of int64, shape (n,)
+    candidate_offsets : ndarray of int64, shape (n + 1,)
+    candidate_codes : ndarray of int32, shape (P,)
+        Empty for bare histories.
+    clicked : ndarray of int8, shape (P,), or None
+    group_of_row : ndarray of int64, shape (n,), or None
+        What ranks together: `impression_id`, else the row; None for pairs without one.
+    time : ndarray of float64, shape (n,), or None
+    """
+
+    kind: str
+    history_offsets: np.ndarray
+    history_codes: np.ndarray
+    history_of_row: np.ndarray
+    candidate_offsets: np.ndarray
+    candidate_codes: np.ndarray
+    clicked: np.ndarray | None = None
+    group_of_row: np.ndarray | None = None
+    time: np.ndarray | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of X."""
+        return len(self.history_of_row)
+
+    def row_of_candidate(self) -> np.ndarray:
+        """Return the row of each candidate, of shape (P,)."""
+        return segment_ids(self.candidate_offsets)
+
+    def history_positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return where in `history_codes` each row's clicks are, and offsets (n + 1,)."""
+        return gather_segments(self.history_offsets, self.history_of_row)
+
+    def without_last_click(self) -> tuple[CodedInteractions, np.ndarray]:
+        """Split each row's last click off, leaving out rows without any.
+
+        Returns
+        -------
+        data : CodedInteractions
+            The rows, with histories that end before it.
+        target : ndarray of int32, shape (n_kept,)
+            The last clicks.
+        """
+        kept = self.take(np.flatnonzero(np.diff(self.history_offsets)[self.history_of_row]))
+        at, offsets = kept.history_positions()
+        is_last = np.zeros(len(at), dtype=bool)
+        is_last[offsets[1:] - 1] = True
+        codes = self.history_codes[at]
+        shorter = replace(
+            kept,
+            history_offsets=offsets - np.arange(len(offsets)),
+            history_codes=codes[~is_last],
+            history_of_row=np.arange(kept.n_rows),
+        )
+        return shorter, codes[is_last]
+
+    def take(self, rows: np.ndarray) -> CodedInteractions:
+        """Return some rows; the distinct histories are shared with this object.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Row numbers.
+
+        Returns
+        -------
+        CodedInteractions
+        """
+        at, offsets = gather_segments(self.candidate_offsets, rows)
+        return replace(
+            self,
+            history_of_row=self.history_of_row[rows],
+            candidate_offsets=offsets,
+            candidate_codes=self.candidate_codes[at],
+            clicked=None if self.clicked is None else self.clicked[at],
+            group_of_row=None if self.group_of_row is None else self.group_of_row[rows],
+            time=None if self.time is None else self.time[rows],
+        )

@@ -1,0 +1,110 @@
+"""A trained network with a catalogue: scores, probabilities and metrics of coded rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from skrec import _inference as inference
+from skrec._catalogue import Catalogue
+from skrec._coded import CodedInteractions
+from skrec._network import Network
+from skrec.metrics import compute, compute_ranked, get_metric
+
+MAX_CELLS = 2e8
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Answers for coded rows.
+
+    Attributes
+    ----------
+    network : Network
+    catalogue : Catalogue
+        Whose codes the rows hold.
+    max_history : int
+        How many of the latest clicks are read.
+    calibration : tuple of (float, float)
+        a and b of ``sigmoid(a * score + b)``.
+    """
+
+    network: Network
+    catalogue: Catalogue
+    max_history: int
+    calibration: tuple[float, float] = (1.0, 0.0)
+
+    def scores(self, data: CodedInteractions) -> np.ndarray:
+        """Return the scores of all candidates (P,), or of bare histories for all items (n, N)."""
+        if data.kind != "histories":
+            vectors = self.catalogue.vectors(self.network)
+            return inference.score_candidates(self.network, vectors, data, self.max_history)
+        shape = (data.n_rows, self.catalogue.items.n_items)
+        if shape[0] * shape[1] > MAX_CELLS:
+            raise ValueError(
+                f"scores of {shape[0]} histories for each of {shape[1]} items are more than "
+                f"{MAX_CELLS:g} cells; recommend(X, k) gives the best k, or score fewer rows"
+            )
+        everything = np.empty(shape, dtype=np.float32)
+        for rows, scores in self._blocks(data):
+            everything[rows] = scores.cpu().numpy()
+        return everything
+
+    def logits(self, data: CodedInteractions) -> np.ndarray:
+        """Return calibrated scores: the log odds of a click, shaped as `scores`."""
+        a, b = self.calibration
+        return a * self.scores(data) + b
+
+    def recommend(
+        self, data: CodedInteractions, k: int, exclude_seen: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes and scores (n, k) of the best items; -1 and -inf where there is none."""
+        return inference.top_k(self._blocks(data), data, k, exclude_seen)
+
+    def users(self, data: CodedInteractions) -> np.ndarray:
+        """Return the user vectors (n, K, D)."""
+        vectors = self.catalogue.vectors(self.network)
+        users, user_of_row = inference.user_vectors(self.network, vectors, data, self.max_history)
+        return users.cpu().numpy()[user_of_row]
+
+    def evaluate(self, names: list[str], data: CodedInteractions) -> dict[str, Any]:
+        """Compute metrics; of bare histories, those of the last click among all items."""
+        for name in names:
+            get_metric(name)
+        if data.kind == "histories":
+            shorter, target = data.without_last_click()
+            ranking = inference.rank_last_click(self._blocks(shorter), shorter, target)
+            return compute_ranked(names, ranking)
+        scores = self.scores(data)
+        a, b = self.calibration
+        groups = None
+        if data.group_of_row is not None:
+            groups = data.group_of_row[data.row_of_candidate()]
+        return compute(names, data.clicked, scores, groups, expit(a * scores + b))
+
+    def monitor(self, scoring: str, data: CodedInteractions) -> float:
+        """Return the one number that `score` gives and early stopping watches."""
+        metric = get_metric(scoring)
+        if data.kind == "histories":
+            metric = get_metric("ndcg@10")
+        elif data.group_of_row is None and metric.kind == "grouped":
+            metric = get_metric("auc")
+        value = self.evaluate([metric.name], data)[metric.name]
+        return value if metric.greater_is_better else -value
+
+    def _blocks(self, data: CodedInteractions) -> Any:
+        vectors = self.catalogue.vectors(self.network)
+        return inference.score_catalogue(self.network, vectors, data, self.max_history)
+
+
+def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:
+    """Give impressions as an object array of one array a row, everything else as it is."""
+    if data.kind != "impressions":
+        return values
+    rows = np.empty(data.n_rows, dtype=object)
+    for row, part in enumerate(np.split(values, data.candidate_offsets[1:-1])):
+        rows[row] = part
+    return rows

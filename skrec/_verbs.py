@@ -1,0 +1,241 @@
+"""What a fitted recommender answers: each verb reads X, asks the scorer, and gives rows back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
+
+from skrec._catalogue import Catalogue
+from skrec._coded import CodedInteractions
+from skrec._inference import device_of, item_vectors
+from skrec._interactions import encode
+from skrec._items import Items
+from skrec._network import Network
+from skrec._operators import check_int
+from skrec._scoring import Scorer, in_rows
+from skrec.behavior import BehaviorOperator
+from skrec.content import ContentOperator
+
+
+class Verbs:
+    """The prediction methods of ``ContentRecommender``."""
+
+    items_: Items
+    content_: ContentOperator
+    behavior_: BehaviorOperator
+    network_: Network
+    calibration_: tuple[float, float]
+    max_history: int
+    scoring: str
+    unknown_items: str
+    _cache: Catalogue
+
+    def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Estimate the probabilities of not clicked and clicked.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories; a `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+
+        Returns
+        -------
+        ndarray
+            Impressions: of shape (n_samples,), of arrays (n_candidates, 2). Pairs:
+            (n_samples, 2). Bare histories: the probability of a click of every item,
+            (n_samples, n_items), columns in the order of ``items_.ids``.
+        """
+        data, scorer = self._read(X, items)
+        clicked = expit(scorer.logits(data))
+        if data.kind == "histories":
+            return clicked
+        return in_rows(np.stack([1 - clicked, clicked], axis=1), data)
+
+    def decision_function(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Compute scores: what candidates are ranked by.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories; a `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+
+        Returns
+        -------
+        ndarray
+            Impressions: of shape (n_samples,), of arrays (n_candidates,). Pairs:
+            (n_samples,). Bare histories: (n_samples, n_items), columns in the order of
+            ``items_.ids``.
+        """
+        data, scorer = self._read(X, items)
+        return in_rows(scorer.scores(data), data)
+
+    def predict(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Say whether each candidate will be clicked: a probability of at least one half.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories; a `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+
+        Returns
+        -------
+        ndarray of 0/1
+            In the shape of `decision_function`.
+        """
+        data, scorer = self._read(X, items)
+        return in_rows((scorer.logits(data) >= 0).astype(np.int64), data)
+
+    def score(self, X: Any, y: Any = None, *, items: Any = None) -> float:
+        """Measure the quality of the ranking; greater is better.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions or pairs with clicks, or bare histories.
+        y : array-like of shape (n_samples,), default=None
+            Labels of pairs, where X has no `clicked` column.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+
+        Returns
+        -------
+        float
+            Impressions and grouped pairs: the metric `scoring`, negated where lower is better.
+            Pairs without groups: the same where it needs none, else AUC. Bare histories: the
+            last click is hidden and ranked over the catalogue, nDCG@10.
+        """
+        data, scorer = self._read(X, items, y, labels="required")
+        return scorer.monitor(self.scoring, data)
+
+    def evaluate(
+        self, X: Any, y: Any = None, *, metrics: Any = None, items: Any = None
+    ) -> dict[str, float]:
+        """Compute several metrics at once.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions or pairs with clicks, or bare histories, whose last click is hidden and
+            ranked over the catalogue.
+        y : array-like of shape (n_samples,), default=None
+            Labels of pairs, where X has no `clicked` column.
+        metrics : str or list of str, default=None
+            Names as in :mod:`skrec.metrics`; None takes `scoring`.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+
+        Returns
+        -------
+        dict of str to float
+            With ``n_groups_used`` where a metric is computed within groups: those with both a
+            click and a non-click where needed.
+        """
+        data, scorer = self._read(X, items, y, labels="required")
+        names = self.scoring if metrics is None else metrics
+        return scorer.evaluate([names] if isinstance(names, str) else list(names), data)
+
+    def recommend(
+        self, X: Any, k: int = 10, *, items: Any = None, exclude_seen: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k best items of the whole catalogue for each history.
+
+        Parameters
+        ----------
+        X : list of id lists, or table with `history`, of n_samples rows
+            The histories; candidates are ignored.
+        k : int, default=10
+            Length of the lists.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+        exclude_seen : bool, default=True
+            Whether the items of a history are left out of its list.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_samples, k)
+            Best first. Where fewer than k items are left: -1 (int ids) or None (str ids).
+        scores : ndarray of float32, shape (n_samples, k)
+            What `decision_function` gives; -inf where there is no item.
+        """
+        check_int("k", k)
+        data, scorer = self._read(X, items)
+        codes, scores = scorer.recommend(data, k, exclude_seen)
+        known = scorer.catalogue.items.ids
+        ids = known[np.maximum(codes, 0)]
+        ids[codes < 0] = -1 if known.dtype.kind == "i" else None
+        return ids, scores
+
+    def transform(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Compute user vectors.
+
+        Parameters
+        ----------
+        X : list of id lists, or table with `history`, of n_samples rows
+            The histories; candidates are ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, width), or (n_samples, K, width)
+            The latter where the behavior operator gives K > 1 vectors a user.
+        """
+        data, scorer = self._read(X, items)
+        if self.network_.candidate_aware:
+            raise ValueError(
+                f"{self.behavior_!r} reads the candidates, so users have no vector of their own"
+            )
+        users = scorer.users(data)
+        return users.squeeze(1) if users.shape[1] == 1 else users
+
+    def item_vectors(self, items: Any = None) -> np.ndarray:
+        """Compute item vectors.
+
+        Parameters
+        ----------
+        items : Items or DataFrame-like, default=None
+            The items to encode, new ones too; None takes the catalogue.
+
+        Returns
+        -------
+        ndarray of shape (n_items, width)
+            In the order of `items`, else of ``items_.ids``.
+        """
+        check_is_fitted(self, "network_")
+        if items is None:
+            return self._catalogue().vectors(self.network_).cpu().numpy()
+        asked = self.items_.conform(items)
+        packed = self.content_.prepare(asked).to(device_of(self.network_))
+        return item_vectors(self.network_, packed).cpu().numpy()
+
+    def _catalogue(self) -> Catalogue:
+        """Return the fitted catalogue, prepared again where a pickle left it out."""
+        if not hasattr(self, "_cache"):
+            packed = self.content_.prepare(self.items_)
+            self._cache = Catalogue(self.items_, packed.to(device_of(self.network_)))
+        return self._cache
+
+    def _scorer(self, items: Any = None) -> Scorer:
+        catalogue = self._catalogue()
+        if items is not None:
+            catalogue = catalogue.extend(items, self.content_, self.network_)
+        return Scorer(self.network_, catalogue, self.max_history, self.calibration_)
+
+    def _read(
+        self, X: Any, items: Any, y: Any = None, labels: str = "ignored"
+    ) -> tuple[CodedInteractions, Scorer]:
+        """Encode X against the fitted catalogue, or against one that `items` extends."""
+        check_is_fitted(self, "network_")
+        scorer = self._scorer(items)
+        drop = "histories" if self.unknown_items == "ignore" else "nothing"
+        data = encode(X, y, items=scorer.catalogue.items, labels=labels, drop_unknown=drop)
+        return data, scorer

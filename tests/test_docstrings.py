@@ -1,0 +1,77 @@
+"""Every public object has a complete numpydoc docstring."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+from numpydoc.validate import validate
+
+import skrec
+
+# Layers for those who write operators: their docstrings give shapes, not a section each.
+UNCHECKED = {"nn", "lm"}
+
+# What a good docstring may lack, or may do otherwise.
+ALLOWED = {
+    "GL01",  # the summary follows the opening quotes on their line
+    "GL02",  # so may the closing quotes of a one-line docstring
+    "ES01",  # a summary may be enough
+    "EX01",  # examples stand where they help, and run as doctests
+    "SA01",  # so do cross-references
+    "SA04",
+    "RT02",  # returned values may have names
+    "RT03",  # a type may be enough where the summary says what is returned, as with `self`
+}
+
+PUBLIC_MODULES = [skrec] + [
+    importlib.import_module(f"skrec.{module.name}")
+    for module in pkgutil.iter_modules(skrec.__path__)
+    if not module.name.startswith("_") and module.name not in UNCHECKED
+]
+
+
+def is_ours(obj):
+    return getattr(obj, "__module__", "").split(".")[0] == "skrec"
+
+
+def path_of(obj):
+    """Where an object is defined: an inherited method, or one exported twice, is checked once."""
+    return f"{obj.__module__}.{obj.__qualname__}"
+
+
+def methods(cls):
+    """Public methods and properties of a class and of its bases in skrec."""
+    for base in filter(is_ours, cls.__mro__):
+        for name, member in vars(base).items():
+            if isinstance(member, property):
+                member = member.fget
+            elif isinstance(member, classmethod | staticmethod):
+                member = member.__func__
+            if not name.startswith("_") and inspect.isfunction(member) and is_ours(member):
+                yield f"{path_of(base)}.{name}"
+
+
+def public_objects():
+    """Dotted paths of public classes, functions and methods."""
+    for module in PUBLIC_MODULES:
+        for name in getattr(module, "__all__", ()):
+            obj = getattr(module, name, None)
+            if inspect.isclass(obj) and is_ours(obj):
+                yield path_of(obj)
+                yield from methods(obj)
+            elif inspect.isfunction(obj) and is_ours(obj):
+                yield path_of(obj)
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda module: module.__name__)
+def test_public_module_says_what_is_public(module):
+    # without __all__ the test below would pass over the module
+    assert module.__all__
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("path", sorted(set(public_objects())))
+def test_docstring(path):
+    faults = [f"{code}: {text}" for code, text in validate(path)["errors"] if code not in ALLOWED]
+    assert not faults, "\n".join([path, *faults])
