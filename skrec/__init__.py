@@ -4,7 +4,7 @@ A :class:`ContentRecommender` trains three operators together: content (an item'
 become its vector), behavior (clicked items become a user vector) and a click predictor.
 """
 
-from skrec import behavior, content, metrics, predictor, zoo
+from skrec import behavior, content, datasets, metrics, predictor, zoo
 from skrec._interactions import explode
 from skrec._items import Items
 from skrec._recommender import ContentRecommender
@@ -16,6 +16,7 @@ __all__ = [
     "__version__",
     "behavior",
     "content",
+    "datasets",
     "explode",
     "metrics",
     "predictor",

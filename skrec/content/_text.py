@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from skrec._segments import offsets_of
 
 UNKNOWN = "[UNK]"
+ALPHABET_SIZE = 1000  # characters kept, as in the tokenizers library
 
 
 def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
@@ -34,12 +36,25 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
     """
     tokenizer = _word_piece({UNKNOWN: 0})
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=[UNKNOWN], show_progress=False
+        vocab_size=vocab_size,
+        # left to itself, the trainer numbers these in hash order, which differs from run to run,
+        # and breaks ties between merges by number
+        special_tokens=[UNKNOWN, *_single_pieces(tokenizer, texts)],
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    # the trainer numbers continuation pieces in hash order, which differs from run to run
-    pieces = sorted(set(tokenizer.get_vocab()) - {UNKNOWN})
-    return _word_piece({UNKNOWN: 0, **{piece: i + 1 for i, piece in enumerate(pieces)}})
+    return _word_piece(tokenizer.get_vocab())
+
+
+def _single_pieces(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """Return the commonest characters, as starts and as continuations of words, in fixed order."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(tokenizer.normalizer.normalize_str(text))
+    alphabet = [char for char in sorted(counts) if not char.isspace()]
+    alphabet.sort(key=counts.__getitem__, reverse=True)
+    kept = alphabet[:ALPHABET_SIZE]
+    return [*kept, *(f"##{char}" for char in kept)]
 
 
 def _word_piece(vocab: dict[str, int]) -> Tokenizer:

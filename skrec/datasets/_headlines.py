@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import check_random_state
 
+from skrec.datasets._bunch import DataBunch
 from skrec.datasets._headline_words import SHARED, TOPICS
 
 _TEST_FRACTION = 0.2
@@ -49,7 +50,7 @@ def make_headlines(
     cold_fraction: float = 0.1,
     noise: float = 0.5,
     random_state: Any = None,
-) -> Bunch:
+) -> DataBunch:
     """Generate news headlines and impressions that follow the readers' interests.
 
     Every reader likes one to three of twelve topics. What is clicked follows the reader's interest
@@ -118,7 +119,7 @@ def make_headlines(
     >>> from skrec.datasets import make_headlines
     >>> news = make_headlines(n_users=50, n_items=200, n_impressions=300, random_state=0)
     >>> print(news.items.title[0])
-    TITLE
+    Ten tricks that make the battery of a folding phone last longer
     >>> news.train.shape, news.test.shape, news.interests.shape
     ((240, 6), (60, 6), (50, 12))
     >>> news.test.columns.tolist()
@@ -138,10 +139,9 @@ def make_headlines(
         )
 
     rng = as_generator(random_state)
+    items = _make_items(n_items, rng)
+    ids, topic = items["item_id"].to_numpy(), items["topic"].cat.codes.to_numpy()
     topics = list(TOPICS)
-    topic = rng.permutation(np.arange(n_items) % len(topics))
-    ids = 1000 + rng.permutation(n_items)
-    titles = _write_titles([topics[code] for code in topic], rng)
     is_cold = np.zeros(n_items, dtype=bool)
     is_cold[rng.permutation(n_items)[:n_cold]] = True
     interests = _draw_interests(n_users, len(topics), rng)
@@ -170,14 +170,8 @@ def make_headlines(
         }
     )
     train, test = impressions[-n_impressions:-n_test], impressions[-n_test:]
-    return Bunch(
-        items=pd.DataFrame(
-            {
-                "item_id": ids,
-                "title": titles,
-                "topic": pd.Categorical.from_codes(topic.tolist(), categories=topics),
-            }
-        ),
+    return DataBunch(
+        items=items,
         train=train.reset_index(drop=True),
         test=test.reset_index(drop=True),
         interests=interests,
@@ -200,24 +194,30 @@ def make_headlines(
     )
 
 
-def _write_titles(topics: list[str], rng: np.random.Generator) -> list[str]:
-    """Fill a template for each topic of the list, with a new try for a title already used."""
+def _make_items(n_items: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Write as many headlines on each topic, in random order and with random ids."""
+    names = list(TOPICS)
+    topics = [names[code] for code in rng.permutation(np.arange(n_items) % len(names))]
+    titles: list[str] = []
     used: set[str] = set()
-    titles = []
     for topic in topics:
-        for _ in range(5):
-            title = _write_title(topic, rng)
-            if title not in used:
-                break
-        used.add(title)
-        titles.append(title)
-    return titles
+        # A title already used gets new tries, in vain where the topic is exhausted.
+        tries = (_write_title(topic, rng) for _ in range(5))
+        title = next((title for title in tries if title not in used), None)
+        titles.append(title or _write_title(topic, rng))
+        used.add(titles[-1])
+    return pd.DataFrame(
+        {
+            "item_id": 1000 + rng.permutation(n_items),
+            "title": titles,
+            "topic": pd.Categorical(topics, categories=names),
+        }
+    )
 
 
 def _write_title(topic: str, rng: np.random.Generator) -> str:
     words = {**SHARED, **TOPICS[topic]}
-    # One draw of uniform numbers a title: a draw a slot is five times slower.
-    chances = iter(rng.random(8).tolist())
+    chances = iter(rng.random(8).tolist())  # at once: calls of the generator are slow
 
     def pick(options: tuple[str, ...]) -> str:
         return options[int(next(chances) * len(options))]
@@ -300,7 +300,7 @@ def _browse(
 
 
 def as_generator(random_state: Any) -> np.random.Generator:
-    """A numpy Generator from whatever scikit-learn takes as random_state, or from a Generator."""
+    """Return a numpy Generator for what scikit-learn takes as random_state, or for a Generator."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     seed = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
@@ -321,5 +321,5 @@ def check_real(name: str, value: Any, low: float, high: float) -> None:
     message = f"{name} must be in [{low:g}, {high:g}), got {value!r}"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(message)
-    if not low <= value < high:
+    if not low <= float(value) < high:
         raise ValueError(message)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Any
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
-from sklearn.utils import Bunch
+from pyarrow import csv
+
+from skrec.datasets._bunch import DataBunch
+from skrec.datasets._headlines import as_generator, check_count, check_real
 
 _LAYOUTS = {
     "100k": ("u.data", "u.item", "u.genre"),
-    "1m": ("ratings.dat", "movies.dat"),
+    "1m, 10m": ("ratings.dat", "movies.dat"),
     "latest, 20m, 25m, 32m": ("ratings.csv", "movies.csv"),
 }
 _SEPARATORS = {".data": "\t", ".item": "|", ".genre": "|", ".dat": "::", ".csv": ","}
@@ -20,23 +31,32 @@ _RATINGS = {
     "rating": pa.float64(),
     "timestamp": pa.int64(),
 }
+_FILMS_100K = {
+    "movieId": pa.int64(),
+    "title": pa.string(),
+    "released": pa.string(),
+    "on video": pa.string(),
+    "url": pa.string(),
+}
 _FILMS = {"movieId": pa.int64(), "title": pa.string(), "genres": pa.string()}
 # "Toy Story (1995)", "Land Before Time III (1995) (V)", "Fawlty Towers (1975-1979)", "Hyena Road"
 _TITLE = r"^(?P<title>.*?)\s*(?:\((?P<year>\d{4})(?:[-–]\d{0,4})?\)(?:\s*\(T?V\))?)?\s*$"
 _NO_GENRE = {"", "unknown", "(no genres listed)"}
 
 _DESCR = """\
-MovieLens ({layout}) as impressions
------------------------------------
-Ratings of films by users of movielens.org, read from {source}.
+MovieLens as impressions
+------------------------
+Ratings of films by users of movielens.org, read from
+{source}
+in the layout of MovieLens {layout}.
 
 Source       {n_ratings} ratings of {n_items} films by {n_raters} users
 Clicks       ratings of at least {threshold:g}
 Users        {n_users} with at least {min_clicks} clicks
-Rows         {n_rows} impressions to train, validate and test on; of each user the last {n_test}
-             clicks test, the {n_valid} before them validate, up to {n_train} before those train
-Negatives    {n_negatives} for each click in train, {n_negatives_eval} in valid and test, drawn from
-             the films that the user never rated
+Rows         {n_rows} impressions; of each user the last {n_test} clicks make test,
+             the {n_valid} before them valid, and up to {n_train} before those train
+Negatives    {n_negatives} for each click in train, {n_negatives_eval} in valid and test:
+             films that the user never rated
 History      the last {max_history} clicks before the first click of the part
 
 Licence      for research; not for commercial use without permission of GroupLens, and not to be
@@ -60,7 +80,7 @@ def read_movielens(
     max_history: int = 50,
     min_clicks: int = 8,
     random_state: Any = 0,
-) -> Bunch:
+) -> DataBunch:
     """Read a MovieLens data set as a catalogue of films and impressions.
 
     Nothing is downloaded. A click is a rating of at least `threshold`. The clicks of each user are
@@ -135,4 +155,301 @@ def read_movielens(
     ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19.
     https://doi.org/10.1145/2827872
     """
-    settings = {name: value for name, value in locals().items() if name != "Items"}
+    from skrec._items import Items
+
+    check_real("threshold", threshold, -math.inf, math.inf)
+    for name, count, least in (
+        ("n_valid", n_valid, 0),
+        ("n_test", n_test, 0),
+        ("n_train", n_train, 0),
+        ("n_negatives", n_negatives, 1),
+        ("n_negatives_eval", n_negatives_eval, 1),
+        ("max_history", max_history, 1),
+        ("min_clicks", min_clicks, 1),
+    ):
+        check_count(name, count, least)
+    if min_clicks <= n_valid + n_test:
+        raise ValueError(
+            f"min_clicks must be more than n_valid + n_test = {n_valid + n_test}, got {min_clicks}"
+        )
+    rng = as_generator(random_state)
+
+    with _opened(Path(path)) as root:
+        folder, layout = _find(root)
+        films = _read_films(folder, layout)
+        ratings = _read_ratings(folder, layout, films["item_id"].to_numpy())
+    clicks = _order_clicks(ratings, threshold, min_clicks)
+    sampler = _NegativeSampler(ratings)
+    test = clicks.n_clicks - n_test
+    valid = test - n_valid
+    train = valid - np.minimum(n_train, valid // 2)
+    # Train is drawn last: its settings then leave valid and test as they are.
+    parts = {
+        name: _impressions(clicks, sampler, start, stop, n, max_history, rng)
+        for name, start, stop, n in (
+            ("test", test, clicks.n_clicks, n_negatives_eval),
+            ("valid", valid, test, n_negatives_eval),
+            ("train", train, valid, n_negatives),
+        )
+    }
+    n_rows = 0
+    for name in ("train", "valid", "test"):
+        numbers = pa.array(np.arange(n_rows, n_rows + parts[name].num_rows))
+        n_rows += parts[name].num_rows
+        parts[name] = parts[name].add_column(0, "impression_id", numbers)
+
+    description = _DESCR.format(
+        layout=layout,
+        source=folder,
+        n_ratings=len(ratings.item),
+        n_items=films.num_rows,
+        n_raters=len(ratings.user_ids),
+        threshold=threshold,
+        n_users=len(clicks.user),
+        min_clicks=min_clicks,
+        n_rows=n_rows,
+        n_test=n_test,
+        n_valid=n_valid,
+        n_train=n_train,
+        n_negatives=n_negatives,
+        n_negatives_eval=n_negatives_eval,
+        max_history=max_history,
+    )
+    return DataBunch(
+        items=Items(films),
+        train=parts["train"],
+        valid=parts["valid"],
+        test=parts["test"],
+        feature_names=["title", "year", "genres"],
+        DESCR=description,
+    )
+
+
+class _Ratings(NamedTuple):
+    """Users and films are positions in `user_ids` and `item_ids`, both in ascending order."""
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    user: np.ndarray
+    item: np.ndarray
+    rating: np.ndarray
+    time: np.ndarray
+
+
+class _Clicks(NamedTuple):
+    """Clicks of all users end to end; `user`, `first` and `n_clicks` are of the users kept."""
+
+    ratings: _Ratings
+    user: np.ndarray
+    first: np.ndarray
+    n_clicks: np.ndarray
+    item: np.ndarray
+    time: np.ndarray
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield a folder or the inside of a zip file, both with the methods of a Path."""
+    if not path.exists():
+        raise FileNotFoundError(f"no such file or folder: {path}")
+    if path.is_dir():
+        yield path
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield zipfile.Path(archive)
+    else:
+        raise ValueError(f"path must be a folder or a .zip file, got {path}")
+
+
+def _find(root: Any) -> tuple[Any, str]:
+    """Find the folder with the files of a layout: root or, as in a zip file, one inside it."""
+    inside = sorted(root.iterdir(), key=str)
+    for folder in [root, *(entry for entry in inside if entry.is_dir())]:
+        names = {entry.name for entry in folder.iterdir()}
+        for layout, files in _LAYOUTS.items():
+            if names.issuperset(files):
+                return folder, layout
+    wanted = "; ".join(f"{', '.join(files)} ({name})" for name, files in _LAYOUTS.items())
+    found = ", ".join(entry.name for entry in inside[:10]) or "nothing"
+    raise FileNotFoundError(f"no MovieLens data in {root}: looked for {wanted}; found {found}")
+
+
+def _read_films(folder: Any, layout: str) -> pa.Table:
+    """Read the films, by id, with columns as Items reads them."""
+    file = folder / _LAYOUTS[layout][1]
+    if layout == "100k":
+        names = _parse(folder / "u.genre", {"genre": pa.string(), "flag": pa.int64()})["genre"]
+        films = _parse(file, _FILMS_100K | dict.fromkeys(names.to_pylist(), pa.int8()))
+        flags = np.column_stack([films[name].to_numpy() for name in names.to_pylist()])
+        genres = [names.filter(pa.array(row == 1)).to_pylist() for row in flags]
+    else:
+        films = _parse(file, _FILMS)
+        genres = [text.split("|") for text in films["genres"].to_pylist()]
+    known = [[genre for genre in row if genre not in _NO_GENRE] for row in genres]
+    titles = films["title"].to_pandas().str.extract(_TITLE)
+    table = pa.table(
+        {
+            "item_id": films["movieId"],
+            "title": pa.array(titles["title"], pa.string()),
+            "year": pa.array(titles["year"], pa.string(), from_pandas=True).dictionary_encode(),
+            "genres": pa.array(known, pa.list_(pa.string())),
+        }
+    )
+    return table.sort_by("item_id")
+
+
+def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray) -> _Ratings:
+    table = _parse(folder / _LAYOUTS[layout][0], _RATINGS)
+    user_id, item_id, rating, time = (column.to_numpy() for column in table.columns)
+    listed = np.isin(item_id, item_ids)
+    user_ids, user = np.unique(user_id[listed], return_inverse=True)
+    item = np.searchsorted(item_ids, item_id[listed])
+    return _Ratings(user_ids, item_ids, user, item, rating[listed], time[listed])
+
+
+def _parse(file: Any, types: dict[str, pa.DataType]) -> pa.Table:
+    """Read a file whose fields, in order, have these names and types."""
+    separator = delimiter = _SEPARATORS[Path(file.name).suffix]
+    has_header = separator == ","
+    data = _as_utf8(file.read_bytes()).rstrip(b"\r\n")
+    if separator == "::":
+        delimiter = "\x1f"  # Arrow wants one character; this one is in no title
+        data = data.replace(b"::", b"\x1f")
+    try:
+        table = csv.read_csv(
+            BytesIO(data),
+            # Arrow knows the numbers of the lines only where it reads with one thread.
+            csv.ReadOptions(use_threads=False, column_names=None if has_header else list(types)),
+            csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if has_header else False,
+                ignore_empty_lines=False,
+            ),
+            csv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except pa.ArrowInvalid as error:
+        text = str(error).replace(delimiter, separator)
+        raise ValueError(f"{file}{_locate(text, list(types))}") from error
+    if table.column_names != list(types):
+        raise ValueError(
+            f"{file}, line 1: expected the header {','.join(types)}, "
+            f"got {','.join(table.column_names)}"
+        )
+    return table
+
+
+def _as_utf8(data: bytes) -> bytes:
+    # 100K and 1M are Latin-1, the others UTF-8, which the accents of Latin-1 are not.
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1").encode()
+    return data
+
+
+def _locate(message: str, names: list[str]) -> str:
+    """Rewrite what Arrow says about a line to begin with the line and the field."""
+    match = re.search(r"(?:In CSV column #(\d+): )?Row #(\d+): (.*)", message, re.DOTALL)
+    if match is None:
+        return f": {message}"
+    column, line, text = match.groups()
+    return f", line {line}: {f'{names[int(column)]}: ' if column else ''}{text}"
+
+
+def _order_clicks(ratings: _Ratings, threshold: float, min_clicks: int) -> _Clicks:
+    """Sort clicks by user, time and film, and keep the users with enough of them."""
+    click = np.flatnonzero(ratings.rating >= threshold)
+    order = click[np.lexsort((ratings.item[click], ratings.time[click], ratings.user[click]))]
+    n_clicks = np.bincount(ratings.user[click], minlength=len(ratings.user_ids))
+    first = np.cumsum(n_clicks) - n_clicks
+    user = np.flatnonzero(n_clicks >= min_clicks)
+    if not len(user):
+        raise ValueError(
+            f"no user has min_clicks={min_clicks} ratings of threshold={threshold:g} or more; "
+            f"the most is {n_clicks.max(initial=0)}"
+        )
+    item, time = ratings.item[order], ratings.time[order]
+    return _Clicks(ratings, user, first[user], n_clicks[user], item, time)
+
+
+class _NegativeSampler:
+    """Draws films that a user never rated, all equally likely, without repetition.
+
+    The r-th film that a user did not rate is r plus the number of rated films before it. With the
+    rated ones a_0 < a_1 < ..., a_j - j unrated films stand before a_j, so that number is a binary
+    search for r among a_j - j; one search in one sorted array serves all users.
+    """
+
+    def __init__(self, ratings: _Ratings):
+        self.user_ids = ratings.user_ids
+        self.n_items = len(ratings.item_ids)
+        rated = np.unique(ratings.user * self.n_items + ratings.item)
+        self.n_rated = np.bincount(rated // self.n_items, minlength=len(ratings.user_ids))
+        self.first = np.cumsum(self.n_rated) - self.n_rated
+        self.gaps = rated - _ranges(np.zeros_like(self.n_rated), self.n_rated)
+
+    def draw(self, user: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return films of shape (len(user), n)."""
+        n_unrated = self.n_items - self.n_rated[user]
+        short = np.flatnonzero(n_unrated < n)
+        if len(short):
+            raise ValueError(
+                f"cannot draw {n} negatives for user {self.user_ids[user[short[0]]]}, who left "
+                f"{n_unrated[short[0]]} of {self.n_items} films unrated; lower n_negatives and "
+                "n_negatives_eval"
+            )
+        rank = _draw_distinct(n_unrated, n, rng)
+        keys = user[:, None] * self.n_items + rank
+        return rank + np.searchsorted(self.gaps, keys, side="right") - self.first[user][:, None]
+
+
+def _draw_distinct(size: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n distinct ints below each size, by Floyd's algorithm; shape (len(size), n)."""
+    drawn = np.empty((len(size), n), dtype=np.int64)
+    for column in range(n):
+        last = size - n + column
+        new = rng.integers(last, endpoint=True)
+        taken = (drawn[:, :column] == new[:, None]).any(axis=1)
+        drawn[:, column] = np.where(taken, last, new)
+    return drawn
+
+
+def _impressions(
+    clicks: _Clicks,
+    sampler: _NegativeSampler,
+    start: np.ndarray,
+    stop: np.ndarray,
+    n_negatives: int,
+    max_history: int,
+    rng: np.random.Generator,
+) -> pa.Table:
+    """Make an impression of each click from start to stop, both counted from a user's first."""
+    row = np.repeat(np.arange(len(start)), stop - start)
+    click = _ranges(clicks.first + start, stop - start)
+    n_kept = np.minimum(start, max_history)
+    history = _ranges((clicks.first + start - n_kept)[row], n_kept[row])
+    target = clicks.item[click][:, None]
+    negatives = sampler.draw(clicks.user[row], n_negatives, rng)
+    candidates = rng.permuted(np.hstack([target, negatives]), axis=1)
+    n_candidates = np.full(len(row), n_negatives + 1)
+    user_ids, item_ids = clicks.ratings.user_ids, clicks.ratings.item_ids
+    return pa.table(
+        {
+            "user_id": user_ids[clicks.user[row]],
+            "time": pa.array(clicks.time[click], pa.timestamp("s")),
+            "history": _lists(item_ids[clicks.item[history]], n_kept[row]),
+            "candidates": _lists(item_ids[candidates].ravel(), n_candidates),
+            "clicked": _lists((candidates == target).astype(np.int8).ravel(), n_candidates),
+        }
+    )
+
+
+def _ranges(first: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Return first[i], first[i] + 1, ... (length[i] of them) for all i, end to end."""
+    before = np.cumsum(length) - length
+    return np.arange(length.sum()) + np.repeat(first - before, length)
+
+
+def _lists(values: np.ndarray, lengths: np.ndarray) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, values)
