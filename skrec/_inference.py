@@ -49,7 +49,7 @@ def _inference(function: Callable) -> Callable:
 def weights_version(network: Network) -> tuple:
     """Return a value that changes whenever a weight does."""
     state = [*network.parameters(), *network.buffers()]
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in state)
+    return network.n_steps, *((tensor.data_ptr(), tensor._version) for tensor in state)
 
 
 @_inference

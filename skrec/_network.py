@@ -52,6 +52,7 @@ class Network(nn.Module):
         self.predictor = predictor
         self.candidate_aware = candidate_aware
         self.empty_history = nn.Parameter(torch.randn(width) * 0.1)
+        self.n_steps = 0  # counts optimiser steps: fused ones leave tensor versions as they were
 
     def forward(self, batch: Batch, packed: Packed, token_budget: int) -> torch.Tensor:
         """Return the scores (B, C) of a batch; what `candidate_mask` hides is arbitrary."""

@@ -181,4 +181,5 @@ def training_step(
     value = LOSSES[loss](network(batch, packed, TOKEN_BUDGET), batch)
     value.backward()
     optimizer.step()
+    network.n_steps += 1
     return value.item()

@@ -173,6 +173,23 @@ def test_early_stopping_keeps_the_best_weights(news, make_recommender):
     )
 
 
+def test_each_epoch_is_validated_with_its_own_weights(news, make_recommender):
+    """Item vectors cached in one epoch must not be read in the next."""
+    rec = make_recommender(max_epochs=3, learning_rate=0.01, n_iter_no_change=3)
+    scores = rec.fit(news.train, news.items).validation_scores_
+    for n_epochs in (1, 2):
+        short = make_recommender(max_epochs=n_epochs, learning_rate=0.01, n_iter_no_change=3)
+        assert short.fit(news.train, news.items).validation_scores_ == scores[:n_epochs]
+        assert short._scorer().monitor("gauc", _held_out(short, news)) == short.best_score_
+
+
+def _held_out(rec, news):
+    """Read the latest tenth of the training rows, as fit does."""
+    data, _ = rec._read(news.train, None, labels="required")
+    n_held = round(rec.validation_fraction * data.n_rows)
+    return data.take(np.argsort(data.time, kind="stable")[-n_held:])
+
+
 def test_without_early_stopping_all_rows_and_epochs_are_used(news, make_recommender):
     rec = make_recommender(early_stopping=False, max_epochs=3).fit(news.train, news.items)
     assert rec.n_epochs_ == 3

@@ -40,6 +40,7 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
         # left to itself, the trainer numbers these in hash order, which differs from run to run,
         # and breaks ties between merges by number
         special_tokens=[UNKNOWN, *_single_pieces(tokenizer, texts)],
+        limit_alphabet=0,  # beyond these; the trainer would break ties between rare characters by hash
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)

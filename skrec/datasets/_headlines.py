@@ -111,8 +111,8 @@ def make_headlines(
 
     Notes
     -----
-    A click on a cold headline does not enter the history. Nobody is shown again what he or she
-    clicked, unless the catalogue is nearly used up.
+    A click on a cold headline does not enter the history. Readers are not shown again what they
+    clicked, until that is a large part of the catalogue.
 
     Examples
     --------

@@ -109,7 +109,7 @@ def test_histories_grow_with_the_clicks_of_the_user(news):
             assert after == (row["history"] + newest)[-50:]
 
 
-def test_nobody_is_shown_what_he_clicked(news):
+def test_nobody_is_shown_again_what_was_clicked(news):
     frame = rows(news)
     for history, candidates in zip(frame["history"], frame["candidates"], strict=True):
         assert not set(history) & set(candidates)
@@ -125,7 +125,7 @@ def test_histories_keep_the_last_50_clicks():
     assert max(map(len, news.test["history"])) == 50
 
 
-def test_repetition_only_where_a_user_has_clicked_nearly_everything():
+def test_user_who_has_clicked_nearly_everything_sees_it_again():
     # 60 impressions of 8 out of 12 items cannot be all fresh, and must not fail
     news = make_headlines(1, 12, 60, n_candidates=8, cold_fraction=0, random_state=0)
     assert all(len(set(row)) == 8 for row in news.train["candidates"])

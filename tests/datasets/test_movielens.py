@@ -273,7 +273,7 @@ def test_carriage_returns_and_blank_lines_at_the_end(tmp_path):
 def test_description(folder):
     data = read(folder)
     assert data.feature_names == ["title", "year", "genres"]
-    for text in ("22 ratings of 55 films by 3 users", "2 with at least 8", "Harper", "Licence"):
+    for text in ("26 ratings of 55 films by 3 users", "2 with at least 8", "Harper", "Licence"):
         assert text.lower() in data.DESCR.lower()
     assert "https://grouplens.org/datasets/movielens/" in data.DESCR
 
@@ -359,11 +359,12 @@ def test_settings_out_of_range(tmp_path, settings, error, message):
 
 
 def test_latest_small_sizes(latest_small):
+    ratings = pd.read_csv(LATEST_SMALL / "ratings.csv")
+    n_users = (ratings.loc[ratings["rating"] >= 4, "userId"].value_counts() >= 8).sum()
     assert latest_small.items.n_items == 9125
-    # the users with 8 clicks or more, counted in the file by hand
-    assert latest_small.valid.num_rows == 643
-    assert latest_small.test.num_rows == 1286
-    assert len(set(users_of(latest_small.train))) == 643
+    assert latest_small.valid.num_rows == n_users
+    assert latest_small.test.num_rows == 2 * n_users
+    assert len(set(users_of(latest_small.train))) == n_users
 
 
 def test_latest_small_negatives_are_never_rated(latest_small):
