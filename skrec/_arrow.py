@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pandas.api.extensions import ExtensionArray
 
 # ids are looked up in slices of this many, so that temporaries stay small
 SLICE = 1 << 22
@@ -17,23 +18,33 @@ SLICE = 1 << 22
 
 def is_table(data: Any) -> bool:
     """Whether `data` has named columns: a data frame, an Arrow table or a mapping."""
-    return isinstance(data, (pd.DataFrame, pa.Table, Mapping)) or (
-        hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns")
+    return (
+        isinstance(data, (pd.DataFrame, pa.Table, Mapping))
+        or (hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"))
+        or _is_dataset(data)
     )
 
 
+def _is_dataset(data: Any) -> bool:
+    """Whether `data` is a `datasets.Dataset`, without importing that package."""
+    return hasattr(data, "with_format") and hasattr(data, "column_names")
+
+
 class Table:
-    """Named columns, each turned into Arrow when it is asked for.
+    """Named columns, each turned into Arrow when it is first asked for, and then kept.
 
     Parameters
     ----------
-    data : pandas.DataFrame, pyarrow.Table, mapping, or any Arrow-exporting data frame
+    data : pandas.DataFrame, pyarrow.Table, mapping, datasets.Dataset, or any Arrow exporter
         The columns.
     """
 
     def __init__(self, data: Any):
-        if not isinstance(data, (pd.DataFrame, pa.Table, Mapping)):
+        if _is_dataset(data):
+            data = data.with_format("arrow")[:]
+        elif not isinstance(data, (pd.DataFrame, pa.Table, Mapping)):
             data = pa.table(data)
+        self._arrow: dict[str, pa.ChunkedArray] = {}
         self._data = data
         names = data.column_names if isinstance(data, pa.Table) else list(data)
         self.names = [name for name in names if isinstance(name, str)]
@@ -52,11 +63,25 @@ class Table:
         Returns
         -------
         pyarrow.ChunkedArray
+
+        Raises
+        ------
+        ValueError
+            For mixed types, a name that occurs twice, and a column that is longer or shorter
+            than the first one that was asked for: a mapping may hold such.
         """
-        values = self._data[name]
-        if isinstance(values, pd.DataFrame):
-            raise ValueError(f"there are several columns named {name!r}; keep one")
-        return to_arrow(values, f"column {name!r}")
+        if name not in self._arrow:
+            if self.names.count(name) > 1:
+                raise ValueError(f"there are several columns named {name!r}; keep one")
+            column = to_arrow(self._data[name], f"column {name!r}")
+            for other, first in self._arrow.items():
+                if len(column) != len(first):
+                    raise ValueError(
+                        f"column {name!r} has {len(column)} rows but column {other!r} has "
+                        f"{len(first)}"
+                    )
+            self._arrow[name] = column
+        return self._arrow[name]
 
 
 def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
@@ -66,14 +91,17 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     if isinstance(values, pa.Array):
         return pa.chunked_array([values])
     if isinstance(values, np.ndarray) and values.ndim == 2:
-        flat = pa.array(np.ascontiguousarray(values).ravel())
-        return pa.chunked_array([pa.FixedSizeListArray.from_arrays(flat, values.shape[1])])
-    if not isinstance(values, (pd.Series, pd.Index, np.ndarray)):
+        width = values.shape[1]
+        if width:
+            flat = pa.array(values.ravel())
+            return pa.chunked_array([pa.FixedSizeListArray.from_arrays(flat, width)])
+        values = list(values)  # Arrow makes no lists of the fixed size 0
+    if not isinstance(values, (pd.Series, pd.Index, ExtensionArray, np.ndarray)):
         values = list(values)
     try:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"{what} mixes types or holds objects: {error}") from error
+        raise ValueError(f"can't read {what}, mixed types or objects: {error}") from error
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
@@ -139,7 +167,7 @@ def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
         values = values.cast(values.type.value_type)
     kind = values.type
     if values.null_count:
-        raise ValueError(f"{what} holds {values.null_count} null ids; drop those rows")
+        raise ValueError(f"{values.null_count} of {what} are null; drop them")
     if pa.types.is_null(kind) or pa.types.is_int64(kind) or pa.types.is_large_string(kind):
         return values
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
@@ -191,9 +219,9 @@ def codes_of(values: pa.Array, ids: pa.Array, what: str) -> np.ndarray:
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return ``"; did you mean 'x'?"``, or nothing where no known name is close."""
+    """Return ``" (did you mean 'x'?)"``, or nothing where no known name is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def preview(values: Iterable[Any], n: int = 5) -> str:

@@ -92,15 +92,15 @@ class ImpressionExamples:
         group = group[row]
         clicked = data.clicked.astype(bool)
         key = group * n_items + data.candidate_codes
-        # an item that was listed twice and clicked once is no negative
-        passed = ~clicked & ~np.isin(key, key[clicked])
+        # distinct; an item that was listed twice and clicked once is no negative
+        passed = np.setdiff1d(key[~clicked], key[clicked])
         self.history_codes = data.history_codes
         self._history_offsets = data.history_offsets
         self._history = data.history_of_row[row[clicked]]
         self._group = group[clicked]
         self._positive = data.candidate_codes[clicked]
         self._positives = _by_group(group[clicked], self._positive, len(groups))
-        self._negatives = _by_group(group[passed], data.candidate_codes[passed], len(groups))
+        self._negatives = _by_group(passed // n_items, passed % n_items, len(groups))
         self._n_negatives, self._n_items = n_negatives, n_items
         self.n_skipped = int((np.diff(self._positives[0]) == 0).sum())
         if not len(self._positive):
@@ -122,9 +122,10 @@ class ImpressionExamples:
             sampled, valid = sample_negatives(
                 rng, len(short), self._n_negatives, self._n_items, *forbidden
             )
+            # shown ones are at the left; the best of the sampled ones are to fill up the right
             fill = ~mask[short]
-            negatives[short] = np.where(fill, sampled, negatives[short])
-            mask[short] = np.where(fill, valid, True)
+            negatives[short] = np.where(fill, sampled[:, ::-1], negatives[short])
+            mask[short] = np.where(fill, valid[:, ::-1], True)
         start, stop = self._history_offsets[history], self._history_offsets[history + 1]
         return _against(self._positive[rows], negatives, mask, start, stop)
 

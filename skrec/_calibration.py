@@ -30,7 +30,7 @@ def fit_sigmoid(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     positive = labels.astype(bool)
     scores = scores.astype(np.float64)
     centre, scale = scores.mean(), scores.std()
-    if positive.all() or not positive.any() or scale == 0:
+    if positive.all() or not positive.any() or scores.min() == scores.max():
         return 1.0, 0.0
     n_pos = positive.sum()
     n_neg = len(positive) - n_pos

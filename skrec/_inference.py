@@ -228,13 +228,25 @@ def top_k(
         scores = scores.clone()
         if exclude_seen:
             scores[seen_cells(data, rows, scores.device)] = -torch.inf
-        found, at = torch.topk(scores, min(k, scores.shape[1]), dim=1)
-        at, order = torch.sort(at, dim=1)  # equal scores come in the catalogue's order
-        found, again = torch.sort(found.gather(1, order), dim=1, descending=True, stable=True)
-        at = at.gather(1, again).masked_fill(found == -torch.inf, -1)
+        at = _stable_top(scores, min(k, scores.shape[1]))
+        found = scores.gather(1, at)
+        at = at.masked_fill(found == -torch.inf, -1)
         codes[rows, : at.shape[1]] = at.cpu().numpy()
         best[rows, : at.shape[1]] = found.cpu().numpy()
     return codes, best
+
+
+def _stable_top(scores: torch.Tensor, k: int) -> torch.Tensor:
+    """Return where the k greatest of each row of (b, N) are; equal ones in catalogue order."""
+    found, at = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1)
+    at, order = torch.sort(at[:, :k], dim=1)
+    again = torch.argsort(found.gather(1, order), dim=1, descending=True, stable=True)
+    at = at.gather(1, again)
+    if found.shape[1] > k:
+        # of scores that tie across the end of the list, topk keeps any
+        tied = (found[:, k - 1] == found[:, k]) & (found[:, k] > -torch.inf)
+        at[tied] = torch.argsort(scores[tied], dim=1, descending=True, stable=True)[:, :k]
+    return at
 
 
 def seen_cells(

@@ -35,6 +35,7 @@ COLUMNS = (
     "time",
 )
 LISTS_HINT = "histories are lists of item ids, one for each row: write [[3, 8, 1]] for one history"
+NO_ROWS = "X has no rows; at least one is needed"
 
 
 def encode(
@@ -80,13 +81,11 @@ def encode(
     )
     offsets = offsets_of(lengths)
     n_rows = len(lengths)
-    if n_rows == 0:
-        raise ValueError("X has no rows; at least one is needed")
     clicked = None if labels == "ignored" else _read_clicks(table, y, kind, n_rows)
     candidate_offsets, candidate_codes = _encode_candidates(
         table, kind, items, n_rows, None if drop_unknown == "all" else unknown
     )
-    unknown.raise_if_any(items)
+    unknown.raise_if_any(items, keep)
     if kind == "impressions" and clicked is not None:
         clicked = _match_clicks(clicked, candidate_offsets)
     if labels == "required" and clicked is None and kind != "histories":
@@ -171,16 +170,11 @@ def _as_table(X: Any) -> Table:
         return Table(X)
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
         raise TypeError(f"{LISTS_HINT}, or give a table; got {X!r}")
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype != object:
-        return Table({"history": X})
-    if not isinstance(X, (pd.Series, np.ndarray, pa.Array, pa.ChunkedArray)):
-        X = list(X)
-        if not X:
-            raise ValueError("X has no rows; at least one is needed")
-        if any(isinstance(row, str) for row in X[:1]):
-            raise TypeError(f"{LISTS_HINT}; got a flat list or strings: {X[0]!r}")
-    column = _to_arrow(X, "the histories")
-    if not is_list(column.type):
+    try:
+        column = _to_arrow(X, "the histories")
+    except ValueError as error:
+        raise TypeError(f"{LISTS_HINT}; {error}") from error
+    if len(column) and not is_list(column.type):
         raise TypeError(f"{LISTS_HINT}; got a flat sequence of {column.type}")
     return Table({"history": column})
 
@@ -196,6 +190,8 @@ def _kind(table: Table) -> str:
             "X has both 'candidate' and 'candidates'; keep 'candidates' (a list for each row) for "
             "impressions or 'candidate' (one id for each row) for pairs"
         )
+    if not len(table.column("history")):
+        raise ValueError(NO_ROWS)
     for name, lists in (("history", True), ("candidates", True), ("candidate", False)):
         if name not in table:
             continue
@@ -240,14 +236,18 @@ class _Unknown:
             found = values.take(pa.array(missing[:1000])).unique().to_pylist()
             self.some.update(dict.fromkeys(found))
 
-    def raise_if_any(self, items: Items) -> None:
+    def raise_if_any(self, items: Items, droppable: bool) -> None:
         if self.n:
             raise ValueError(
                 f"{self.n} ids in X are missing from the catalogue of {items.n_items} items, among "
-                f"them {preview(self.some)}. Give a catalogue that holds them: items=Items(df). "
+                f"them {preview(self.some)}; give a catalogue that holds them: items=Items(df). "
                 "In a search or cross-validation a bare DataFrame as long as X is cut into folds "
-                "like X; wrapped as items=Items(df) it is left whole. Or drop unknown ids with "
-                "unknown_items='ignore'"
+                "like X; wrapped as items=Items(df) it is left whole. "
+                + (
+                    "Or drop unknown ids with unknown_items='ignore'"
+                    if droppable
+                    else "unknown_items='ignore' drops no candidates here: each gets an answer"
+                )
             )
 
 
@@ -284,8 +284,6 @@ def _encode_candidates(
     if kind == "histories":
         return np.zeros(n_rows + 1, np.int64), np.empty(0, np.int32)
     column = table.column("candidates" if kind == "impressions" else "candidate")
-    if len(column) != n_rows:
-        raise ValueError(f"X has {n_rows} histories but {len(column)} rows of candidates")
     if kind == "impressions":
         lengths, codes = _encode_lists(column, items, "candidates", unknown)
         return offsets_of(lengths), codes
@@ -365,8 +363,6 @@ def _match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) ->
     """Check that each row has a label for each candidate, and return the flat labels."""
     lengths, labels = clicks
     wanted = np.diff(offsets)
-    if len(lengths) != len(wanted):
-        raise ValueError(f"X has {len(wanted)} rows but 'clicked' has {len(lengths)}")
     if (lengths != wanted).any():
         row = int(np.argmax(lengths != wanted))
         raise ValueError(
@@ -382,8 +378,8 @@ def _read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
     if "impression_id" not in table:
         return np.arange(n_rows) if kind == "impressions" else None
     column = table.column("impression_id")
-    if column.null_count:
-        raise ValueError(f"column 'impression_id' holds {column.null_count} nulls")
+    if column.null_count or is_list(column.type):
+        raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64)
 
@@ -395,7 +391,7 @@ def _read_time(table: Table, n_rows: int) -> np.ndarray | None:
     if column.null_count or is_list(column.type):
         raise ValueError("column 'time' must hold one number or timestamp in each row, no nulls")
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ns"), safe=False).cast(pa.int64())
+        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     try:
         time = column.cast(pa.float64(), safe=False).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -420,4 +416,7 @@ def _without_unknown_candidates(data: CodedInteractions) -> CodedInteractions:
     data = replace(data, candidate_offsets=offsets, candidate_codes=codes, clicked=clicked)
     if data.kind == "histories":
         return data
-    return data.take(np.flatnonzero(np.diff(offsets)))
+    rows = np.flatnonzero(np.diff(offsets))
+    if not len(rows):
+        raise ValueError("none of the candidates in X is in the catalogue")
+    return data.take(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,15 @@ class Items:
 
     The dtype of a column decides its **role**, that is, how operators read it:
 
-    ================== ======================================================
+    ================== ====================================================================
     role               dtype
-    ================== ======================================================
+    ================== ====================================================================
     ``text``           strings
     ``category``       categorical, dictionary, bool
     ``multi-category`` lists of strings or ints
     ``number``         ints and floats (standardised over the catalogue)
-    ``vector``         lists of floats of one length, 2-D arrays
-    ================== ======================================================
+    ``vector``         lists of floats of one length, 2-D arrays, fixed-size lists of numbers
+    ================== ====================================================================
 
     Null text reads as empty; a null category has a code of its own; a null number raises.
 
@@ -80,11 +80,13 @@ class Items:
     """
 
     def __init__(self, data: Any, *, id: str = "item_id", roles: Mapping[str, str] | None = None):
+        if not isinstance(id, str):
+            raise TypeError(f"id must be the name of a column, got {id!r}")
         table = _as_table(data, id)
         if id not in table:
             raise ValueError(
-                f"the catalogue has no id column {id!r}{did_you_mean(id, table.names)}. "
-                f"Its columns are {preview(table.names, 20)}; name the right one with "
+                f"the catalogue has no id column {id!r}{did_you_mean(id, table.names)}; "
+                f"its columns are {preview(table.names, 20)}. Name the right one with "
                 "Items(..., id='...')"
             )
         names = [name for name in table.names if name != id]
@@ -99,11 +101,6 @@ class Items:
         self._columns = {
             name: _cast(column, self.roles[name], name) for name, column in columns.items()
         }
-        for name, column in self._columns.items():
-            if len(column) != len(self._ids):
-                raise ValueError(
-                    f"column {name!r} has {len(column)} values for {len(self._ids)} ids"
-                )
 
     @staticmethod
     def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
@@ -145,19 +142,19 @@ class Items:
         Returns
         -------
         pyarrow.Array of length n_items
-            large_string (text and category), list of large_string, float64, or a fixed-size
-            list of float32.
+            Of large_string (text and category), lists of large_string, float64, or fixed-size
+            lists of float32.
         """
         return self._columns[name]
 
-    def codes(self, ids: Any, what: str = "ids") -> np.ndarray:
+    def codes(self, ids: Any, what: str = "the ids") -> np.ndarray:
         """Return the positions of ids in the catalogue.
 
         Parameters
         ----------
         ids : array-like of shape (n,)
             Ids to look up.
-        what : str, default="ids"
+        what : str, default="the ids"
             How error messages call them.
 
         Returns
@@ -218,7 +215,23 @@ class Items:
         return self._make(self.id, ids, columns, self.roles)
 
     def conform(self, data: Any) -> Items:
-        """Read `data` with this catalogue's id column and roles."""
+        """Read further items with this catalogue's id column and roles.
+
+        Parameters
+        ----------
+        data : Items or DataFrame-like
+            Has at least the columns of this catalogue.
+
+        Returns
+        -------
+        Items
+            The items of `data` alone.
+
+        Raises
+        ------
+        ValueError
+            Where a column is missing or of another type.
+        """
         if isinstance(data, Items):
             frame = data
         else:
@@ -291,13 +304,14 @@ def _as_table(data: Any, id: str) -> Table:
         return Table({id: list(data.keys()), "text": list(data.values())})
     if is_table(data):
         return Table(data)
-    try:
-        texts = list(data)
-    except TypeError:
+    if not isinstance(data, Iterable):
         raise TypeError(
             f"a catalogue is a DataFrame-like, a mapping of id to text or a list of texts, "
             f"got {type(data).__name__}"
-        ) from None
+        )
+    texts = to_arrow(data, "the texts of the catalogue")
+    if len(texts) and _role(texts.type, "text") != "text":
+        raise TypeError(f"a list that is a catalogue must hold texts, got {texts.type}")
     return Table({id: range(len(texts)), "text": texts})
 
 
@@ -311,7 +325,7 @@ def _holds_columns(data: Mapping) -> bool:
 
 
 def _read_ids(column: pa.ChunkedArray) -> pa.Array:
-    ids = as_ids(column, "the catalogue's id column").combine_chunks()
+    ids = as_ids(column, "the catalogue's ids").combine_chunks()
     if not len(ids):
         raise ValueError("the catalogue is empty; it must hold at least one item")
     if pc.count_distinct(ids).as_py() < len(ids):
@@ -332,7 +346,9 @@ def _role(kind: pa.DataType, name: str) -> str:
     if types.is_dictionary(kind) or types.is_boolean(kind):
         return "category"
     if is_list(kind):
-        return "vector" if types.is_floating(kind.value_type) else "multi-category"
+        inner = kind.value_type
+        fixed = types.is_fixed_size_list(kind) and types.is_integer(inner)
+        return "vector" if fixed or types.is_floating(inner) else "multi-category"
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"
     if types.is_temporal(kind):
@@ -384,16 +400,17 @@ def _cast_vector(array: pa.Array, name: str) -> pa.Array:
             f"the vectors of column {name!r} must all have one length above 0, got lengths "
             f"{preview(lengths.tolist())}"
         )
-    flat = _finite(array.flatten().cast(pa.float64()), name).cast(pa.float32(), safe=False)
-    return pa.FixedSizeListArray.from_arrays(flat, int(lengths[0]))
+    width = int(lengths[0])
+    flat = _finite(array.flatten().cast(pa.float32(), safe=False), name, width)
+    return pa.FixedSizeListArray.from_arrays(flat, width)
 
 
-def _finite(array: pa.Array, name: str) -> pa.Array:
+def _finite(array: pa.Array, name: str, width: int = 1) -> pa.Array:
     """Refuse null, NaN and infinite numbers: no operator could read them."""
     bad = ~np.isfinite(array.to_numpy(zero_copy_only=False).astype(float))
     if bad.any():
         raise ValueError(
-            f"column {name!r} holds {int(bad.sum())} null, NaN or infinite numbers, the first at "
-            f"position {int(np.argmax(bad))}; fill them in or drop the column"
+            f"column {name!r} holds {int(bad.sum())} null, NaN or infinite numbers, the first in "
+            f"row {int(np.argmax(bad)) // width}; fill them in or drop the column"
         )
     return array

@@ -97,6 +97,7 @@ class CNN(ColumnOperator):
         Parameters
         ----------
         schema : tuple of ColumnSchema
+            The ``schema_`` that `fit` set.
         width : int
             D, the size of an item vector.
 

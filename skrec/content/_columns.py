@@ -54,7 +54,13 @@ class ColumnOperator(ContentOperator):
     vocab_size: int
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work."""
+        """Raise a ValueError for parameters that can't work.
+
+        Parameters
+        ----------
+        width : int
+            D, the size of item vectors.
+        """
         check_int("max_length", self.max_length)
         check_int("vocab_size", self.vocab_size, minimum=2)
 
@@ -99,7 +105,7 @@ class ColumnOperator(ContentOperator):
 
     def _size(self, name: str, role: str, items: Items) -> int:
         if role == "text":
-            return self.tokenizer_.get_vocab_size()
+            return max(self.tokenizer_.get_vocab().values()) + 1  # ids may have gaps
         if role in ("category", "multi-category"):
             return len(self.vocabularies_[name]) + 1
         return 1 if role == "number" else items.column(name).type.list_size
@@ -172,7 +178,9 @@ def _category_codes(values: pa.Array, vocabulary: pa.Array) -> np.ndarray:
 
 def _mean_and_scale(column: pa.Array) -> tuple[float, float]:
     values = column.to_numpy()
-    return float(values.mean()), float(values.std()) or 1.0
+    if values.min() == values.max():  # their computed deviation may differ from zero
+        return float(values[0]), 1.0
+    return float(values.mean()), float(values.std())
 
 
 def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:

@@ -60,6 +60,7 @@ class MeanPooling(ColumnOperator):
         Parameters
         ----------
         schema : tuple of ColumnSchema
+            The ``schema_`` that `fit` set.
         width : int
             D, the size of an item vector.
 

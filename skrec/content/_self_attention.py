@@ -89,6 +89,7 @@ class SelfAttention(ColumnOperator):
         Parameters
         ----------
         schema : tuple of ColumnSchema
+            The ``schema_`` that `fit` set.
         width : int
             D, the size of an item vector.
 

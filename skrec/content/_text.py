@@ -23,7 +23,8 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
     texts : list of str
         The texts.
     vocab_size : int
-        The most word pieces to keep; the actual number may be smaller.
+        The most word pieces to keep, of which there may be fewer; single characters are kept
+        in any case.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
         # left to itself, the trainer numbers these in hash order, which differs from run to run,
         # and breaks ties between merges by number
         special_tokens=[UNKNOWN, *_single_pieces(tokenizer, texts)],
-        limit_alphabet=0,  # beyond these; the trainer would break ties between rare characters by hash
+        limit_alphabet=0,  # no characters but these: it chooses among rare ones in hash order too
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -84,19 +85,28 @@ def load_tokenizer(name: str) -> Tokenizer:
         Where there is none, or where it is not a fast tokenizer.
     """
     path = Path(name).expanduser()
-    if path.is_file():
-        return Tokenizer.from_file(str(path))
-    from transformers import AutoTokenizer
-
     try:
-        loaded = AutoTokenizer.from_pretrained(str(path) if path.is_dir() else name)
-    except (OSError, ValueError) as error:
+        if path.is_file():
+            tokenizer = Tokenizer.from_file(str(path))
+        else:
+            tokenizer = _from_transformers(str(path) if path.is_dir() else name)
+    except Exception as error:  # what tokenizers raises of a bad file has no class of its own
         raise ValueError(
             f"no tokenizer could be loaded from {name!r}; give a tokenizer.json file, a model "
             "folder or a model's name on the hub, or None to train one on the catalogue"
         ) from error
+    # files may ask for both, as those of sentence-transformers do
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _from_transformers(name: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(name)
     if not loaded.is_fast:
-        raise ValueError(f"the tokenizer of {name!r} has no fast version, which skrec needs")
+        raise ValueError("it has no fast version, which skrec needs")
     return loaded.backend_tokenizer
 
 

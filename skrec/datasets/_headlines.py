@@ -48,7 +48,7 @@ def make_headlines(
     *,
     n_candidates: int = 10,
     cold_fraction: float = 0.1,
-    noise: float = 0.5,
+    noise: float = 0.4,
     random_state: Any = None,
 ) -> DataBunch:
     """Generate news headlines and impressions that follow the readers' interests.
@@ -70,7 +70,7 @@ def make_headlines(
         Number of headlines shown in an impression, at least 2.
     cold_fraction : float, default=0.1
         Share of the headlines, in [0, 1), that are candidates in `test` and occur nowhere else.
-    noise : float, default=0.5
+    noise : float, default=0.4
         Scale of the chance in clicks. With 0 the clicked headlines are those of the highest
         utility.
     random_state : int, RandomState instance, Generator or None, default=None

@@ -17,7 +17,7 @@ class Dot(Predictor):
     Parameters
     ----------
     temperature : float, default=1.0
-        t in u.v / t; small values sharpen the softmax loss.
+        The t in ``u.v / t``; small values sharpen the softmax loss.
 
     See Also
     --------

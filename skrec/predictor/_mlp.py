@@ -54,7 +54,7 @@ class MLP(Predictor):
         width : int
             D, the size of item and user vectors.
         """
-        if isinstance(self.hidden, (int, str)) or not len(self.hidden):
+        if not isinstance(self.hidden, (list, tuple)) or not self.hidden:
             raise ValueError(f"hidden must be a sequence of layer sizes, got {self.hidden!r}")
         for size in self.hidden:
             check_int("each size in hidden", size)
