@@ -22,7 +22,7 @@ from skrec._batches import Batch
 from skrec.content._packed import Packed
 
 # items times tokens that are encoded together: few enough that their lengths are alike
-TOKEN_BUDGET = 1 << 13
+TOKEN_BUDGET = 1 << 12
 
 
 class Network(nn.Module):

@@ -62,7 +62,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         history. ("popularity" is not built yet.)
     history_targets : int, default=0
         Not built yet.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=3e-3
         Of AdamW.
     pretrained_learning_rate : float, default=1e-5
         Ignored: it is for pretrained language models, which are not built yet.
@@ -70,7 +70,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         Of AdamW.
     batch_size : int, default=64
         Clicks a step; with "bce", candidates a step.
-    max_epochs : int, default=10
+    max_epochs : int, default=20
         Most passes over the clicks.
     early_stopping : bool, default=True
         Whether to hold out a part, stop when its score no longer improves, and keep the best
@@ -78,7 +78,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
     validation_fraction : float, default=0.1
         Share of the impressions to hold out: the latest where X has a `time`, else a random
         part. Ignored where neither `early_stopping` nor `calibration` needs it.
-    n_iter_no_change : int, default=2
+    n_iter_no_change : int, default=3
         Epochs without improvement before training stops. Ignored without `early_stopping`.
     scoring : str, default="gauc"
         The metric of `score` and of early stopping; see :mod:`skrec.metrics`.
@@ -168,14 +168,14 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         n_negatives: int = 4,
         negative_sampling: str = "uniform",
         history_targets: int = 0,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         pretrained_learning_rate: float = 1e-5,
         weight_decay: float = 0.0,
         batch_size: int = 64,
-        max_epochs: int = 10,
+        max_epochs: int = 20,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 2,
+        n_iter_no_change: int = 3,
         scoring: str = "gauc",
         calibration: str | None = "sigmoid",
         unknown_items: str = "raise",

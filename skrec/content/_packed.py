@@ -97,5 +97,15 @@ class Packed:
         return {name: column.take(codes) for name, column in self.columns.items()}
 
     def to(self, device: torch.device) -> Packed:
-        """Return the columns on a device."""
+        """Return the columns on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where to put them.
+
+        Returns
+        -------
+        Packed
+        """
         return Packed({name: column.to(device) for name, column in self.columns.items()})

@@ -56,13 +56,31 @@ class Predictor(Operator):
 class OneVectorPredictor(nn.Module):
     """Base of modules that take one vector a user; several are reduced for each candidate.
 
-    The K vectors are weighted by the softmax of their dot products with the candidate.
+    The K vectors are weighted by the softmax of their dot products with the candidate. A
+    subclass defines `score`.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def forward(
         self, user: torch.Tensor, user_mask: torch.Tensor, item: torch.Tensor
     ) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, K, D), to (B, C)."""
+        """Score candidates.
+
+        Parameters
+        ----------
+        user : tensor of shape (B, C, K, D) or (B, 1, K, D)
+            User vectors.
+        user_mask : bool tensor of shape (B, K)
+            True where a user vector is real.
+        item : tensor of shape (B, C, D)
+            The candidates' vectors.
+
+        Returns
+        -------
+        tensor of shape (B, C)
+        """
         if user.shape[2] == 1:  # the softmax over one vector is 1
             return self.score(user.squeeze(2), item)
         user = user.expand(-1, item.shape[1], -1, -1)  # (B, C, K, D)
@@ -71,5 +89,17 @@ class OneVectorPredictor(nn.Module):
         return self.score((weights.unsqueeze(2) @ user).squeeze(2), item)
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates against one vector a user.
+
+        Parameters
+        ----------
+        user : tensor of shape (B, C, D) or (B, 1, D)
+            User vectors.
+        item : tensor of shape (B, C, D)
+            The candidates' vectors.
+
+        Returns
+        -------
+        tensor of shape (B, C)
+        """
         raise NotImplementedError
