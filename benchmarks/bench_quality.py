@@ -6,16 +6,17 @@ Models are trained on the training impressions alone. Everything about them was 
 import time
 
 import numpy as np
+
 from _common import arguments, environment, report
 from _ml100k import popularity, read_items, read_split
-
 from skrec import content, zoo
 from skrec.metrics import compute
 
 METRICS = ["gauc", "mrr", "ndcg@5", "ndcg@10"]
 # chosen on valid; what is not named is skrec's default
 MODELS = {
-    "NAML": lambda **kw: zoo.NAML(content=content.CNN(dropout=0.0), **kw),
+    "NAML": zoo.NAML,
+    "NAML, columns side by side": lambda **kw: zoo.NAML(content=content.CNN(fusion="concat"), **kw),
     "NRMS": zoo.NRMS,
     "NAML, mean of words": lambda **kw: zoo.NAML(content=content.MeanPooling(), **kw),
     "NAML, ids": lambda **kw: zoo.NAML(content=content.ID(), **kw),

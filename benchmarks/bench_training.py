@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 import torch
+
 from _common import alternate, arguments, environment, peak_mb, report
 from _ml100k import read_items, read_split
-
 from skrec import zoo
 from skrec._batches import ImpressionExamples, iterate_batches
 from skrec._interactions import encode

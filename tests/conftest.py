@@ -61,7 +61,7 @@ def mixed():
         {
             "item_id": range(8),
             "title": ["a red fox", "blue sea", "the fox and the sea", "", "red", "sea", "x", "y z"],
-            "topic": pd.Categorical(["animal", "water", "animal", None, "colour", "water", "x", "x"]),
+            "topic": pd.Categorical(["animal", "sea", "animal", None, "colour", "sea", "x", "x"]),
             "tags": [["a", "b"], [], ["b"], ["c"], ["a"], ["a", "c"], [], ["b", "c"]],
             "length": [3.0, 2.0, 5.0, 0.0, 1.0, 1.0, 1.0, 2.0],
             "vector": [[float(i), 1.0, -float(i)] for i in range(8)],

@@ -107,7 +107,8 @@ def test_two_fits_with_one_seed_are_equal_bit_for_bit(news, make_recommender):
 def test_refitting_forgets_the_first_fit(news, make_recommender):
     rec = make_recommender().fit(news.train, news.items)
     first = rec.transform(news.test.history)
-    np.testing.assert_array_equal(first, rec.fit(news.train, news.items).transform(news.test.history))
+    again = rec.fit(news.train, news.items).transform(news.test.history)
+    np.testing.assert_array_equal(first, again)
 
 
 def test_global_generators_are_untouched(news, make_recommender):
@@ -150,7 +151,8 @@ def test_unfitted_says_so(news):
 
 
 def test_html_repr_draws_the_operators():
-    html = ContentRecommender(content=content.CNN(), behavior=behavior.SelfAttention())._repr_html_()
+    rec = ContentRecommender(content=content.CNN(), behavior=behavior.SelfAttention())
+    html = rec._repr_html_()
     assert "content: CNN" in html and "behavior: SelfAttention" in html
 
 

@@ -27,8 +27,9 @@ class CNN(ColumnOperator):
     fusion : {"attention", "concat"}, default="attention"
         How the columns' vectors become one: a weighted mean, or a linear layer over all of
         them. Ignored where there is one column.
-    dropout : float, default=0.2
-        Of the word embeddings and of the convolution's output, in training.
+    dropout : float, default=0.0
+        Of the word embeddings and of the convolution's output, in training. Early stopping did as
+        well on what was measured, in less time.
     max_length : int, default=32
         Word pieces that are read of each text.
     tokenizer : str, default=None
@@ -63,7 +64,7 @@ class CNN(ColumnOperator):
         *,
         kernel_size: int = 3,
         fusion: str = "attention",
-        dropout: float = 0.2,
+        dropout: float = 0.0,
         max_length: int = 32,
         tokenizer: str | None = None,
         vocab_size: int = 10000,

@@ -14,7 +14,7 @@ class DataBunch(Bunch):
     """
 
     @property
-    def items(self) -> Any:  # type: ignore[override]
+    def items(self) -> Any:
         """The catalogue."""
         return self["items"]
 

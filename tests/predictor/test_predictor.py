@@ -1,0 +1,189 @@
+"""What every registered predictor promises."""
+
+import math
+
+import pytest
+import torch
+
+from skrec import predictor
+from skrec.predictor import OneVectorPredictor
+
+WIDTH = 6
+EXACT = {"rtol": 0, "atol": 1e-10}
+B, C, K = 3, 4, 3
+
+
+def build(operator):
+    operator.check(WIDTH)
+    torch.manual_seed(0)
+    return operator.build(WIDTH).double().eval()
+
+
+@pytest.fixture(params=sorted(predictor.ALIASES))
+def module(request):
+    """The module of every registered predictor."""
+    return build(predictor.ALIASES[request.param]())
+
+
+@pytest.fixture
+def item():
+    torch.manual_seed(1)
+    return torch.randn(B, C, WIDTH, dtype=torch.float64)
+
+
+@pytest.fixture
+def user():
+    torch.manual_seed(2)
+    return torch.randn(B, 1, K, WIDTH, dtype=torch.float64)
+
+
+def real(*lengths, n=K):
+    """Mask (B, K) of that many real user vectors a row."""
+    return torch.arange(n) < torch.tensor(lengths).unsqueeze(1)
+
+
+ALL = real(K, K, K)
+ONE = real(1, 1, 1, n=1)
+
+
+@pytest.mark.parametrize("n_vectors", [1, K])
+def test_shape(module, user, item, n_vectors):
+    mask = ALL[:, :n_vectors]
+    assert module(user[:, :, :n_vectors], mask, item).shape == (B, C)
+    assert module(user[:, :, :n_vectors], mask, item[:, :1]).shape == (B, 1)
+
+
+@pytest.mark.parametrize("n_vectors", [1, K])
+def test_each_candidate_is_scored_by_itself(module, user, item, n_vectors):
+    # otherwise a score would depend on what else was shown
+    user, mask = user[:, :, :n_vectors], ALL[:, :n_vectors]
+    together = module(user, mask, item)
+    for c in range(C):
+        alone = module(user, mask, item[:, c : c + 1])
+        torch.testing.assert_close(together[:, c : c + 1], alone, **EXACT)
+
+
+@pytest.mark.parametrize("n_vectors", [1, K])
+def test_a_batch_equals_one_by_one(module, user, item, n_vectors):
+    user, mask = user[:, :, :n_vectors], ALL[:, :n_vectors]
+    together = module(user, mask, item)
+    for b in range(B):
+        row = slice(b, b + 1)
+        torch.testing.assert_close(together[row], module(user[row], mask[row], item[row]), **EXACT)
+
+
+@pytest.mark.parametrize("n_vectors", [1, K])
+def test_one_user_for_all_candidates_equals_one_each(module, user, item, n_vectors):
+    # behavior operators give (B, 1, K, D), candidate-aware ones (B, C, K, D)
+    user, mask = user[:, :, :n_vectors], ALL[:, :n_vectors]
+    each = user.repeat(1, C, 1, 1)
+    torch.testing.assert_close(module(user, mask, item), module(each, mask, item), **EXACT)
+
+
+def test_candidate_aware_users_meet_their_own_candidate(module, item):
+    user = torch.randn(B, C, K, WIDTH, dtype=torch.float64)
+    together = module(user, ALL, item)
+    for c in range(C):
+        one = slice(c, c + 1)
+        torch.testing.assert_close(
+            together[:, one], module(user[:, one], ALL, item[:, one]), **EXACT
+        )
+
+
+def test_masked_user_vectors_do_not_count(module, user, item):
+    mask = real(1, 2, 3)
+    wanted = module(user, mask, item)
+    garbage = torch.where(mask[:, None, :, None], user, torch.full_like(user, 1e6))
+    torch.testing.assert_close(module(garbage, mask, item), wanted, **EXACT)
+    alone = module(user[:1, :, :1], mask[:1, :1], item[:1])
+    torch.testing.assert_close(wanted[:1], alone, **EXACT)
+
+
+def test_inputs_are_left_alone(module, user, item):
+    before = user.clone(), item.clone()
+    module(user, real(1, 2, 3), item)
+    assert torch.equal(user, before[0])
+    assert torch.equal(item, before[1])
+
+
+@pytest.mark.parametrize("n_vectors", [1, K])
+def test_every_parameter_and_input_gets_a_gradient(module, user, item, n_vectors):
+    user = user[:, :, :n_vectors].clone().requires_grad_()
+    item.requires_grad_()
+    scores = module(user, ALL[:, :n_vectors], item)
+    (scores * torch.randn_like(scores)).sum().backward()
+    tensors = {"user": user, "item": item, **dict(module.named_parameters())}
+    idle = [
+        name for name, tensor in tensors.items() if tensor.grad is None or not tensor.grad.any()
+    ]
+    assert not idle
+
+
+def test_score_all_equals_pair_by_pair(module, user, item):
+    # top-k lists and candidates' scores would disagree
+    if not hasattr(module, "score_all"):
+        return
+    users, items = user[:, 0, 0], item.reshape(-1, WIDTH)
+    found = module.score_all(users, items)
+    for h in range(B):
+        pairs = module(user[h : h + 1, :, :1], ONE[:1], items.unsqueeze(0))
+        torch.testing.assert_close(found[h : h + 1], pairs, **EXACT)
+
+
+def test_several_user_vectors_are_reduced_for_each_candidate(module, user, item):
+    if not isinstance(module, OneVectorPredictor):
+        return
+    lengths = [1, 2, 3]
+    found = module(user, real(*lengths), item)
+    for b, length in enumerate(lengths):
+        for c in range(C):
+            vectors = [user[b, 0, k] for k in range(length)]
+            shares = [math.exp(float(vector @ item[b, c])) for vector in vectors]
+            mixed = sum(
+                share / sum(shares) * vector for share, vector in zip(shares, vectors, strict=True)
+            )
+            wanted = module(mixed[None, None, None], ONE[:1], item[b, c][None, None])
+            torch.testing.assert_close(found[b, c], wanted[0, 0], **EXACT)
+
+
+# Known answers
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 4])
+def test_dot_by_hand(temperature):
+    module = predictor.Dot(temperature).build(2)
+    user = torch.tensor([[[[1.0, 2.0]]]])
+    item = torch.tensor([[[3.0, 4.0], [-1.0, 0.5]]])
+    assert module(user, ONE[:1], item)[0].tolist() == pytest.approx([11 / temperature, 0.0])
+
+
+def test_mlp_equals_the_formula(user, item):
+    module = build(predictor.MLP((5,), activation="tanh"))
+    found = module(user[:, :, :1], ONE, item)
+    hidden, out = module.mlp.layers[0], module.mlp.layers[-1]
+    for b in range(B):
+        for c in range(C):
+            u, v = user[b, 0, 0].tolist(), item[b, c].tolist()
+            x = u + v + [i * j for i, j in zip(u, v, strict=True)]
+            total = out.bias.item()
+            for row, bias, weight in zip(
+                hidden.weight.tolist(), hidden.bias.tolist(), out.weight[0].tolist(), strict=True
+            ):
+                z = sum(w * value for w, value in zip(row, x, strict=True)) + bias
+                total += weight * math.tanh(z)
+            assert found[b, c].item() == pytest.approx(total, abs=1e-10)
+
+
+def test_mlp_options_reach_the_layers():
+    layers = predictor.MLP([7, 5], activation="gelu", dropout=0.25).build(WIDTH).mlp.layers
+    assert [layer.out_features for layer in layers if hasattr(layer, "out_features")] == [7, 5, 1]
+    assert [type(layer).__name__ for layer in layers].count("GELU") == 2
+    assert {layer.p for layer in layers if isinstance(layer, torch.nn.Dropout)} == {0.25}
+
+
+def test_fit_does_nothing():
+    for operator in predictor.ALIASES.values():
+        operator = operator()
+        before = dict(vars(operator))
+        assert operator.fit() is operator
+        assert vars(operator) == before
