@@ -101,6 +101,9 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     try:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        if any(isinstance(row, np.ndarray) and row.ndim == 1 for row in values):
+            # Arrow wants arrays of one dtype, and np.array([]) among ints is of float64
+            return to_arrow([np.asarray(row).tolist() for row in values], what)
         raise ValueError(f"can't read {what}, mixed types or objects: {error}") from error
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 

@@ -70,12 +70,15 @@ class Scorer:
         users, user_of_row = inference.user_vectors(self.network, vectors, data, self.max_history)
         return users.cpu().numpy()[user_of_row]
 
-    def evaluate(self, names: list[str], data: CodedInteractions) -> dict[str, Any]:
+    def evaluate(self, names: str | list[str], data: CodedInteractions) -> dict[str, Any]:
         """Compute metrics; of bare histories, those of the last click among all items."""
+        names = [names] if isinstance(names, str) else list(names)
         for name in names:
-            get_metric(name)
+            get_metric(name)  # raises before anything is scored
         if data.kind == "histories":
             shorter, target = data.without_last_click()
+            if not len(target):
+                raise ValueError("all histories are empty, so there is no last click to predict")
             ranking = inference.rank_last_click(self._blocks(shorter), shorter, target)
             return compute_ranked(names, ranking)
         scores = self.scores(data)
@@ -92,7 +95,7 @@ class Scorer:
             metric = get_metric("ndcg@10")
         elif data.group_of_row is None and metric.kind == "grouped":
             metric = get_metric("auc")
-        value = self.evaluate([metric.name], data)[metric.name]
+        value = self.evaluate(metric.name, data)[metric.name]
         return value if metric.greater_is_better else -value
 
     def _blocks(self, data: CodedInteractions) -> Any:

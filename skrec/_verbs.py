@@ -140,8 +140,7 @@ class Verbs:
             click and a non-click where needed.
         """
         data, scorer = self._read(X, items, y, labels="required")
-        names = self.scoring if metrics is None else metrics
-        return scorer.evaluate([names] if isinstance(names, str) else list(names), data)
+        return scorer.evaluate(self.scoring if metrics is None else metrics, data)
 
     def recommend(
         self, X: Any, k: int = 10, *, items: Any = None, exclude_seen: bool = True

@@ -237,6 +237,11 @@ def test_pointwise_metrics_of_histories(rec):
         rec.evaluate([[1, 2]], metrics="auc")
 
 
+def test_empty_histories_have_no_last_click(rec):
+    with pytest.raises(ValueError, match="no last click"):
+        rec.score([[], []])
+
+
 def test_score_needs_clicks(rec):
     with pytest.raises(ValueError, match="clicks"):
         rec.score(X.drop(columns="clicked"))

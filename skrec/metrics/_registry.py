@@ -144,20 +144,18 @@ def compute(metrics, y_true, y_score=None, groups=None, y_proba=None):
     >>> compute(["gauc", "mrr"], [1, 0, 0, 1], [0.9, 0.1, 0.8, 0.2], groups=[7, 7, 8, 8])
     {'gauc': 0.5, 'mrr': 0.75, 'n_groups_used': 2}
     """
-    names = [metrics] if isinstance(metrics, str) else metrics
-    chosen = [get_metric(name) for name in names]
+    chosen = _look_up(metrics)
     responses = {"score": y_score, "proba": y_proba}
     _check_columns(chosen, responses, groups)
     grouped = [metric for metric in chosen if metric.kind == "grouped"]
+    ranking = check_and_rank(y_true, y_score, groups) if grouped else None
     values: dict[str, float] = {
-        metric.name: _bind(_POINTWISE, metric)(y_true, responses[metric.response])
+        metric.name: _compute_grouped(metric, ranking)
+        if metric.kind == "grouped"
+        else _bind(_POINTWISE, metric)(y_true, responses[metric.response])
         for metric in chosen
-        if metric.kind == "pointwise"
     }
-    if grouped:
-        ranking = check_and_rank(y_true, y_score, groups)
-        values.update(compute_ranked([metric.name for metric in grouped], ranking))
-    return values
+    return values | _count_used(grouped, ranking)
 
 
 def compute_ranked(metrics, ranking):
@@ -180,7 +178,7 @@ def compute_ranked(metrics, ranking):
     ValueError
         If a name is unknown, or not of a grouped metric.
     """
-    chosen = [get_metric(name) for name in metrics]
+    chosen = _look_up(metrics)
     for metric in chosen:
         if metric.kind != "grouped":
             raise ValueError(
@@ -188,8 +186,7 @@ def compute_ranked(metrics, ranking):
                 "judged; take a grouped metric such as 'ndcg@10'"
             )
     values: dict[str, float] = {metric.name: _compute_grouped(metric, ranking) for metric in chosen}
-    values["n_groups_used"] = min(int(_usable(metric, ranking).sum()) for metric in chosen)
-    return values
+    return values | _count_used(chosen, ranking)
 
 
 def scorer(name):
@@ -263,6 +260,16 @@ def _parse_number(name, family, at, text):
     if re.fullmatch(r"[1-9]\d*", text, re.ASCII):
         return int(text)
     raise ValueError(f"metric {name!r}: k after @ must be a positive int, as in {example!r}")
+
+
+def _look_up(metrics):
+    return [get_metric(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
+
+
+def _count_used(grouped, ranking):
+    if not grouped:
+        return {}
+    return {"n_groups_used": min(int(_usable(metric, ranking).sum()) for metric in grouped)}
 
 
 def _check_columns(chosen, responses, groups):

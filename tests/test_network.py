@@ -1,0 +1,221 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from skrec import Items, behavior, content, predictor
+from skrec._batches import Drawn, collate
+from skrec._network import Network, micro_batches
+from skrec._training import LOSSES
+from skrec.content._packed import Ragged
+
+WIDTH = 8
+MAX_HISTORY = 4
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+# Rows of one batch: a history that two rows share, an empty one, one that is cut, and candidates
+# that were clicked before, stand in two rows, or are missing; the first is the click.
+HISTORIES = [[3, 1, 3], [], [5, 2, 0, 1, 4], [2]]
+ROWS = [(0, [0, 4, 2]), (1, [2, 1, 5]), (2, [6, 2]), (0, [5]), (3, [4, 0, 6])]
+
+
+@pytest.fixture(scope="module")
+def items():
+    return Items(
+        pd.DataFrame(
+            {
+                "item_id": range(7),
+                "title": ["a", "b c", "", "a b c d e f g", "c a", "d", "f f f"],
+                "topic": pd.Categorical(["x", "y", None, "x", "y", "z", "z"]),
+                "tags": [["u"], [], ["u", "v", "w"], ["w"], [], ["v"], ["u", "v"]],
+            }
+        )
+    )
+
+
+def without_dropout(operator):
+    if "dropout" in operator.get_params():
+        operator.set_params(dropout=0.0)
+    return operator
+
+
+def make_network(items, names=("cnn", "additive_attention", "dot")):
+    """A network in float64 and training mode, without dropout, and the prepared items."""
+    families = (content.ALIASES, behavior.ALIASES, predictor.ALIASES)
+    c, b, p = (
+        without_dropout(family[name]()) for family, name in zip(families, names, strict=True)
+    )
+    c.fit(items)
+    torch.manual_seed(0)
+    modules = c.build(c.schema_, WIDTH), b.build(WIDTH), p.build(WIDTH)
+    return Network(*modules, WIDTH, b.candidate_aware).double(), c.prepare(items)
+
+
+def make_batch(rows=ROWS):
+    offsets = np.cumsum([0, *map(len, HISTORIES)])
+    history = np.array([row for row, _ in rows])
+    size = max(len(candidates) for _, candidates in rows)
+    mask = np.array([[c < len(candidates) for c in range(size)] for _, candidates in rows])
+    codes = np.zeros(mask.shape, dtype=np.int64)
+    codes[mask] = [code for _, candidates in rows for code in candidates]
+    labels = np.zeros(mask.shape, dtype=np.float32)
+    labels[:, 0] = 1.0
+    drawn = Drawn(offsets[history], offsets[history + 1], codes, mask, labels)
+    return collate(drawn, np.concatenate(HISTORIES).astype(np.int32), MAX_HISTORY)
+
+
+# The obvious twin: every slot of the padded grid is encoded by itself, padding too
+
+
+def padded_item(packed, code):
+    """One item's columns, texts padded to the longest of the data; None is a slot of padding."""
+    columns = {}
+    for name, column in packed.columns.items():
+        if isinstance(column, Ragged):
+            longest = max(1, int(column.offsets.diff().max()))
+            start, stop = (0, 0) if code is None else column.offsets[code : code + 2].tolist()
+            ids = column.values[start:stop].tolist()
+            values = torch.tensor([ids + [0] * (longest - len(ids))])
+            columns[name] = values, torch.tensor([[i < len(ids) for i in range(longest)]])
+        else:
+            columns[name] = column.values[0 if code is None else code][None], torch.tensor([[True]])
+    return columns
+
+
+def slow_scores(network, packed, history, candidates):
+    """Scores (C,) of one row."""
+    history = history[-MAX_HISTORY:]
+    slots = history + [None] * (MAX_HISTORY - len(history))
+    clicks = [network.content(padded_item(packed, code))[0] for code in slots]
+    mask = [code is not None for code in slots]
+    if not history:
+        clicks[0], mask[0] = network.empty_history, True
+    clicks, mask = torch.stack(clicks)[None], torch.tensor([mask])
+    item = torch.stack([network.content(padded_item(packed, code))[0] for code in candidates])[None]
+    if network.candidate_aware:
+        users = network.behavior(clicks, mask, item)
+    else:
+        users = network.behavior(clicks, mask).unsqueeze(1)
+    real = torch.ones(1, users.shape[2], dtype=torch.bool)
+    return network.predictor(users, real, item)[0]
+
+
+def slow_loss(network, packed, loss):
+    scores = [slow_scores(network, packed, HISTORIES[row], codes) for row, codes in ROWS]
+    if loss == "softmax":
+        return sum(-(s[0] - s.exp().sum().log()) for s in scores) / len(ROWS)
+    terms = [-torch.sigmoid(s if c == 0 else -s).log() for row in scores for c, s in enumerate(row)]
+    return sum(terms) / len(terms)
+
+
+COMBINATIONS = [
+    "-".join(names)
+    for names in itertools.product(content.ALIASES, behavior.ALIASES, predictor.ALIASES)
+]
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bce"])
+@pytest.mark.parametrize("names", COMBINATIONS)
+def test_distinct_items_without_padding_equal_the_padded_grid(items, names, loss):
+    # what saves the time must change neither the loss nor any gradient
+    network, packed = make_network(items, names.split("-"))
+    weights = dict(network.named_parameters())
+    slow = slow_loss(network, packed, loss)
+    wanted = torch.autograd.grad(slow, weights.values())
+    batch = make_batch()
+    fast = LOSSES[loss](network(batch, packed, token_budget=12), batch)
+    torch.testing.assert_close(fast, slow, **EXACT)
+    found = torch.autograd.grad(fast, weights.values())
+    for name, a, b in zip(weights, found, wanted, strict=True):
+        torch.testing.assert_close(a, b, **EXACT, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bce"])
+@pytest.mark.parametrize("names", COMBINATIONS)
+def test_every_weight_is_trained(items, names, loss):
+    network, packed = make_network(items, names.split("-"))
+    batch = make_batch()
+    LOSSES[loss](network(batch, packed, 1000), batch).backward()
+    idle = [name for name, weight in network.named_parameters() if not weight.grad.any()]
+    assert not idle
+
+
+@pytest.mark.parametrize("names", COMBINATIONS)
+def test_batch_of_new_users_only(items, names):
+    network, packed = make_network(items, names.split("-"))
+    batch = make_batch([(1, [2, 1]), (1, [0, 3])])
+    loss = LOSSES["softmax"](network(batch, packed, 1000), batch)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(weight.grad.isfinite().all() for weight in network.parameters())
+
+
+def test_each_distinct_item_is_encoded_once(items):
+    network, packed = make_network(items)
+    seen = []
+    network.content.register_forward_hook(lambda module, args, vectors: seen.append(len(vectors)))
+    batch = make_batch()
+    assert sorted(batch.items.tolist()) == list(range(7))
+    network(batch, packed, token_budget=12)
+    assert sum(seen) == 7
+    assert len(seen) > 1  # so that the twin above has met micro-batches
+
+
+def test_histories_that_rows_share_are_read_once():
+    batch = make_batch()
+    assert len(batch.history) == 4
+    assert batch.history_of_row[0] == batch.history_of_row[3]
+
+
+def test_cut_history_keeps_the_latest_clicks():
+    batch = make_batch([(2, [6, 2])])
+    assert batch.items[batch.history[0]].tolist() == HISTORIES[2][-MAX_HISTORY:]
+
+
+# Micro-batches
+
+
+@pytest.mark.parametrize("token_budget", [1, 10, 64, 10**9])
+def test_micro_batches_cover_all_and_keep_the_budget(token_budget):
+    lengths = np.sort(np.random.default_rng(0).integers(0, 30, size=200))
+    parts = list(micro_batches(lengths, token_budget))
+    covered = np.concatenate([np.arange(200)[part] for part in parts])
+    assert covered.tolist() == list(range(200))
+    for part in parts:
+        size = part.stop - part.start
+        # one item that is too long for the budget comes alone
+        assert size == 1 or size * lengths[part].max() <= token_budget
+
+
+def test_micro_batches_are_no_smaller_than_need_be():
+    assert list(micro_batches(np.array([2, 2, 2, 5]), 6)) == [slice(0, 3), slice(3, 4)]
+    assert list(micro_batches(np.array([50]), 6)) == [slice(0, 1)]
+    assert list(micro_batches(np.zeros(5, dtype=int), 5)) == [slice(0, 5)]
+    assert list(micro_batches(np.array([], dtype=int), 5)) == []
+
+
+@pytest.mark.parametrize("name", content.ALIASES)
+@pytest.mark.parametrize("token_budget", [1, 9])
+def test_encoding_in_micro_batches_equals_encoding_at_once(items, name, token_budget):
+    network, packed = make_network(items, (name, "mean_pooling", "dot"))
+    codes = torch.tensor([3, 0, 6, 6, 2, 1])
+    found = network.encode(packed, codes, token_budget)
+    torch.testing.assert_close(found, network.content(packed.take(codes)), **EXACT)
+
+
+# Several vectors a user
+
+
+@pytest.mark.parametrize("name", predictor.ALIASES)
+@pytest.mark.parametrize("block", [1, 3, 100])
+def test_match_all_equals_pair_by_pair(items, name, block):
+    network, _ = make_network(items, ("id", "mean_pooling", name))
+    vectors = torch.randn(7, WIDTH, dtype=torch.float64)
+    for n_vectors in (1, 3):
+        users = torch.randn(5, n_vectors, WIDTH, dtype=torch.float64)
+        found = network.match_all(users, vectors, block)
+        for h, n in itertools.product(range(5), range(7)):
+            wanted = network.match(users[h][None, None], vectors[n][None, None])[0, 0]
+            torch.testing.assert_close(found[h, n], wanted, **EXACT)
