@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from skrec._arrow import Table, is_table
+from skrec._arrow import Table, is_table, preview
 from skrec._items import Items
 
 NO_CATALOGUE = (
@@ -19,6 +20,11 @@ NO_CATALOGUE = (
 def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
     """Read a catalogue in y's place as `items`."""
     if not _looks_like_catalogue(y):
+        if items is None and is_table(y) and len(Table(y).names) > 1:
+            raise ValueError(
+                f"the table in y's place has no id column 'item_id', only "
+                f"{preview(Table(y).names, 20)}; name it with items=Items(df, id='...')"
+            )
         return y, items
     if items is not None:
         raise ValueError("there are two catalogues: one in y's place and one in items=; give one")
@@ -33,16 +39,34 @@ def _looks_like_catalogue(y: Any) -> bool:
     return is_table(y) and "item_id" in Table(y)
 
 
-def resolve_device(device: Any) -> torch.device:
-    """Return the device to compute on; None takes a CUDA GPU if there is one."""
+def resolve_device(device: Any, *, fall_back: bool = False) -> torch.device:
+    """Return the device to compute on.
+
+    Parameters
+    ----------
+    device : str, torch.device or None
+        None takes a CUDA GPU if there is one, else the CPU.
+    fall_back : bool, default=False
+        Whether a missing GPU is replaced by the CPU, with a warning, instead of raising.
+
+    Returns
+    -------
+    torch.device
+    """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(device)
+        found = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"device must be None or a device such as 'cpu' or 'cuda:0', got {device!r}"
         ) from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        if not fall_back:
+            raise ValueError(f"device={device!r}, but torch finds no CUDA GPU here; take None")
+        warnings.warn(f"no CUDA GPU here for device={device!r}; the CPU is used", stacklevel=3)
+        return torch.device("cpu")
+    return found
 
 
 def read_catalogue(items: Any, unknown_items: str) -> Items:

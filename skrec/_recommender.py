@@ -361,7 +361,9 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         if arrays is not None:
             with torch.random.fork_rng(devices=[]):
                 network = self._build_network(len(arrays["empty_history"]))
-            self.network_ = load_arrays(network, arrays).to(resolve_device(self.device))
+            self.network_ = load_arrays(network, arrays).to(
+                resolve_device(self.device, fall_back=True)
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

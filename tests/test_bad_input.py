@@ -1,8 +1,11 @@
 """What can be wrong is said at the start of fit, with what was got and what to do."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from skrec import ContentRecommender, Items, behavior, content, predictor, zoo
 
@@ -183,6 +186,11 @@ def test_a_table_of_other_things_in_the_place_of_y():
         fit(PAIRS, pd.DataFrame({"a": [0, 1], "b": [1, 1]}))
 
 
+def test_a_catalogue_with_another_id_column_in_the_place_of_y():
+    with pytest.raises(ValueError, match=r"no id column 'item_id', only 'id', 'title'.*id='"):
+        ContentRecommender().fit(X, pd.DataFrame({"id": [1], "title": ["a"]}))
+
+
 def test_unknown_items_ignore_takes_items_only():
     with pytest.raises(TypeError, match=r"items=Items\(df\)"):
         fit(unknown_items="ignore")
@@ -261,3 +269,13 @@ def test_too_many_cells(rec, monkeypatch):
 def test_new_items_must_have_the_catalogues_columns(rec):
     with pytest.raises(ValueError, match="lack the catalogue's columns 'title'"):
         rec.predict_proba([[9]], items={"item_id": [9], "name": ["x"]})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_raises_in_fit_and_is_replaced_in_a_pickle():
+    with pytest.raises(ValueError, match=r"device='cuda', but torch finds no CUDA GPU"):
+        fit(device="cuda")
+    rec = fit().set_params(device="cuda")
+    with pytest.warns(UserWarning, match="the CPU is used"):
+        twin = pickle.loads(pickle.dumps(rec))
+    assert np.isfinite(twin.transform([[1]])).all()

@@ -132,12 +132,12 @@ def test_distinct_items_without_padding_equal_the_padded_grid(items, names, loss
         torch.testing.assert_close(a, b, **EXACT, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("loss", ["softmax", "bce"])
 @pytest.mark.parametrize("names", COMBINATIONS)
-def test_every_weight_is_trained(items, names, loss):
+def test_every_weight_is_trained(items, names):
     network, packed = make_network(items, names.split("-"))
     batch = make_batch()
-    LOSSES[loss](network(batch, packed, 1000), batch).backward()
+    # the softmax loss does not depend on a constant that is added to all scores, as a last bias is
+    LOSSES["bce"](network(batch, packed, 1000), batch).backward()
     idle = [name for name, weight in network.named_parameters() if not weight.grad.any()]
     assert not idle
 
