@@ -48,7 +48,10 @@ def methods(cls):
                 member = member.fget
             elif isinstance(member, classmethod | staticmethod):
                 member = member.__func__
-            if not name.startswith("_") and inspect.isfunction(member) and is_ours(member):
+            if name.startswith("_") or not inspect.isfunction(member) or not is_ours(member):
+                continue
+            # an override without a docstring has that of the base, which is checked there
+            if member.__doc__ or not inspect.getdoc(member):
                 yield f"{path_of(base)}.{name}"
 
 
