@@ -55,7 +55,23 @@ class FirstAndLastClick(nn.Module):
         return torch.stack([x[:, 0], x[torch.arange(len(x)), last]], dim=1)  # (B, 2, D)
 
 
-BEHAVIORS = [*behavior.ALIASES.values(), CandidateAttention, FirstAndLast]
+class FirstAndLastForEach(behavior.BehaviorOperator):
+    """A third party's operator with two vectors for each candidate of a user."""
+
+    candidate_aware = True
+
+    def build(self, width):
+        return FirstAndLastTimesCandidate()
+
+
+class FirstAndLastTimesCandidate(FirstAndLastClick):
+    def forward(self, x, mask, candidates):
+        users = super().forward(x, mask)
+        return candidates.unsqueeze(2) * users.unsqueeze(1)  # (B, C, 2, D)
+
+
+THIRD_PARTY = [CandidateAttention, FirstAndLast, FirstAndLastForEach]
+BEHAVIORS = [*behavior.ALIASES.values(), *THIRD_PARTY]
 
 
 @pytest.fixture(params=sorted(predictor.ALIASES))
@@ -237,9 +253,9 @@ def test_candidate_aware_operator_equals_its_formula(vectors, data):
             assert next(found) == pytest.approx(float(user @ vectors[code]), rel=0, abs=1e-10)
 
 
-def test_candidate_aware_operator_scores_all_candidates_of_a_row_at_once(vectors):
+def test_candidates_of_a_row_are_scored_at_once_as_one_at_a_time(network, vectors):
     # training scores (B, C) candidates at a time, prediction one pair at a time
-    network = make_network(CandidateAttention(), predictor.Dot())
+    network.eval()
     clicks, mask = (
         vectors[torch.tensor([[0, 4], [8, 0]])],
         torch.tensor([[True, True], [True, False]]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from skrec import Items, content
 from skrec.content._text import UNKNOWN, encode_texts, load_tokenizer, train_word_pieces
@@ -123,9 +123,10 @@ def test_encoding_nothing():
 @pytest.fixture
 def word_tokenizer():
     """One id a word, with a gap in the ids, as some published vocabularies have."""
-    vocab = {"[UNK]": 0, "red": 1, "sea": 2, "fox": 9}
+    vocab = {"[UNK]": 0, "red": 1, "sea": 2, "[CLS]": 5, "fox": 9}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A", None, [("[CLS]", 5)])
     return tokenizer
 
 
@@ -148,7 +149,7 @@ def test_pretrained_tokenizer_is_read(saved):
     items = Items(["red red fox", "blue sea"])
     operator = content.MeanPooling(tokenizer=saved, vocab_size=2).fit(items)
     column = operator.prepare(items).columns["text"]
-    # neither its padding nor its cut is taken over: max_length rules
+    # none of its padding, cut and special tokens is taken over: max_length rules
     assert column.values.tolist() == [1, 1, 9, 0, 2]
     assert column.offsets.tolist() == [0, 3, 5]
 

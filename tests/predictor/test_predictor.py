@@ -154,7 +154,9 @@ def test_dot_by_hand(temperature):
     module = predictor.Dot(temperature).build(2)
     user = torch.tensor([[[[1.0, 2.0]]]])
     item = torch.tensor([[[3.0, 4.0], [-1.0, 0.5]]])
-    assert module(user, ONE[:1], item)[0].tolist() == pytest.approx([11 / temperature, 0.0])
+    wanted = pytest.approx([11 / temperature, 0.0])
+    assert module(user, ONE[:1], item)[0].tolist() == wanted
+    assert module.score_all(user[0, 0], item[0])[0].tolist() == wanted
 
 
 def test_mlp_equals_the_formula(user, item):
