@@ -563,9 +563,8 @@ def test_rows_of_one_impression_id_are_one_group(ids):
     for column in ({"candidate": [100] * 4}, {"candidates": [[100]] * 4}):
         group = encode(rows | column, items=INTS).group_of_row
         assert group.dtype == np.int64
-        assert_array_equal(
-            group[:, None] == group, np.eye(4) + np.eye(4)[[2, 3, 0, 1]] * [1, 0, 1, 0]
-        )
+        assert group[0] == group[2]
+        assert len(set(group.tolist())) == 3
 
 
 def test_groups_are_never_guessed_from_equal_histories():
@@ -592,13 +591,12 @@ def test_bad_impression_ids_raise(ids):
         pd.to_datetime(["2020-01-02", "2020-01-01"]).tz_localize("Asia/Tokyo"),
         pd.to_datetime(["9999-12-31", "2020-01-01"]).as_unit("s"),  # beyond what int64 ns can say
         [datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)],
-        pa.array([1, 0], pa.timestamp("ns")).cast(pa.timestamp("us"), safe=False).take([0, 1]),
     ],
 )
 def test_times_keep_their_order(time):
     data = encode(pairs(time=time), items=INTS)
     assert data.time.dtype == np.float64
-    assert data.time[0] >= data.time[1]
+    assert data.time[0] > data.time[1]
     assert np.isfinite(data.time).all()
 
 
@@ -607,12 +605,12 @@ def test_times_keep_their_order(time):
     [
         ([1, None], "one number or timestamp in each row, no nulls"),
         ([[1], [2]], "one number or timestamp in each row"),
-        (["monday", "tuesday"], "must hold numbers or timestamps: .*monday"),
-        ([1, np.inf], "holds NaN or infinite values"),
+        (["monday", "tuesday"], "numbers or timestamps: .*day"),
+        ([1, np.inf], "NaN or infinite values"),
     ],
 )
 def test_bad_times_raise(time, message):
-    with pytest.raises(ValueError, match=f"column 'time' .*{message}|column 'time' {message}"):
+    with pytest.raises(ValueError, match=f"column 'time' .*{message}"):
         encode(pairs(time=time), items=INTS)
 
 

@@ -39,28 +39,10 @@ class AdditiveAttention(BehaviorOperator):
         self.hidden = hidden
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-        """
         if self.hidden is not None:
             check_int("hidden", self.hidden)
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that maps clicked items (B, L, width) to user vectors (B, 1, width).
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return AttentionOverClicks(width, self.hidden or width)
 
 

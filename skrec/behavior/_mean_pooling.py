@@ -23,17 +23,6 @@ class MeanPooling(BehaviorOperator):
     """
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that maps clicked items (B, L, width) to user vectors (B, 1, width).
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return MeanOfClicks()
 
 

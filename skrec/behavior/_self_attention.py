@@ -43,28 +43,10 @@ class SelfAttention(BehaviorOperator):
         self.dropout = dropout
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-        """
         check_heads(self.n_heads, width)
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that maps clicked items (B, L, width) to user vectors (B, 1, width).
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return SelfAttentionOverClicks(width, self.n_heads, self.dropout)
 
 

@@ -54,13 +54,6 @@ class ColumnOperator(ContentOperator):
     vocab_size: int
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item vectors.
-        """
         check_int("max_length", self.max_length)
         check_int("vocab_size", self.vocab_size, minimum=2)
 

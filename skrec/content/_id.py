@@ -70,19 +70,6 @@ class ID(ContentOperator):
         return Packed({"id": Dense(torch.from_numpy(codes)[:, None])})
 
     def build(self, schema: Any, width: int) -> nn.Module:
-        """Make the table of vectors.
-
-        Parameters
-        ----------
-        schema : int
-            Number of items.
-        width : int
-            D, the size of an item vector.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return IDTable(schema, width)
 
 

@@ -55,17 +55,4 @@ class MeanPooling(ColumnOperator):
         self.vocab_size = vocab_size
 
     def build(self, schema: Any, width: int) -> nn.Module:
-        """Make the module that maps the columns of U items to vectors (U, width).
-
-        Parameters
-        ----------
-        schema : tuple of ColumnSchema
-            The ``schema_`` that `fit` set.
-        width : int
-            D, the size of an item vector.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return ColumnNetwork(schema, width, MeanEncoder, lambda n_columns: MeanEncoder())

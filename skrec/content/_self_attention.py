@@ -72,31 +72,11 @@ class SelfAttention(ColumnOperator):
         self.vocab_size = vocab_size
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item vectors.
-        """
         super().check(width)
         check_heads(self.n_heads, width)
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def build(self, schema: Any, width: int) -> nn.Module:
-        """Make the module that maps the columns of U items to vectors (U, width).
-
-        Parameters
-        ----------
-        schema : tuple of ColumnSchema
-            The ``schema_`` that `fit` set.
-        width : int
-            D, the size of an item vector.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return ColumnNetwork(
             schema,
             width,

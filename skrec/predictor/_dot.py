@@ -33,27 +33,9 @@ class Dot(Predictor):
         self.temperature = temperature
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-        """
         check_real("temperature", self.temperature, 0, closed="none")
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that scores candidates (B, C, width).
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return DotProduct(self.temperature)
 
 

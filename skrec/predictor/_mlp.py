@@ -47,13 +47,6 @@ class MLP(Predictor):
         self.dropout = dropout
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-        """
         if not isinstance(self.hidden, (list, tuple)) or not self.hidden:
             raise ValueError(f"hidden must be a sequence of layer sizes, got {self.hidden!r}")
         for size in self.hidden:
@@ -62,17 +55,6 @@ class MLP(Predictor):
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that scores candidates (B, C, width).
-
-        Parameters
-        ----------
-        width : int
-            D, the size of item and user vectors.
-
-        Returns
-        -------
-        torch.nn.Module
-        """
         return MLPScore(width, self.hidden, self.activation, self.dropout)
 
 
