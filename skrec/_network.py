@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ from torch.nn import functional as F
 
 from skrec._batches import Batch
 from skrec.content._packed import Packed
+from skrec.nn import micro_batches
 
-# items times tokens that are encoded together: few enough that their lengths are alike
-TOKEN_BUDGET = 1 << 12
+# items times tokens that are encoded together, which bounds memory
+TOKEN_BUDGET = 1 << 16
 
 
 class Network(nn.Module):
@@ -78,6 +78,8 @@ class Network(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Give each empty history of (H, L, D) the learned click in its first place."""
         empty = ~mask.any(dim=1)  # (H,)
+        if not empty.any():
+            return clicks, mask
         first = torch.zeros_like(mask)
         first[:, 0] = empty
         return torch.where(first.unsqueeze(-1), self.empty_history, clicks), mask | first
@@ -123,26 +125,3 @@ class Network(nn.Module):
             ]
             rows.append(torch.cat(parts, dim=1))
         return torch.cat(rows)
-
-
-def micro_batches(lengths: np.ndarray, token_budget: int) -> Iterator[slice]:
-    """Cut items, sorted by length, so that each part holds at most `token_budget` padded tokens.
-
-    Parameters
-    ----------
-    lengths : ndarray of int, shape (U,)
-        Tokens of each item, ascending.
-    token_budget : int
-        Items times the longest of them; a single item may exceed it.
-
-    Yields
-    ------
-    slice
-    """
-    start = 0
-    lengths = np.maximum(lengths, 1)
-    while start < len(lengths):
-        cost = lengths[start:] * np.arange(1, len(lengths) - start + 1)  # ascending
-        stop = start + max(1, int(np.searchsorted(cost, token_budget, side="right")))
-        yield slice(start, stop)
-        start = stop

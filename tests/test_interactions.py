@@ -1,5 +1,4 @@
 import datetime
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -238,24 +237,6 @@ def test_an_empty_array_among_arrays_of_ints():
     assert histories_of(encode(X, items=INTS)) == [[0], [], [1, 2]]
 
 
-@pytest.mark.parametrize(
-    "X",
-    [
-        [],
-        iter([]),
-        np.empty((0, 3), dtype=int),
-        pd.Series([]),
-        pd.DataFrame({"history": [[1]], "candidates": [[1]]}).iloc[:0],
-        {"history": [], "candidate": []},
-        pa.table({"history": pa.array([], pa.list_(pa.int64()))}),
-        pa.table({"history": pa.chunked_array([], pa.list_(pa.int64()))}),
-    ],
-)
-def test_no_rows_raise(X):
-    with pytest.raises(ValueError, match="X has no rows; at least one is needed"):
-        encode(X, items=INTS)
-
-
 # Pairs
 
 
@@ -312,53 +293,6 @@ def test_y_of_any_form(y):
     assert_array_equal(encode(pairs(clicked=[0, 1]), y, items=INTS).clicked, [0, 1])
 
 
-@pytest.mark.parametrize(
-    ("X", "y", "message"),
-    [
-        (pairs(), [0, 1, 1], "X has 2 rows but y has 3 labels"),
-        (pairs(), [], "X has 2 rows but y has 0 labels"),
-        (pairs(), [0, 2], "y must be 0/1 labels, got the values 0, 2"),
-        (pairs(), [-1, 1], "y must be 0/1 labels, got the values -1, 1"),
-        (pairs(), [0, 0.5], "y must be 0/1 labels, got the values 0.0, 0.5"),
-        (pairs(), [0, np.nan], "y must be 0/1 labels, got 1 nulls"),
-        (pairs(), [None, 1], "y must be 0/1 labels, got 1 nulls"),
-        (pairs(), ["no", "yes"], "y must be 0/1 labels, got string such as 'no', 'yes'"),
-        (pairs(), 1, r"y must be 1-dimensional 0/1 labels, got shape \(\)"),
-        (pairs(), np.eye(2), r"y must be 1-dimensional 0/1 labels, got shape \(2, 2\)"),
-        (
-            pairs(),
-            pd.DataFrame({"title": ["a"], "topic": ["b"]}),
-            "one column of 0/1, got a table with columns 'title', 'topic'; .* id column 'item_id'",
-        ),
-        (pairs(clicked=[0, 1]), [1, 1], "y differs from the 'clicked' column of X; give one"),
-        (pairs(clicked=[0, 3]), None, "column 'clicked' must be 0/1 labels, got the values 0, 3"),
-        (pairs(clicked=[[0], [1]]), None, "column 'clicked' must be 0/1 labels, got list"),
-        (impressions(), [0, 1], "y goes with pairs; impressions carry their clicks in a 'clicked'"),
-        ([[100], []], [0, 1], "bare histories are trained on their own next clicks"),
-    ],
-)
-def test_labels_that_do_not_fit_raise(X, y, message):
-    with pytest.raises(ValueError, match=message):
-        encode(X, y, items=INTS)
-
-
-@pytest.mark.parametrize(
-    ("clicked", "error", "message"),
-    [
-        ([[1, 0], [1, 0]], ValueError, "row 1 has 1 candidates but 2 labels in 'clicked'"),
-        ([[1], [1, 0]], ValueError, "row 0 has 2 candidates but 1 labels"),  # 3 in all, as wanted
-        ([[1, 2], [0]], ValueError, "'clicked' must be 0/1 labels, got the values 0, 1, 2"),
-        ([[1, None], [0]], ValueError, "'clicked' must be 0/1 labels, got 1 nulls"),
-        ([["1", "0"], ["0"]], ValueError, "0/1 labels, got string such as '1', '0', '0'"),
-        ([[1, 0], None], ValueError, "column 'clicked' is null in row 1; write an empty list"),
-        ([1, 0], TypeError, "'clicked' must hold a list of 0/1 for each row's .* got int64"),
-    ],
-)
-def test_clicks_that_do_not_fit_raise(clicked, error, message):
-    with pytest.raises(error, match=message):
-        encode(impressions(clicked=clicked), items=INTS)
-
-
 def test_labels_may_be_required_optional_or_ignored():
     for X in (pairs(), impressions()):
         assert encode(X, items=INTS).clicked is None
@@ -368,127 +302,6 @@ def test_labels_may_be_required_optional_or_ignored():
     X = impressions(clicked=[["?"], ["?"]])
     assert encode(X, items=INTS, labels="ignored").clicked is None
     assert encode([[100]], items=INTS, labels="required").kind == "histories"
-
-
-# What X must not be
-
-
-@pytest.mark.parametrize(
-    "X",
-    [
-        [100, 107],
-        (100, 107),
-        np.array([100, 107]),
-        pd.Series([100, 107]),
-        pa.array([100, 107]),
-        ["item-0 item-1", "item-2"],
-        "item-0",
-        b"item-0",
-        100,
-        None,
-        [[100], "item-0"],
-        [100, [107]],
-        [[100], 107],
-        [{"history": [100]}],
-        np.zeros((2, 2, 2), dtype=int),
-    ],
-    ids=repr,
-)
-def test_what_is_no_list_of_lists_is_answered_with_one(X):
-    # [3, 8, 1] for one user is the first thing that anyone types
-    with pytest.raises(TypeError, match=r"one for each row: write \[\[3, 8, 1\]\]"):
-        encode(X, items=INTS)
-
-
-@pytest.mark.parametrize(
-    ("columns", "error", "message"),
-    [
-        ({"candidates": [100]}, TypeError, "'candidates' must hold a list .*call it 'candidate'"),
-        ({"candidate": [[100]]}, TypeError, "'candidate' must hold one id .*it 'candidates'"),
-        ({"history": ["100 107"]}, TypeError, r"'history' must hold a list .*\[\[3, 8, 1\]\]"),
-        ({"history": [100]}, TypeError, r"'history' must hold a list .*, got int64"),
-        ({"candidates": [[100]], "candidate": [100]}, ValueError, "both 'candidate' and 'cand"),
-        ({"history": [None]}, TypeError, "'history' must hold a list .* got null"),
-    ],
-)
-def test_lists_and_scalars_in_each_others_place_raise(columns, error, message):
-    with pytest.raises(error, match=message):
-        encode(pd.DataFrame({"history": [[100]]} | columns), items=INTS)
-
-
-@pytest.mark.parametrize(
-    ("column", "values"),
-    [
-        ("candidate", [100, 107, 114]),
-        ("candidate", [100]),
-        ("clicked", [0, 1, 1]),
-        ("impression_id", [1]),
-        ("time", [1, 2, 3]),
-    ],
-)
-def test_columns_of_a_mapping_that_differ_in_length_raise(column, values):
-    X = {"history": [[100], []], "candidate": [107, 114]} | {column: values}
-    message = f"column '{column}' has {len(values)} rows but column 'history' has 2"
-    with pytest.raises(ValueError, match=message):
-        encode(X, items=INTS)
-
-
-def test_a_misspelt_history_raises_with_the_right_name():
-    message = r"X has no column 'history' \(is it 'histroy'\?\); its columns are 'histroy', 'cand"
-    with pytest.raises(ValueError, match=message):
-        encode(pd.DataFrame({"histroy": [[100]], "candidate": [100]}), items=INTS)
-    with pytest.raises(ValueError, match="X has no column 'history'; its columns are 'x'"):
-        encode({"x": [[100]]}, items=INTS)
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("candidats", "candidates"),
-        ("click", "clicked"),
-        ("Clicked", "clicked"),
-        ("impressionid", "impression_id"),
-        ("times", "time"),
-    ],
-)
-def test_other_misspelt_columns_warn(name, meant):
-    message = rf"column '{name}' of X is not used \(did you mean '{meant}'\?\)"
-    with pytest.warns(UserWarning, match=message):
-        encode(pd.DataFrame({"history": [[100]], name: [[1]]}), items=INTS)
-
-
-def test_columns_that_mean_nothing_here_do_not_warn():
-    X = pairs(age=[1, 2], user_id=[1, 2], impression_id=[1, 2], impressions=[1, 2])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        encode(X, items=INTS)
-
-
-@pytest.mark.parametrize(
-    ("X", "error", "message"),
-    [
-        ([[100], None], ValueError, "column 'history' is null in row 1; write an empty list"),
-        ([[100, None]], ValueError, "1 of the ids in column 'history' are null; drop them"),
-        ([[100.0, np.nan]], ValueError, "1 of the ids in column 'history' are null"),
-        ([[100.5]], ValueError, "in column 'history' must be whole numbers or strings: .*100.5"),
-        ([[True]], TypeError, "ids in column 'history' must be ints or strings, got bool"),
-        ([[[100]]], TypeError, "in column 'history' must be ints or strings, got list"),
-        ([["100"]], TypeError, r"are str ids \(string\) but the catalogue's are int \(int64\)"),
-        ([[100, "a"]], TypeError, "mixed types or objects"),
-        (pairs(candidate=[100, None]), ValueError, "1 of the ids in column 'candidate' are null"),
-        (pairs(candidate=["a", "b"]), TypeError, "the ids in column 'candidate' are str ids"),
-        (pairs(history=[[100], np.nan]), ValueError, "column 'history' is null in row 1"),
-    ],
-)
-def test_what_is_no_id_raises(X, error, message):
-    with pytest.raises(error, match=message):
-        encode(X, items=INTS)
-
-
-def test_a_null_list_in_a_later_chunk_is_told_by_its_row():
-    X = pa.table({"history": pa.chunked_array([[[100], []], [[107], None]])})
-    with pytest.raises(ValueError, match="column 'history' is null in row 3"):
-        encode(X, items=INTS)
 
 
 # Ids that the catalogue lacks
@@ -575,12 +388,6 @@ def test_groups_are_never_guessed_from_equal_histories():
     assert len(data.history_offsets) == 2
 
 
-@pytest.mark.parametrize("ids", [["a", None], [1, np.nan], [[1], [2]]])
-def test_bad_impression_ids_raise(ids):
-    with pytest.raises(ValueError, match="'impression_id' must hold one id in each row, no nulls"):
-        encode(pairs(impression_id=ids), items=INTS)
-
-
 @pytest.mark.parametrize(
     "time",
     [
@@ -598,51 +405,6 @@ def test_times_keep_their_order(time):
     assert data.time.dtype == np.float64
     assert data.time[0] > data.time[1]
     assert np.isfinite(data.time).all()
-
-
-@pytest.mark.parametrize(
-    ("time", "message"),
-    [
-        ([1, None], "one number or timestamp in each row, no nulls"),
-        ([[1], [2]], "one number or timestamp in each row"),
-        (["monday", "tuesday"], "numbers or timestamps: .*day"),
-        ([1, np.inf], "NaN or infinite values"),
-    ],
-)
-def test_bad_times_raise(time, message):
-    with pytest.raises(ValueError, match=f"column 'time' .*{message}"):
-        encode(pairs(time=time), items=INTS)
-
-
-# Coded rows
-
-
-def test_take_keeps_rows_together_and_shares_histories():
-    rows = random_rows()
-    data = encode(pd.DataFrame(rows | {"time": range(60)}), items=INTS)
-    chosen = np.array([7, 3, 3, 50])
-    taken = data.take(chosen)
-    assert histories_of(taken) == [histories_of(data)[row] for row in chosen]
-    assert candidates_of(taken) == [candidates_of(data)[row] for row in chosen]
-    assert candidates_of(taken, taken.clicked) == [rows["clicked"][row] for row in chosen]
-    assert_array_equal(taken.time, chosen)
-    assert_array_equal(taken.group_of_row, chosen)
-    assert taken.history_codes is data.history_codes
-
-
-def test_row_of_candidate_counts_empty_rows():
-    X = {"history": [[], [], []], "candidates": [[100, 100], [], [100]]}
-    assert_array_equal(encode(X, items=INTS).row_of_candidate(), [0, 0, 2])
-
-
-def test_the_last_click_is_split_off():
-    # `score` hides it: were it left in the history, the answer would be given away
-    rows = [[100, 107], [], [114], [100, 107], [107, 107, 107]]
-    shorter, target = encode(rows, items=INTS).without_last_click()
-    assert histories_of(shorter) == [[0], [], [0], [1, 1]]
-    assert_array_equal(target, [1, 2, 1, 1])
-    shorter, target = encode([[], []], items=INTS).without_last_click()
-    assert (shorter.n_rows, len(target)) == (0, 0)
 
 
 # explode

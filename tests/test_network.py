@@ -7,9 +7,10 @@ import torch
 
 from skrec import Items, behavior, content, predictor
 from skrec._batches import Drawn, collate
-from skrec._network import Network, micro_batches
+from skrec._network import Network
 from skrec._training import LOSSES
 from skrec.content._packed import Ragged
+from skrec.nn import micro_batches
 
 WIDTH = 8
 MAX_HISTORY = 4

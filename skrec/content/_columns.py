@@ -27,7 +27,7 @@ from skrec._operators import check_int
 from skrec.content._base import ContentOperator
 from skrec.content._packed import Column, Dense, Packed, Ragged
 from skrec.content._text import encode_texts, load_tokenizer, train_word_pieces
-from skrec.nn import masked_mean
+from skrec.nn import encode_by_length, masked_mean
 
 # embeddings start small, so that first scores are near zero and losses near the chance level
 INITIAL_SCALE = 0.1
@@ -180,46 +180,16 @@ def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:
     return Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))
 
 
-class ColumnEmbedding(nn.Module):
-    """Embeds the columns of U items as tokens of one width; text columns share one table."""
-
-    def __init__(self, schema: tuple[ColumnSchema, ...], width: int):
-        super().__init__()
-        self.schema = schema
-        self.layers = nn.ModuleDict()
-        for i, column in enumerate(schema):
-            key = self._key(i, column)
-            if key not in self.layers:
-                self.layers[key] = self._layer(column, width)
-
-    @staticmethod
-    def _key(i: int, column: ColumnSchema) -> str:
-        return "text" if column.role == "text" else str(i)
-
-    @staticmethod
-    def _layer(column: ColumnSchema, width: int) -> nn.Module:
-        if column.role in ("number", "vector"):
-            return nn.Linear(column.size, width)
-        table = nn.Embedding(column.size, width)
-        nn.init.normal_(table.weight, std=INITIAL_SCALE)
-        if column.role != "text":
-            with torch.no_grad():  # an unseen category is neutral until training says otherwise
-                table.weight[0].zero_()
-        return table
-
-    def forward(self, columns: dict[str, Column]) -> list[Column]:
-        """Return tokens (U, L, D) and mask (U, L) of each column."""
-        tokens = []
-        for i, column in enumerate(self.schema):
-            values, mask = columns[column.name]
-            embedded = self.layers[self._key(i, column)](self._cast(values, column))
-            if column.role in ("number", "vector"):
-                embedded = embedded.unsqueeze(1)  # (U, 1, D)
-            tokens.append((embedded, mask))
-        return tokens
-
-    def _cast(self, values: torch.Tensor, column: ColumnSchema) -> torch.Tensor:
-        return values.to(next(self.parameters()).dtype) if values.is_floating_point() else values
+def _embedding(column: ColumnSchema, width: int) -> nn.Module:
+    """Make the layer that turns a column's values into vectors of one width."""
+    if column.role in ("number", "vector"):
+        return nn.Linear(column.size, width)
+    table = nn.Embedding(column.size, width)
+    nn.init.normal_(table.weight, std=INITIAL_SCALE)
+    if column.role != "text":
+        with torch.no_grad():  # an unseen category is neutral until training says otherwise
+            table.weight[0].zero_()
+    return table
 
 
 class MeanEncoder(nn.Module):
@@ -236,13 +206,15 @@ class ColumnNetwork(nn.Module):
     Parameters
     ----------
     schema : tuple of ColumnSchema
+        Text columns share one table of embeddings.
     width : int
         D.
     text_encoder : callable
-        Makes the module ``(x (U, L, D), mask (U, L)) -> (U, D)`` of a text column; other
-        columns take the mean of their tokens.
-    fusion : module
-        ``(columns (U, S, D), mask (U, S)) -> (U, D)``; unused where there is one column.
+        Makes the module ``(x (U, L, D), mask (U, L)) -> (U, D)`` of a text column; tokens of a
+        multi-category are averaged, and other columns have but one.
+    fusion : callable
+        Makes, for a number of columns S, the module ``(columns (U, S, D), mask (U, S)) ->
+        (U, D)``; not called where there is one column.
     """
 
     def __init__(
@@ -253,19 +225,39 @@ class ColumnNetwork(nn.Module):
         fusion: Callable[[int], nn.Module],
     ):
         super().__init__()
-        self.embed = ColumnEmbedding(schema, width)
-        self.encoders = nn.ModuleList(
-            text_encoder() if column.role == "text" else MeanEncoder() for column in schema
-        )
+        self.schema = schema
+        self.keys = ["text" if c.role == "text" else str(i) for i, c in enumerate(schema)]
+        self.embeddings = nn.ModuleDict()
+        for key, column in zip(self.keys, schema, strict=True):
+            if key not in self.embeddings:
+                self.embeddings[key] = _embedding(column, width)
+        encoders = {"text": text_encoder, "multi-category": MeanEncoder}
+        self.encoders = nn.ModuleList(encoders.get(c.role, nn.Identity)() for c in schema)
         self.fusion = fusion(len(schema)) if len(schema) > 1 else None
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return the item vectors (U, D)."""
-        tokens = self.embed(columns)
         vectors = [
-            encoder(x, mask) for encoder, (x, mask) in zip(self.encoders, tokens, strict=True)
+            self._encode(column, self.embeddings[key], encoder, *columns[column.name])
+            for column, key, encoder in zip(self.schema, self.keys, self.encoders, strict=True)
         ]
         if self.fusion is None:
             return vectors[0]
-        present = torch.stack([mask.any(dim=1) for _, mask in tokens], dim=1)  # (U, S)
+        masks = [columns[column.name][1] for column in self.schema]
+        present = torch.stack([mask.any(dim=1) for mask in masks], dim=1)  # (U, S)
         return self.fusion(torch.stack(vectors, dim=1), present)  # (U, D)
+
+    @staticmethod
+    def _encode(
+        column: ColumnSchema,
+        embed: nn.Module,
+        encoder: nn.Module,
+        values: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """Turn one column of U items into vectors (U, D)."""
+        if column.role in ("text", "multi-category"):
+            return encode_by_length(embed, encoder, values, mask)
+        if column.role == "category":
+            return embed(values.squeeze(1))
+        return embed(values.to(next(embed.parameters()).dtype))

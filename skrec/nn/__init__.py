@@ -1,6 +1,7 @@
 """Layers that operators share: plain ``torch.nn`` modules and functions."""
 
 from skrec.nn._attention import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
+from skrec.nn._buckets import encode_by_length, micro_batches
 from skrec.nn._mlp import ACTIVATIONS, MLP
 from skrec.nn._pooling import masked_mean
 
@@ -9,6 +10,8 @@ __all__ = [
     "MLP",
     "AdditiveAttention",
     "MultiHeadSelfAttention",
+    "encode_by_length",
     "masked_mean",
     "masked_softmax",
+    "micro_batches",
 ]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from skrec import Items, content
-from skrec.content._columns import ColumnEmbedding, ColumnSchema
+from skrec.content._columns import ColumnSchema
 from skrec.content._packed import Dense, Packed, Ragged
 
 
@@ -62,7 +62,8 @@ def test_multi_categories_of_a_slice():
 
 
 def test_an_unseen_category_starts_neutral():
-    layer = ColumnEmbedding((ColumnSchema("c", "category", 3),), 4).layers["0"]
+    module = content.MeanPooling().build((ColumnSchema("c", "category", 3),), 4)
+    layer = module.embeddings["0"]
     assert not layer.weight[0].any()
     assert layer.weight[1:].all()
 
@@ -99,14 +100,14 @@ def test_vectors_are_read_as_they_are():
 
 def test_numbers_and_vectors_go_through_a_linear_layer():
     schema = (ColumnSchema("n", "number", 1), ColumnSchema("v", "vector", 2))
-    embed = ColumnEmbedding(schema, 4).double()
+    module = content.MeanPooling().build(schema, 4).double()
     numbers, vectors = torch.tensor([[2.0]]), torch.tensor([[1.0, -1.0]])  # float32 as prepared
     mask = torch.ones(1, 1, dtype=torch.bool)
-    (n, _), (v, _) = embed({"n": (numbers, mask), "v": (vectors, mask)})
-    first, second = embed.layers["0"], embed.layers["1"]
-    torch.testing.assert_close(n[0, 0], first.weight[:, 0] * 2 + first.bias)
-    wanted = second.weight[:, 0] - second.weight[:, 1] + second.bias
-    torch.testing.assert_close(v[0, 0], wanted)
+    found = module({"n": (numbers, mask), "v": (vectors, mask)})[0]
+    first, second = module.embeddings["0"], module.embeddings["1"]
+    number = first.weight[:, 0] * 2 + first.bias
+    vector = second.weight[:, 0] - second.weight[:, 1] + second.bias
+    torch.testing.assert_close(found, (number + vector) / 2)
 
 
 # Text
@@ -117,8 +118,8 @@ def test_text_columns_share_one_table_and_others_have_their_own():
         {"item_id": [0], "a": ["x y"], "b": ["y z"], "c": pd.Categorical(["u"]), "d": [1.5]}
     )
     operator = content.MeanPooling().fit(items)
-    embed = operator.build(operator.schema_, 4).embed
-    assert set(embed.layers) == {"text", "2", "3"}
+    module = operator.build(operator.schema_, 4)
+    assert set(module.embeddings) == {"text", "2", "3"}
     packed = operator.prepare(items)
     y = operator.tokenizer_.token_to_id("y")
     assert y in packed.columns["a"].values

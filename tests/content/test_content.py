@@ -242,7 +242,7 @@ def test_id_is_looked_up_by_id_not_by_position(catalogue):
 def embedded(module, packed, name, code):
     """One item's tokens of a text column, cut free of padding: (L, D)."""
     ids, mask = packed.take(torch.tensor([code]))[name]
-    return module.embed.layers["text"](ids[mask])
+    return module.embeddings["text"](ids[mask])
 
 
 def attend(layer, rows):
@@ -299,7 +299,7 @@ def test_mean_pooling_is_the_mean_of_the_columns_means(catalogue):
         parts = [embedded(module, packed, name, code) for name in ("title", "abstract")]
         length = packed.columns["length"].values[code].double()
         columns = [part.mean(dim=0) for part in parts if len(part)]
-        columns.append(module.embed.layers["2"](length))
+        columns.append(module.embeddings["2"](length))
         # the last item has no text: its missing columns are left out, not counted as zeros
         torch.testing.assert_close(found[code], sum(columns) / len(columns), **EXACT)
 
@@ -309,8 +309,9 @@ def test_attention_over_the_columns_equals_the_formula(catalogue, name):
     operator = without_dropout(getattr(content, name)(["title", "topic"])).fit(catalogue)
     module, packed = build(operator), operator.prepare(catalogue)
     found = encode(module, packed, range(5))
-    text = module.encoders[0](*module.embed(packed.take(torch.arange(5)))[0])
-    topic = module.embed.layers["1"](packed.columns["topic"].values.squeeze(1))
+    ids, mask = packed.take(torch.arange(5))["title"]
+    text = module.encoders[0](module.embeddings["text"](ids), mask)
+    topic = module.embeddings["1"](packed.columns["topic"].values.squeeze(1))
     for code in range(4):
         wanted = attend(module.fusion, torch.stack([text[code], topic[code]]))
         torch.testing.assert_close(found[code], wanted, **EXACT)
@@ -322,8 +323,9 @@ def test_cnn_concat_lays_the_columns_side_by_side(catalogue):
     operator = content.CNN(["title", "topic"], fusion="concat").fit(catalogue)
     module, packed = build(operator), operator.prepare(catalogue)
     found = encode(module, packed, range(5))
-    text = module.encoders[0](*module.embed(packed.take(torch.arange(5)))[0])
-    topic = module.embed.layers["1"](packed.columns["topic"].values.squeeze(1))
+    ids, mask = packed.take(torch.arange(5))["title"]
+    text = module.encoders[0](module.embeddings["text"](ids), mask)
+    topic = module.embeddings["1"](packed.columns["topic"].values.squeeze(1))
     W, b = module.fusion.project.weight, module.fusion.project.bias
     for code in range(5):
         missing = code == 4

@@ -1,0 +1,71 @@
+"""Sequences of unlike lengths, encoded in parts of like lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+# padded tokens of one part: few enough that lengths are alike, many enough to keep a core busy
+PART = 1 << 11
+
+
+def micro_batches(lengths: np.ndarray, token_budget: int) -> Iterator[slice]:
+    """Cut items, sorted by length, so that each part holds at most `token_budget` padded tokens.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (U,)
+        Tokens of each item, ascending.
+    token_budget : int
+        Items times the longest of them; a single item may exceed it.
+
+    Yields
+    ------
+    slice
+    """
+    start = 0
+    lengths = np.maximum(lengths, 1)
+    while start < len(lengths):
+        cost = lengths[start:] * np.arange(1, len(lengths) - start + 1)  # ascending
+        stop = start + max(1, int(np.searchsorted(cost, token_budget, side="right")))
+        yield slice(start, stop)
+        start = stop
+
+
+def encode_by_length(
+    embed: Callable[[torch.Tensor], torch.Tensor],
+    encoder: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+) -> torch.Tensor:
+    """Embed the real tokens once, and encode the sequences in parts of like lengths.
+
+    Parameters
+    ----------
+    embed : callable
+        Maps ids (T,) to vectors (T, D).
+    encoder : callable
+        Maps x (B, L, D) and mask (B, L) to (B, D); padding must not change its answer.
+    ids : int64 tensor of shape (U, L)
+    mask : bool tensor of shape (U, L)
+        True for the first tokens of each row.
+
+    Returns
+    -------
+    tensor of shape (U, D)
+    """
+    lengths = mask.sum(dim=1).cpu().numpy()
+    order = np.argsort(lengths, kind="stable")
+    tokens = F.pad(embed(ids[mask]), (0, 0, 1, 0))  # (1 + T, D), with zeros for the padding
+    place = mask.ravel().cumsum(0).view_as(mask) * mask  # (U, L) into tokens
+    parts = []
+    for part in micro_batches(lengths[order], PART):
+        rows = torch.from_numpy(order[part]).to(mask.device)
+        longest = max(1, lengths[order[part.stop - 1]])
+        at = place[rows, :longest]
+        parts.append(encoder(F.embedding(at, tokens), at > 0))
+    back = torch.from_numpy(np.argsort(order)).to(mask.device)
+    return F.embedding(back, torch.cat(parts))
