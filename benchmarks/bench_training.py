@@ -17,6 +17,7 @@ from skrec import zoo
 from skrec._batches import ImpressionExamples, iterate_batches
 from skrec._interactions import encode
 from skrec._training import LOSSES, training_step
+from skrec.content._columns import ColumnNetwork
 
 MODELS = {"naml": zoo.NAML, "nrms": zoo.NRMS}
 MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4
@@ -51,6 +52,26 @@ class Setting:
             plain_step(self, batch)
 
 
+def padded_vectors(module, columns):
+    """Item vectors (U, D), with every place of the padded texts embedded and encoded."""
+    if not isinstance(module, ColumnNetwork):
+        return module(columns)
+    vectors = []
+    for column, key, encoder in zip(module.schema, module.keys, module.encoders, strict=True):
+        values, mask = columns[column.name]
+        embed = module.embeddings[key]
+        if column.role in ("text", "multi-category"):
+            vectors.append(encoder(embed(values), mask))
+        elif column.role == "category":
+            vectors.append(embed(values[:, 0]))
+        else:
+            vectors.append(embed(values.to(embed.weight.dtype)))
+    if module.fusion is None:
+        return vectors[0]
+    masks = [columns[column.name][1].any(dim=1) for column in module.schema]
+    return module.fusion(torch.stack(vectors, dim=1), torch.stack(masks, dim=1))
+
+
 def plain_step(setting, batch):
     """Take the step with every slot of the padded grid encoded."""
     network = setting.network
@@ -65,7 +86,7 @@ def plain_step(setting, batch):
         for name, (values, real) in setting.padded.items()
     }
     setting.optimizer.zero_grad(set_to_none=True)
-    vectors = network.content(columns).view(*grid.shape, -1)  # (B, 50 + C, D)
+    vectors = padded_vectors(network.content, columns).view(*grid.shape, -1)  # (B, 50 + C, D)
     clicks, mask = network.with_empty(vectors[:, :MAX_HISTORY], mask)
     rows = torch.arange(len(grid))
     scores = network.score(clicks, mask, rows, vectors[:, MAX_HISTORY:])

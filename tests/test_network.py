@@ -9,6 +9,7 @@ from skrec import Items, behavior, content, predictor
 from skrec._batches import Drawn, collate
 from skrec._network import Network
 from skrec._training import LOSSES
+from skrec.content._columns import ColumnNetwork
 from skrec.content._packed import Ragged
 from skrec.nn import micro_batches
 
@@ -85,16 +86,37 @@ def padded_item(packed, code):
     return columns
 
 
+def padded_vectors(module, columns):
+    """Item vectors (U, D), with every place of the padded texts embedded and encoded."""
+    if not isinstance(module, ColumnNetwork):
+        return module(columns)
+    vectors = []
+    for column, key, encoder in zip(module.schema, module.keys, module.encoders, strict=True):
+        values, mask = columns[column.name]
+        embed = module.embeddings[key]
+        if column.role in ("text", "multi-category"):
+            vectors.append(encoder(embed(values), mask))
+        elif column.role == "category":
+            vectors.append(embed(values[:, 0]))
+        else:
+            vectors.append(embed(values.to(embed.weight.dtype)))
+    if module.fusion is None:
+        return vectors[0]
+    masks = [columns[column.name][1].any(dim=1) for column in module.schema]
+    return module.fusion(torch.stack(vectors, dim=1), torch.stack(masks, dim=1))
+
+
 def slow_scores(network, packed, history, candidates):
     """Scores (C,) of one row."""
     history = history[-MAX_HISTORY:]
     slots = history + [None] * (MAX_HISTORY - len(history))
-    clicks = [network.content(padded_item(packed, code))[0] for code in slots]
+    clicks = [padded_vectors(network.content, padded_item(packed, code))[0] for code in slots]
     mask = [code is not None for code in slots]
     if not history:
         clicks[0], mask[0] = network.empty_history, True
     clicks, mask = torch.stack(clicks)[None], torch.tensor([mask])
-    item = torch.stack([network.content(padded_item(packed, code))[0] for code in candidates])[None]
+    shown = [padded_vectors(network.content, padded_item(packed, code))[0] for code in candidates]
+    item = torch.stack(shown)[None]
     if network.candidate_aware:
         users = network.behavior(clicks, mask, item)
     else:
