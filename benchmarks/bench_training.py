@@ -99,7 +99,10 @@ def run(way, setting):
 
 
 def main():
-    args = arguments(__doc__, data="~/.cache/skrec/ml100k", repeats=5)
+    args = arguments(
+        __doc__, data="~/.cache/skrec/ml100k", repeats=5, threads=torch.get_num_threads()
+    )
+    torch.set_num_threads(args.threads)
     n_batches = 3 if args.quick else 16
     report("environment", **environment())
     for model in MODELS:
@@ -118,6 +121,7 @@ def main():
         report(
             "training",
             model=model,
+            threads=args.threads,
             ratio=seconds["plain"] / seconds["ours"],
             seconds_per_1000={way: 1000 * s / n_impressions for way, s in seconds.items()},
             seconds_of_an_epoch_of_fit=time.perf_counter() - start,

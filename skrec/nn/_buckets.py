@@ -59,13 +59,24 @@ def encode_by_length(
     """
     lengths = mask.sum(dim=1).cpu().numpy()
     order = np.argsort(lengths, kind="stable")
-    tokens = F.pad(embed(ids[mask]), (0, 0, 1, 0))  # (1 + T, D), with zeros for the padding
-    place = mask.ravel().cumsum(0).view_as(mask) * mask  # (U, L) into tokens
-    parts = []
-    for part in micro_batches(lengths[order], PART):
-        rows = torch.from_numpy(order[part]).to(mask.device)
-        longest = max(1, lengths[order[part.stop - 1]])
-        at = place[rows, :longest]
-        parts.append(encoder(F.embedding(at, tokens), at > 0))
+    lengths = lengths[order]
+    rows = torch.from_numpy(order).to(mask.device)
+    mask = mask[rows]
+    cuts = list(micro_batches(lengths, PART))
+    tokens = embed(ids[rows][mask]).split([int(lengths[cut].sum()) for cut in cuts])  # (T, D) each
+    parts = [
+        _encode_part(encoder, part, mask[cut, : max(1, lengths[cut.stop - 1])])
+        for part, cut in zip(tokens, cuts, strict=True)
+    ]
     back = torch.from_numpy(np.argsort(order)).to(mask.device)
     return F.embedding(back, torch.cat(parts))
+
+
+def _encode_part(
+    encoder: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    tokens: torch.Tensor,
+    mask: torch.Tensor,
+) -> torch.Tensor:
+    """Lay tokens (T, D) out as rows under mask (B, L), and encode them."""
+    place = mask.ravel().cumsum(0).view_as(mask) * mask  # (B, L): 0 in the padding
+    return encoder(F.embedding(place, F.pad(tokens, (0, 0, 1, 0))), mask)
