@@ -1,4 +1,4 @@
-"""A catalogue with its prepared columns and item vectors, as prediction reads it."""
+"""A catalogue with its prepared columns and item vectors, as training and prediction read it."""
 
 from __future__ import annotations
 
@@ -14,41 +14,48 @@ from skrec.content import ContentOperator, Packed
 
 
 class Catalogue:
-    """Items, their packed columns, and their vectors, which are computed once a weights version.
+    """Items with what is computed of them, when it is first asked for.
 
     Parameters
     ----------
     items : Items
-    packed : Packed
-        What the content operator prepared of them, on the network's device.
+        The items.
+    content : content operator
+        A fitted one, which prepares them.
     """
 
-    def __init__(self, items: Items, packed: Packed):
+    def __init__(self, items: Items, content: ContentOperator):
         self.items = items
-        self.packed = packed
+        self.content = content
+        self._packed: Packed | None = None
         self._vectors: torch.Tensor | None = None
         self._version: Any = None
+
+    def packed(self, network: Network) -> Packed:
+        """Return the prepared columns, on the network's device."""
+        if self._packed is None:
+            self._packed = self.content.prepare(self.items).to(device_of(network))
+        return self._packed
 
     def vectors(self, network: Network) -> torch.Tensor:
         """Return the item vectors (N, D), computing them where the weights have changed."""
         version = weights_version(network)
         if self._vectors is None or version != self._version:
-            self._vectors = item_vectors(network, self.packed)
+            self._vectors = item_vectors(network, self.packed(network))
             self._version = version
         return self._vectors
 
-    def extend(self, data: Any, content: ContentOperator, network: Network) -> Catalogue:
+    def extend(self, data: Any, network: Network) -> Catalogue:
         """Return a catalogue in which `data` adds and overrides items; only these are encoded."""
         items = self.items.extend(data)
-        n_old = self.items.n_items
-        same = items.hashes()[:n_old] == self.items.hashes()
-        changed = np.concatenate([np.flatnonzero(~same), np.arange(n_old, items.n_items)])
-        extended = Catalogue(items, content.prepare(items).to(device_of(network)))
         old = self.vectors(network)
+        same = items.hashes()[: len(old)] == self.items.hashes()
+        changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
         vectors = old.new_empty((items.n_items, old.shape[1]))
-        vectors[:n_old] = old
+        vectors[: len(old)] = old
         if len(changed):
-            at = torch.from_numpy(changed).to(old.device)
-            vectors[at] = item_vectors(network, extended.packed, changed)
-        extended._vectors, extended._version = vectors, weights_version(network)
+            packed = self.content.prepare(items.take(changed)).to(old.device)
+            vectors[torch.from_numpy(changed).to(old.device)] = item_vectors(network, packed)
+        extended = Catalogue(items, self.content)
+        extended._vectors, extended._version = vectors, self._version
         return extended

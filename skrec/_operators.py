@@ -26,6 +26,26 @@ class Operator(BaseEstimator):
         """
 
 
+class JointOperator(Operator):
+    """An operator that has nothing to learn before it is trained with the others."""
+
+    def fit(self, X: Any = None, y: Any = None) -> JointOperator:
+        """Do nothing; it is here so that scikit-learn draws the operator as an estimator.
+
+        Parameters
+        ----------
+        X : None
+            Ignored.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
+
 def snake_case(name: str) -> str:
     """Turn a class name into its alias: SelfAttention into self_attention, CNN into cnn."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -290,11 +290,11 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             self.network_ = self._build_network(self.width).to(device)
             if self.precision == "float64":
                 self.network_.double()
-            self._cache = Catalogue(items, self.content_.prepare(items).to(device))
+            self._cache = Catalogue(items, self.content_)
             plan = Plan(loss, **{name: getattr(self, name) for name in Plan.SHARED})
             trainer = Trainer(
                 self.network_,
-                self._cache.packed,
+                self._cache.packed(self.network_),
                 examples,
                 plan,
                 rng,

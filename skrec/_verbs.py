@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrec._catalogue import Catalogue
 from skrec._coded import CodedInteractions
-from skrec._inference import device_of, item_vectors
 from skrec._interactions import encode
 from skrec._items import Items
 from skrec._network import Network
@@ -212,21 +211,19 @@ class Verbs:
         check_is_fitted(self, "network_")
         if items is None:
             return self._catalogue().vectors(self.network_).cpu().numpy()
-        asked = self.items_.conform(items)
-        packed = self.content_.prepare(asked).to(device_of(self.network_))
-        return item_vectors(self.network_, packed).cpu().numpy()
+        asked = Catalogue(self.items_.conform(items), self.content_)
+        return asked.vectors(self.network_).cpu().numpy()
 
     def _catalogue(self) -> Catalogue:
-        """Return the fitted catalogue, prepared again where a pickle left it out."""
+        """Return the fitted catalogue, made again where a pickle left it out."""
         if not hasattr(self, "_cache"):
-            packed = self.content_.prepare(self.items_)
-            self._cache = Catalogue(self.items_, packed.to(device_of(self.network_)))
+            self._cache = Catalogue(self.items_, self.content_)
         return self._cache
 
     def _scorer(self, items: Any = None) -> Scorer:
         catalogue = self._catalogue()
         if items is not None:
-            catalogue = catalogue.extend(items, self.content_, self.network_)
+            catalogue = catalogue.extend(items, self.network_)
         return Scorer(self.network_, catalogue, self.max_history, self.calibration_)
 
     def _read(

@@ -285,17 +285,17 @@ def catalogue_and_network(request, texts):
     operator = content.ALIASES[request.param]().fit(texts)
     module = operator.build(operator.schema_, WIDTH)
     network = make_network(behavior.MeanPooling(), predictor.Dot(), module)
-    return Catalogue(texts, operator.prepare(texts)), network
+    return Catalogue(texts, operator), network
 
 
 def test_item_vectors_equal_the_content_module(catalogue_and_network, monkeypatch):
     catalogue, network = catalogue_and_network
     monkeypatch.setattr(inference, "TOKEN_BUDGET", 4)
-    found = inference.item_vectors(network, catalogue.packed)
-    some = inference.item_vectors(network, catalogue.packed, np.array([4, 1]))
+    found = inference.item_vectors(network, catalogue.packed(network))
+    some = inference.item_vectors(network, catalogue.packed(network), np.array([4, 1]))
     network.eval()
     with torch.no_grad():
-        wanted = network.content(catalogue.packed.take(torch.arange(N_ITEMS)))
+        wanted = network.content(catalogue.packed(network).take(torch.arange(N_ITEMS)))
     torch.testing.assert_close(found.clone(), wanted, **EXACT)
     torch.testing.assert_close(some.clone(), wanted[[4, 1]], **EXACT)
 
@@ -316,7 +316,9 @@ def test_vectors_are_computed_once_a_version_of_the_weights(catalogue_and_networ
         next(network.content.parameters()).add_(1.0)
     second = catalogue.vectors(network)
     assert not torch.equal(first, second)
-    torch.testing.assert_close(second, inference.item_vectors(network, catalogue.packed), **EXACT)
+    torch.testing.assert_close(
+        second, inference.item_vectors(network, catalogue.packed(network)), **EXACT
+    )
 
 
 def test_version_changes_with_every_weight(catalogue_and_network):
@@ -346,7 +348,7 @@ def test_version_changes_with_a_training_step(catalogue_and_network):
     )
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     before = inference.weights_version(network)
-    training_step(network, catalogue.packed, batch, optimizer, "softmax")
+    training_step(network, catalogue.packed(network), batch, optimizer, "softmax")
     assert inference.weights_version(network) != before
 
 

@@ -301,6 +301,26 @@ def test_items_given_to_a_call_override_the_catalogue(news, fitted):
     np.testing.assert_array_equal(before, fitted.decision_function(history))
 
 
+def test_items_are_encoded_once_a_version_of_the_weights(news, fitted):
+    """Each item of the catalogue once, then only what a call brings that is new."""
+    rec = copy.deepcopy(fitted)
+    encoded = []
+    rec.network_.content.register_forward_hook(lambda module, x, out: encoded.append(len(out)))
+    rec.predict_proba(news.test)
+    rec.recommend(news.test.history, k=3)
+    assert sum(encoded) == 120
+    encoded.clear()
+    new = pd.DataFrame({"item_id": [1, 2], "title": ["a", "b"], "topic": ["space", "space"]})
+    same = news.items.head(3).assign(topic=news.items.topic.astype(str))
+    rec.predict_proba(news.test, items=pd.concat([same, new]))
+    assert sum(encoded) == 2
+    encoded.clear()
+    with torch.no_grad():
+        rec.network_.empty_history.add_(1.0)
+    rec.predict_proba(news.test)
+    assert sum(encoded) == 120
+
+
 def test_item_vectors_of_the_catalogue_and_of_new_items(news, fitted):
     whole = fitted.item_vectors()
     assert whole.shape == (120, 16)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
-from skrec._operators import Operator
+from skrec._operators import JointOperator
 
 
-class BehaviorOperator(Operator):
+class BehaviorOperator(JointOperator):
     """Turns the vectors of clicked items into user vectors.
 
     A subclass defines `build`. The module's ``forward(x, mask)`` takes the clicked items'
@@ -24,22 +22,6 @@ class BehaviorOperator(Operator):
     """
 
     candidate_aware = False
-
-    def fit(self, X: Any = None, y: Any = None) -> BehaviorOperator:
-        """Do nothing: behavior operators learn inside the recommender.
-
-        Parameters
-        ----------
-        X : None
-            Ignored.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-        """
-        return self
 
     def build(self, width: int) -> nn.Module:
         """Make the module that maps clicked items (B, L, width) to user vectors (B, K, width).

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from skrec._operators import Operator
+from skrec._operators import JointOperator
 from skrec.nn import masked_softmax
 
 
-class Predictor(Operator):
+class Predictor(JointOperator):
     """Scores candidates against user vectors.
 
     A subclass defines `build`. The module's ``forward(user, user_mask, item)`` takes user
@@ -21,22 +19,6 @@ class Predictor(Operator):
     A module that can score the whole catalogue faster than pair by pair says how in
     ``score_all(user (H, D), items (N, D)) -> (H, N)``.
     """
-
-    def fit(self, X: Any = None, y: Any = None) -> Predictor:
-        """Do nothing: predictors learn inside the recommender.
-
-        Parameters
-        ----------
-        X : None
-            Ignored.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-        """
-        return self
 
     def build(self, width: int) -> nn.Module:
         """Make the module that scores candidates (B, C, width).
