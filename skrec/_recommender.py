@@ -77,7 +77,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         weights. Without it the whole of X is trained on for `max_epochs`.
     validation_fraction : float, default=0.1
         Share of the impressions to hold out: the latest where X has a `time`, else a random
-        part. Ignored where neither `early_stopping` nor `calibration` needs it.
+        part. Ignored without `early_stopping`.
     n_iter_no_change : int, default=3
         Epochs without improvement before training stops. Ignored without `early_stopping`.
     scoring : str, default="gauc"
