@@ -66,9 +66,12 @@ class Network(nn.Module):
         """Return the vectors (U, D) of some items, in micro-batches of like lengths."""
         lengths = packed.lengths[codes.cpu().numpy()]
         order = np.argsort(lengths, kind="stable")
+        cuts = list(micro_batches(lengths[order], token_budget))
+        if len(cuts) == 1:
+            return self.content(packed.take(codes))
         parts = [
             self.content(packed.take(codes[torch.from_numpy(order[cut]).to(codes.device)]))
-            for cut in micro_batches(lengths[order], token_budget)
+            for cut in cuts
         ]
         back = torch.from_numpy(np.argsort(order)).to(codes.device)
         return F.embedding(back, torch.cat(parts))
