@@ -225,7 +225,7 @@ def top_k(
     codes = np.full((data.n_rows, k), -1, dtype=np.int64)
     best = np.full((data.n_rows, k), -np.inf, dtype=np.float32)
     for rows, scores in blocks:
-        scores = scores.clone()
+        scores = scores.clone()  # those of the inference mode can't be changed in place
         if exclude_seen:
             scores[seen_cells(data, rows, scores.device)] = -torch.inf
         at = _stable_top(scores, min(k, scores.shape[1]))
@@ -284,7 +284,7 @@ def rank_last_click(
     n_rows = data.n_rows
     above, tied, size = (np.empty(n_rows, dtype=np.int64) for _ in range(3))
     for rows, scores in blocks:
-        scores = scores.clone()
+        scores = scores.clone()  # those of the inference mode can't be changed in place
         own = _index(target[rows], scores).unsqueeze(1)
         wanted = scores.gather(1, own)  # (b, 1)
         scores[seen_cells(data, rows, scores.device)] = -torch.inf
