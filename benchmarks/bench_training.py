@@ -14,9 +14,12 @@ import torch
 from _common import alternate, arguments, environment, peak_mb, report
 from _ml100k import read_items, read_split
 from skrec import zoo
-from skrec._batches import ImpressionExamples, iterate_batches
+from skrec._batches import iterate_batches
+from skrec._examples import ImpressionExamples
 from skrec._interactions import encode
-from skrec._training import LOSSES, training_step
+from skrec._losses import batch_loss
+from skrec._negatives import NegativeSampler
+from skrec._training import Plan, Stepper
 from skrec.content._columns import ColumnNetwork
 
 MODELS = {"naml": zoo.NAML, "nrms": zoo.NRMS}
@@ -38,14 +41,16 @@ class Setting:
         everything = torch.arange(items.n_items)
         self.padded = self.packed.take(everything)  # to the longest text of the data
         data = encode(impressions, items=items, labels="required")
-        examples = ImpressionExamples(data, N_NEGATIVES, items.n_items)
-        batches = iterate_batches(examples, BATCH_SIZE, MAX_HISTORY, np.random.default_rng(0))
+        sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
+        examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)
+        batches = iterate_batches(examples, sampler, BATCH_SIZE, MAX_HISTORY, rng)
         self.batches = [batch for batch, _ in zip(batches, range(n_batches), strict=False)]
+        self.stepper = Stepper(self.network, Plan.of(self.rec, "softmax"))
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, fused=True)
 
     def ours(self):
         for batch in self.batches:
-            training_step(self.network, self.packed, batch, self.optimizer, "softmax")
+            self.stepper.step(self.packed, batch)
 
     def plain(self):
         for batch in self.batches:
@@ -90,7 +95,7 @@ def plain_step(setting, batch):
     clicks, mask = network.with_empty(vectors[:, :MAX_HISTORY], mask)
     rows = torch.arange(len(grid))
     scores = network.score(clicks, mask, rows, vectors[:, MAX_HISTORY:])
-    LOSSES["softmax"](scores, batch).backward()
+    batch_loss("softmax", scores, batch).backward()
     setting.optimizer.step()
 
 

@@ -7,7 +7,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 
-def fit_sigmoid(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def fit_sigmoid(
+    scores: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[float, float]:
     """Fit a and b of ``sigmoid(a * score + b)`` with a > 0, so that no ranking changes.
 
     Parameters
@@ -16,6 +18,8 @@ def fit_sigmoid(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         Scores of held-out candidates.
     labels : ndarray of shape (n,)
         0 or 1.
+    weight : ndarray of shape (n,), default=None
+        What each counts; None for all alike.
 
     Returns
     -------
@@ -32,17 +36,18 @@ def fit_sigmoid(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     centre, scale = scores.mean(), scores.std()
     if positive.all() or not positive.any() or scores.min() == scores.max():
         return 1.0, 0.0
-    n_pos = positive.sum()
-    n_neg = len(positive) - n_pos
+    weight = np.ones(len(scores)) if weight is None else weight / weight.mean()
+    n_pos = weight[positive].sum()
+    n_neg = weight.sum() - n_pos
     target = np.where(positive, (n_pos + 1) / (n_pos + 2), 1 / (n_neg + 2))
     x = (scores - centre) / scale
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         slope = np.exp(theta[0])
         z = slope * x + theta[1]
-        error = expit(z) - target
+        error = weight * (expit(z) - target)
         gradient = np.array([(error * x).mean() * slope, error.mean()])
-        return float((np.logaddexp(0, z) - target * z).mean()), gradient
+        return float((weight * (np.logaddexp(0, z) - target * z)).mean()), gradient
 
     start = np.array([0.0, np.log(n_pos / n_neg)])
     log_slope, shift = minimize(

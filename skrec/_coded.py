@@ -28,6 +28,8 @@ class CodedInteractions:
     group_of_row : ndarray of int64, shape (n,), or None
         What ranks together: `impression_id`, else the row; None for pairs without one.
     time : ndarray of float64, shape (n,), or None
+    weight : ndarray of float64, shape (n,), or None
+        What each row counts in training; None for all alike.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class CodedInteractions:
     clicked: np.ndarray | None = None
     group_of_row: np.ndarray | None = None
     time: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -97,4 +100,5 @@ class CodedInteractions:
             clicked=None if self.clicked is None else self.clicked[at],
             group_of_row=None if self.group_of_row is None else self.group_of_row[rows],
             time=None if self.time is None else self.time[rows],
+            weight=None if self.weight is None else self.weight[rows],
         )

@@ -45,6 +45,7 @@ def encode(
     items: Items,
     labels: str = "optional",
     drop_unknown: str = "nothing",
+    sample_weight: Any = None,
 ) -> CodedInteractions:
     """Read X and y against a catalogue.
 
@@ -61,6 +62,8 @@ def encode(
         at (to predict).
     drop_unknown : {"nothing", "histories", "all"}, default="nothing"
         Where ids that the catalogue lacks are dropped; elsewhere they raise.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows: finite, none negative, not all zero.
 
     Returns
     -------
@@ -109,6 +112,7 @@ def encode(
         clicked=clicked,
         group_of_row=_read_groups(table, kind, n_rows),
         time=_read_time(table, n_rows),
+        weight=_read_weight(sample_weight, n_rows),
     )
     return _without_unknown_candidates(data) if drop_unknown == "all" else data
 
@@ -399,6 +403,29 @@ def _read_time(table: Table, n_rows: int) -> np.ndarray | None:
     if not np.isfinite(time).all():
         raise ValueError("column 'time' holds NaN or infinite values")
     return time
+
+
+def _read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    array = np.asarray(sample_weight)
+    if array.ndim != 1:
+        raise ValueError(
+            f"sample_weight must hold one number for each row of X, got shape {array.shape}"
+        )
+    try:
+        weight = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must hold numbers: {error}") from error
+    if len(weight) != n_rows:
+        raise ValueError(f"X has {n_rows} rows but sample_weight has {len(weight)} numbers")
+    if not np.isfinite(weight).all():
+        raise ValueError("sample_weight holds NaN or infinite numbers")
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows; at least one must count")
+    return weight
 
 
 def _drop_missing(

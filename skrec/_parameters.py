@@ -5,12 +5,14 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import torch
 from sklearn.base import clone
 
 from skrec import behavior, content, predictor
 from skrec._arrow import did_you_mean
 from skrec._operators import Operator, check_choice, check_int, check_real
-from skrec._training import LOSSES
+from skrec._losses import LOSSES
+from skrec._training import AUTOCAST
 from skrec.metrics import get_metric
 
 FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
@@ -18,23 +20,13 @@ FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
     "behavior": (behavior, behavior.BehaviorOperator),
     "predictor": (predictor, predictor.Predictor),
 }
-# values that are part of the interface and not built yet: refused, never ignored
-PLANNED = {
-    "loss": ("bpr",),
-    "negative_sampling": ("popularity",),
-    "precision": ("bfloat16", "float16"),
-    "warm_start": (True,),
-}
 
-
-def check_parameters(estimator: Any, sample_weight: Any = None) -> None:
+def check_parameters(estimator: Any) -> None:
     """Raise for the first parameter that can't work.
 
     Parameters
     ----------
     estimator : ContentRecommender
-    sample_weight : object, default=None
-        What `fit` was given.
 
     Raises
     ------
@@ -53,10 +45,10 @@ def check_parameters(estimator: Any, sample_weight: Any = None) -> None:
         check_real(name, getattr(e, name), closed="none")
     check_real("weight_decay", e.weight_decay, closed="left")
     check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
-    _refuse_planned(e, sample_weight)
+    _refuse_planned(e)
     check_choice("loss", e.loss, (None, *LOSSES))
-    check_choice("negative_sampling", e.negative_sampling, ("uniform",))
-    check_choice("precision", e.precision, ("auto", "float32", "float64"))
+    check_choice("negative_sampling", e.negative_sampling, ("uniform", "popularity"))
+    check_choice("precision", e.precision, ("auto", "float32", "float64", *AUTOCAST))
     check_choice("calibration", e.calibration, ("sigmoid", None))
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
     check_choice("early_stopping", e.early_stopping, (True, False))
@@ -64,18 +56,20 @@ def check_parameters(estimator: Any, sample_weight: Any = None) -> None:
     get_metric(e.scoring)
 
 
-def _refuse_planned(estimator: Any, sample_weight: Any) -> None:
-    for name, values in PLANNED.items():
-        if getattr(estimator, name) in values:
-            raise NotImplementedError(f"{name}={getattr(estimator, name)!r} is not built yet")
-    if estimator.history_targets:
-        raise NotImplementedError(
-            f"history_targets={estimator.history_targets!r} is not built yet; leave it at 0"
-        )
+def _refuse_planned(estimator: Any) -> None:
+    """Refuse what is part of the interface and not built yet: nothing is ignored in silence."""
+    if estimator.warm_start is True:
+        raise NotImplementedError("warm_start=True is not built yet")
     if estimator.memory is not None:
         raise NotImplementedError(f"memory={estimator.memory!r} is not built yet; leave it at None")
-    if sample_weight is not None:
-        raise NotImplementedError("sample_weight is not built yet; leave it out")
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise a ValueError for a number type that a device can't train in."""
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError(
+            "precision='float16' needs a GPU, got device='cpu'; take 'bfloat16' or 'auto'"
+        )
 
 
 def resolve_operator(name: str, value: Any, width: int) -> Any:

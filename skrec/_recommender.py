@@ -12,20 +12,23 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
-from skrec._batches import make_examples, resolve_loss
 from skrec._calibration import fit_sigmoid
 from skrec._catalogue import Catalogue
+from skrec._examples import make_examples, resolve_loss
 from skrec._holdout import hold_out
 from skrec._inputs import labels_and_catalogue, read_catalogue, resolve_device
 from skrec._interactions import encode
+from skrec._negatives import NegativeSampler
 from skrec._network import Network
 from skrec._parameters import (
     FAMILIES,
     check_parameters,
+    check_precision,
     refuse_nested_on_alias,
     resolve_operator,
 )
 from skrec._persistence import load_arrays, to_arrays
+from skrec._processes import launched_processes
 from skrec._training import Plan, Trainer
 from skrec._verbs import Verbs
 
@@ -263,21 +266,28 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             For parameters that are part of the interface but not built yet.
         """
         y, items = labels_and_catalogue(y, items)
-        check_parameters(self, sample_weight)
-        device = resolve_device(self.device)
+        check_parameters(self)
+        processes = launched_processes(self.device)
+        device = processes.device or resolve_device(self.device)
+        check_precision(self.precision, device)
         operators = {
             name: resolve_operator(name, getattr(self, name), self.width) for name in FAMILIES
         }
         items = read_catalogue(items, self.unknown_items)
         drop = "all" if self.unknown_items == "ignore" else "nothing"
-        data = encode(X, y, items=items, labels="required", drop_unknown=drop)
+        data = encode(
+            X, y, items=items, labels="required", drop_unknown=drop, sample_weight=sample_weight
+        )
+        if data.weight is not None:  # a row of weight 0 is as good as absent
+            data = data.take(np.flatnonzero(data.weight))
         loss = resolve_loss(self.loss, data)
-        random_state = check_random_state(self.random_state)
-        rng = np.random.default_rng(random_state.randint(2**31, size=4))
+        seed = check_random_state(self.random_state).randint(2**31, size=4)
+        rng = np.random.default_rng(processes.agree(seed))
         valid = None
         if self.early_stopping:
             data, valid = hold_out(data, self.validation_fraction, rng)
-        examples = make_examples(data, loss, self.n_negatives, items.n_items)
+        sampler = NegativeSampler(data, items.n_items, self.n_negatives, self.negative_sampling)
+        examples = make_examples(data, loss, sampler, self.history_targets)
 
         self.classes_ = np.array([0, 1])
         self.items_ = items
@@ -286,23 +296,28 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         self.calibration_ = (1.0, 0.0)
         self.n_skipped_ = examples.n_skipped
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(int(rng.integers(2**31)))
+            seed = int(rng.integers(2**31))
+            torch.manual_seed(seed)
             self.network_ = self._build_network(self.width).to(device)
             if self.precision == "float64":
                 self.network_.double()
+            torch.manual_seed(seed + processes.rank)  # processes start alike, and drop unlike
             self._cache = Catalogue(items, self.content_)
-            plan = Plan(loss, **{name: getattr(self, name) for name in Plan.SHARED})
             trainer = Trainer(
                 self.network_,
                 self._cache.packed(self.network_),
                 examples,
-                plan,
+                sampler,
+                Plan.of(self, loss),
                 rng,
                 None if valid is None else partial(self._scorer().monitor, self.scoring, valid),
+                processes,
             )
             self._run(trainer, X, y)
         if valid is not None and valid.clicked is not None and self.calibration == "sigmoid":
-            self.calibration_ = fit_sigmoid(self._scorer().scores(valid), valid.clicked)
+            weight = None if valid.weight is None else valid.weight[valid.row_of_candidate()]
+            scores = self._scorer().scores(valid)
+            self.calibration_ = fit_sigmoid(scores, valid.clicked, weight)
         return self
 
     def _build_network(self, width: int) -> Network:
@@ -326,7 +341,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
                 epoch = context.subcontext(task_name="epoch")
                 epoch.call_on_fit_task_begin(**told)
                 trainer.run_epoch()
-                if self.verbose:
+                if self.verbose and trainer.processes.rank == 0:
                     print(trainer.progress())
                 stopped = epoch.call_on_fit_task_end(**ended)
         except KeyboardInterrupt:

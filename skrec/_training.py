@@ -6,35 +6,24 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch.nn import functional as F
 
-from skrec._batches import Batch, Examples, iterate_batches
+from skrec._batches import Batch, iterate_batches
+from skrec._examples import Examples
 from skrec._inference import device_of
+from skrec._losses import batch_loss
+from skrec._negatives import NegativeSampler
 from skrec._network import TOKEN_BUDGET, Network
+from skrec._processes import Processes
 from skrec.content import Packed
 
-
-def softmax_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy of the first candidate against the others of its row."""
-    scores = scores.masked_fill(~batch.candidate_mask, -torch.inf)
-    return F.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device))
-
-
-def bce_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Mean binary cross-entropy of all candidates."""
-    mask = batch.candidate_mask
-    return F.binary_cross_entropy_with_logits(scores[mask], batch.labels[mask].to(scores.dtype))
-
-
-LOSSES: dict[str, Callable[[torch.Tensor, Batch], torch.Tensor]] = {
-    "softmax": softmax_loss,
-    "bce": bce_loss,
-}
+ONE_PROCESS = Processes()
+# what `precision` computes in, where it is not the weights' own type
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -43,20 +32,29 @@ class Plan:
 
     SHARED: ClassVar = (
         "learning_rate",
+        "pretrained_learning_rate",
         "weight_decay",
         "batch_size",
         "max_epochs",
         "n_iter_no_change",
         "max_history",
+        "precision",
     )
 
     loss: str
     learning_rate: float
+    pretrained_learning_rate: float
     weight_decay: float
     batch_size: int
     max_epochs: int
     n_iter_no_change: int
     max_history: int
+    precision: str
+
+    @classmethod
+    def of(cls, estimator: Any, loss: str) -> Plan:
+        """Return the plan that a recommender's parameters make."""
+        return cls(loss, **{name: getattr(estimator, name) for name in cls.SHARED})
 
 
 class Trainer:
@@ -70,12 +68,16 @@ class Trainer:
         The prepared catalogue, on the network's device.
     examples : Examples
         The training set.
+    sampler : NegativeSampler
+        Draws the negatives that a batch shares.
     plan : Plan
         Hyperparameters.
     rng : numpy.random.Generator
         Drives shuffling and negatives.
     validate : callable, default=None
         Returns the validation score, greater is better. NaN is never the best.
+    processes : Processes, default=Processes()
+        Where several train together, each takes its share of every step.
 
     Attributes
     ----------
@@ -90,20 +92,21 @@ class Trainer:
         network: Network,
         packed: Packed,
         examples: Examples,
+        sampler: NegativeSampler,
         plan: Plan,
         rng: np.random.Generator,
         validate: Callable[[], float] | None = None,
+        processes: Processes = ONE_PROCESS,
     ):
         self.network, self.packed, self.examples = network, packed, examples
-        self.plan, self.rng, self.validate = plan, rng, validate
+        self.sampler, self.plan, self.rng = sampler, plan, rng
+        self.validate, self.processes = validate, processes
         self.losses: list[float] = []
         self.scores: list[float] = []
         self.best_score = float("nan")
         self._best_epoch = 0
         self._best_weights: dict[str, torch.Tensor] | None = None
-        self._optimizer = torch.optim.AdamW(
-            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
-        )
+        self._stepper = Stepper(network, plan, processes)
 
     @property
     def finished(self) -> bool:
@@ -125,19 +128,25 @@ class Trainer:
         plan, device = self.plan, device_of(self.network)
         self.network.train()
         total, n_rows = 0.0, 0
-        batches = iterate_batches(self.examples, plan.batch_size, plan.max_history, self.rng)
+        batches = iterate_batches(
+            self.examples,
+            self.sampler,
+            plan.batch_size,
+            plan.max_history,
+            self.rng,
+            self.processes.rank,
+            self.processes.n,
+        )
         for step, batch in enumerate(batches, start=1):
-            loss = training_step(
-                self.network, self.packed, batch.to(device), self._optimizer, plan.loss
-            )
+            loss = self._stepper.step(self.packed, batch.to(device))
             if not math.isfinite(loss):
                 raise ValueError(
                     f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; lower "
                     f"learning_rate (now {plan.learning_rate:g}) or look for extreme numbers in "
                     "the items' columns"
                 )
-            total += loss * len(batch.labels)
-            n_rows += len(batch.labels)
+            total += loss * batch.n_rows
+            n_rows += batch.n_rows
         self.losses.append(total / n_rows)
         if self.validate is not None:
             self._remember(self.validate())
@@ -169,17 +178,56 @@ class Trainer:
             )
 
 
-def training_step(
-    network: Network,
-    packed: Packed,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    loss: str,
-) -> float:
-    """Take one step on one batch and return its loss."""
-    optimizer.zero_grad(set_to_none=True)
-    value = LOSSES[loss](network(batch, packed, TOKEN_BUDGET), batch)
-    value.backward()
-    optimizer.step()
-    network.n_steps += 1
-    return value.item()
+class Stepper:
+    """Takes optimiser steps: AdamW, two learning rates, and the number type to compute in.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place. Modules with a true attribute `pretrained` have the learning rate of
+        their own; weights that need no gradient stay as they are.
+    plan : Plan
+        Hyperparameters.
+    processes : Processes, default=Processes()
+        Whose gradients are summed.
+    """
+
+    def __init__(self, network: Network, plan: Plan, processes: Processes = ONE_PROCESS):
+        self.network, self.loss, self.processes = network, plan.loss, processes
+        self._device = device_of(network).type
+        self._dtype = AUTOCAST.get(plan.precision)
+        self._scaler = torch.amp.GradScaler(self._device, enabled=self._dtype is torch.float16)
+        self._optimizer = torch.optim.AdamW(
+            parameter_groups(network, plan), weight_decay=plan.weight_decay, fused=True
+        )
+
+    def step(self, packed: Packed, batch: Batch) -> float:
+        """Take one step on one batch, and return the loss over all processes."""
+        self._optimizer.zero_grad(set_to_none=True)
+        value = torch.zeros((), device=batch.labels.device)
+        if len(batch.labels):  # the last step may leave a process without rows
+            with torch.autocast(self._device, self._dtype, enabled=self._dtype is not None):
+                scores = self.network(batch, packed, TOKEN_BUDGET)
+                value = batch_loss(self.loss, scores, batch)
+            self._scaler.scale(value).backward()
+        self.processes.sum_gradients(self.network)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self.network.n_steps += 1
+        return self.processes.sum(value.detach()).item()
+
+
+def parameter_groups(network: Network, plan: Plan) -> list[dict]:
+    """Return the trained weights by learning rate."""
+    pretrained = {
+        parameter
+        for module in network.modules()
+        if getattr(module, "pretrained", False)
+        for parameter in module.parameters()
+    }
+    rates: dict[float, list] = {plan.learning_rate: [], plan.pretrained_learning_rate: []}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            own = parameter in pretrained
+            rates[plan.pretrained_learning_rate if own else plan.learning_rate].append(parameter)
+    return [{"params": group, "lr": rate} for rate, group in rates.items() if group]

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from skrec import Items, behavior, content, predictor
+from skrec import ContentRecommender, Items, behavior, content, predictor
 from skrec import _inference as inference
 from skrec._batches import Batch
 from skrec._catalogue import Catalogue
 from skrec._coded import CodedInteractions
 from skrec._network import Network
-from skrec._training import training_step
+from skrec._training import Plan, Stepper
 from skrec.metrics import compute, compute_ranked
 
 WIDTH = 8
@@ -345,10 +345,13 @@ def test_version_changes_with_a_training_step(catalogue_and_network):
         candidates=torch.tensor([[1, 2]]),
         candidate_mask=torch.tensor([[True, True]]),
         labels=torch.tensor([[1.0, 0.0]]),
+        weight=torch.ones(1),
+        log_q=torch.zeros(1, 2),
+        n_rows=1,
     )
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    stepper = Stepper(network, Plan.of(ContentRecommender(), "softmax"))
     before = inference.weights_version(network)
-    training_step(network, catalogue.packed(network), batch, optimizer, "softmax")
+    stepper.step(catalogue.packed(network), batch)
     assert inference.weights_version(network) != before
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from skrec import Items, behavior, content, predictor
-from skrec._batches import Drawn, collate
+from skrec._batches import collate
+from skrec._examples import Drawn
+from skrec._losses import LOSSES, batch_loss
 from skrec._network import Network
-from skrec._training import LOSSES
 from skrec.content._columns import ColumnNetwork
 from skrec.content._packed import Ragged
 from skrec.nn import micro_batches
@@ -64,7 +65,8 @@ def make_batch(rows=ROWS):
     codes[mask] = [code for _, candidates in rows for code in candidates]
     labels = np.zeros(mask.shape, dtype=np.float32)
     labels[:, 0] = 1.0
-    drawn = Drawn(offsets[history], offsets[history + 1], codes, mask, labels)
+    weight, log_q = np.ones(len(rows), np.float32), np.zeros(mask.shape, np.float32)
+    drawn = Drawn(offsets[history], offsets[history + 1], codes, mask, labels, weight, log_q)
     return collate(drawn, np.concatenate(HISTORIES).astype(np.int32), MAX_HISTORY)
 
 
@@ -129,8 +131,11 @@ def slow_loss(network, packed, loss):
     scores = [slow_scores(network, packed, HISTORIES[row], codes) for row, codes in ROWS]
     if loss == "softmax":
         return sum(-(s[0] - s.exp().sum().log()) for s in scores) / len(ROWS)
-    terms = [-torch.sigmoid(s if c == 0 else -s).log() for row in scores for c, s in enumerate(row)]
-    return sum(terms) / len(terms)
+    if loss == "bpr":
+        terms = [-torch.sigmoid(row[:1] - row[1:]).log() for row in scores]
+    else:
+        terms = [-torch.sigmoid(torch.cat([row[:1], -row[1:]])).log() for row in scores]
+    return sum(row.mean() for row in terms if len(row)) / len(ROWS)
 
 
 COMBINATIONS = [
@@ -139,7 +144,7 @@ COMBINATIONS = [
 ]
 
 
-@pytest.mark.parametrize("loss", ["softmax", "bce"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("names", COMBINATIONS)
 def test_distinct_items_without_padding_equal_the_padded_grid(items, names, loss):
     # what saves the time must change neither the loss nor any gradient
@@ -148,7 +153,7 @@ def test_distinct_items_without_padding_equal_the_padded_grid(items, names, loss
     slow = slow_loss(network, packed, loss)
     wanted = torch.autograd.grad(slow, weights.values())
     batch = make_batch()
-    fast = LOSSES[loss](network(batch, packed, token_budget=12), batch)
+    fast = batch_loss(loss, network(batch, packed, token_budget=12), batch)
     torch.testing.assert_close(fast, slow, **EXACT)
     found = torch.autograd.grad(fast, weights.values())
     for name, a, b in zip(weights, found, wanted, strict=True):
@@ -160,7 +165,7 @@ def test_every_weight_is_trained(items, names):
     network, packed = make_network(items, names.split("-"))
     batch = make_batch()
     # the softmax loss does not depend on a constant that is added to all scores, as a last bias is
-    LOSSES["bce"](network(batch, packed, 1000), batch).backward()
+    batch_loss("bce", network(batch, packed, 1000), batch).backward()
     idle = [name for name, weight in network.named_parameters() if not weight.grad.any()]
     assert not idle
 
@@ -169,7 +174,7 @@ def test_every_weight_is_trained(items, names):
 def test_batch_of_new_users_only(items, names):
     network, packed = make_network(items, names.split("-"))
     batch = make_batch([(1, [2, 1]), (1, [0, 3])])
-    loss = LOSSES["softmax"](network(batch, packed, 1000), batch)
+    loss = batch_loss("softmax", network(batch, packed, 1000), batch)
     loss.backward()
     assert loss.isfinite()
     assert all(weight.grad.isfinite().all() for weight in network.parameters())
