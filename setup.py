@@ -39,7 +39,13 @@ EXTRAS_REQUIRE = {
         "matplotlib>=3.9",
         "polars>=1",
     ],
-    "docs": ["sphinx>=8", "numpydoc>=1.8", "sphinx-gallery>=0.19", "matplotlib>=3.9"],
+    "docs": [
+        "sphinx>=8",
+        "numpydoc>=1.8",
+        "sphinx-gallery>=0.19",
+        "markdown-it-py>=3",  # docs/_extensions/plain_markdown.py
+        "matplotlib>=3.9",
+    ],
     "bench": ["psutil>=6", "matplotlib>=3.9"],
 }
 

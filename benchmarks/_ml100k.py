@@ -13,6 +13,8 @@ HINT = """the MovieLens 100K set is not in {folder}. Make it once with
     python ../shared/tools/ml100k.py /tmp/recbole-1.2.1-py3-none-any.whl {folder}
 or name its folder with --data"""
 
+ROLES = {"year": "category"}
+
 
 def read_split(folder, name):
     """Return a split as impressions, of one row each."""
@@ -23,6 +25,7 @@ def read_split(folder, name):
     return pd.DataFrame(
         {
             "impression_id": list(groups.groups),
+            "user_id": groups.user_id.first().tolist(),
             "history": groups.history.first().tolist(),
             "candidates": groups.candidate.agg(list).tolist(),
             "clicked": groups.click.agg(list).tolist(),
@@ -30,26 +33,47 @@ def read_split(folder, name):
     )
 
 
-def read_items(folder):
-    """Return the films: title as text, genres as a multi-category, year as a category."""
+def read_films(folder):
+    """Return the films: title, genres as lists, year."""
     path = Path(folder).expanduser() / "items.parquet"
     if not path.exists():
         sys.exit(HINT.format(folder=folder))
     films = pd.read_parquet(path)[["item_id", "title", "genres", "year"]]
-    return Items(films.assign(genres=films.genres.str.split()), roles={"year": "category"})
+    return films.assign(genres=films.genres.str.split())
 
 
-def popularity(train, X):
-    """Return scores of X by how often a film was clicked in training, history included."""
-    distinct = {tuple(history) for history in train.history}
-    counts = pd.Series([item for history in distinct for item in history]).value_counts()
-    clicks = pd.Series(
-        [
-            item
-            for items, clicked in zip(train.candidates, train.clicked, strict=True)
-            for item, click in zip(items, clicked, strict=True)
-            if click
-        ]
-    ).value_counts()
-    counts = counts.add(clicks, fill_value=0)
-    return [counts.reindex(row).fillna(0).to_numpy(np.float64) for row in X.candidates]
+def read_items(folder):
+    """Return the films: title as text, genres as a multi-category, year as a category."""
+    return Items(read_films(folder), roles=ROLES)
+
+
+def clicks_of_users(train, ids):
+    """Return who clicked what in training, of shape (n_users, n_items), 0 or 1."""
+    codes = {item: code for code, item in enumerate(ids)}
+    clicked = [
+        {item for item, click in zip(row.candidates, row.clicked, strict=True) if click}
+        | set(row.history)
+        for row in train.itertuples()
+    ]
+    users, user_of_row = np.unique(train.user_id, return_inverse=True)
+    matrix = np.zeros((len(users), len(ids)))
+    for user, items in zip(user_of_row, clicked, strict=True):
+        matrix[user, [codes[item] for item in items]] = 1.0
+    return matrix
+
+
+def popularity(train, X, ids):
+    """Return scores of X by how many users clicked a film in training."""
+    counts = pd.Series(clicks_of_users(train, ids).sum(axis=0), index=ids)
+    return [counts[row].to_numpy() for row in X.candidates]
+
+
+def item_cosine(train, X, ids):
+    """Return scores of X by the cosine of films' users in training, summed over the history."""
+    matrix = clicks_of_users(train, ids)
+    norms = np.maximum(np.linalg.norm(matrix, axis=0), 1.0)
+    cosine = pd.DataFrame((matrix.T @ matrix) / np.outer(norms, norms), index=ids, columns=ids)
+    return [
+        cosine.loc[candidates, history].to_numpy().sum(axis=1)
+        for candidates, history in zip(X.candidates, X.history, strict=True)
+    ]

@@ -1,64 +1,163 @@
-"""Quality on the fixed MovieLens 100K set: valid and test, mean of some seeds.
+"""Quality on the fixed MovieLens 100K set: valid and test, cold films, calibration.
 
-Models are trained on the training impressions alone. Everything about them was chosen on valid.
+Models are trained on the training impressions; the epoch to keep and the calibration come from the
+valid ones, which `time` makes the held-out part. Everything about the models was chosen on valid.
 """
 
 import time
 
 import numpy as np
+import pandas as pd
 
 from _common import arguments, environment, report
-from _ml100k import popularity, read_items, read_split
-from skrec import content, zoo
+from _ml100k import ROLES, item_cosine, popularity, read_films, read_split
+from skrec import ContentRecommender, Items, content, predictor, zoo
 from skrec.metrics import compute
 
 METRICS = ["gauc", "mrr", "ndcg@5", "ndcg@10"]
+PROBABILITIES = ["ece", "logloss", "brier"]
+
 # chosen on valid; what is not named is skrec's default
+TARGETS = {"history_targets": 4, "n_negatives": 64, "predictor": predictor.Dot(item_bias=True)}
+TEXT = content.CNN(fusion="concat", dropout=0.3)
+
+
+def recommender(operator, **parameters):
+    def make(**more):
+        return ContentRecommender(**({"content": operator} | parameters | more))
+
+    return make
+
+
 MODELS = {
     "NAML": zoo.NAML,
-    "NAML, columns side by side": lambda **kw: zoo.NAML(content=content.CNN(fusion="concat"), **kw),
+    "NAML, columns side by side": recommender(content.CNN(fusion="concat")),
     "NRMS": zoo.NRMS,
-    "NAML, mean of words": lambda **kw: zoo.NAML(content=content.MeanPooling(), **kw),
-    "NAML, ids": lambda **kw: zoo.NAML(content=content.ID(), **kw),
+    "mean of words": recommender(content.MeanPooling()),
+    "ids": recommender(content.ID()),
+    "text, history targets": recommender(TEXT, **TARGETS),
+    "ids, history targets": recommender(content.ID(), **TARGETS),
+    "text and ids, history targets": recommender(content.WithID(TEXT), **TARGETS),
 }
+# what is compared on films that training never met
+COLD = ["text, history targets", "ids, history targets", "text and ids, history targets"]
 
 
 def of_scores(X, scores):
+    """Return metrics of scores, one array a row."""
     clicked = np.concatenate(X.clicked.tolist())
     groups = np.repeat(np.arange(len(X)), X.clicked.map(len))
     return compute(METRICS, clicked, np.concatenate(scores), groups)
 
 
+def fit(make, splits, items, seed, quick):
+    """Train on the training part, hold out the valid part."""
+    train, valid = splits["train"], splits["valid"]
+    X = pd.concat([train.assign(time=0), valid.assign(time=1)], ignore_index=True)
+    X["impression_id"] = np.arange(len(X))
+    fraction = len(valid) / len(X)
+    parameters = {"max_epochs": 1} if quick else {}
+    start = time.perf_counter()
+    rec = make(random_state=seed, validation_fraction=fraction, **parameters).fit(X, items)
+    return rec, time.perf_counter() - start
+
+
+def averages(rows):
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+
+
+def report_baselines(splits, ids):
+    for baseline in (popularity, item_cosine):
+        for name in ("valid", "test"):
+            scores = baseline(splits["train"], splits[name], ids)
+            report(
+                "quality", model=baseline.__name__, split=name, **of_scores(splits[name], scores)
+            )
+
+
+def report_base_rate(test):
+    clicked = np.concatenate(test.clicked.tolist())
+    rate = np.full(len(clicked), clicked.mean())
+    measured = compute(PROBABILITIES, clicked, rate, None, rate)
+    report("calibration", model="base rate", probabilities="constant", **measured)
+
+
+def report_model(name, splits, items, seeds, quick):
+    measured = {split: [] for split in ("valid", "test", "calibrated", "uncalibrated")}
+    seconds = []
+    for seed in range(seeds):
+        rec, duration = fit(MODELS[name], splits, items, seed, quick)
+        seconds.append(duration)
+        for split in ("valid", "test"):
+            measured[split].append(rec.evaluate(splits[split], metrics=METRICS))
+        measured["calibrated"].append(rec.evaluate(splits["test"], metrics=PROBABILITIES))
+        rec.calibration_ = (1.0, 0.0)
+        measured["uncalibrated"].append(rec.evaluate(splits["test"], metrics=PROBABILITIES))
+    for split in ("valid", "test"):
+        rows = measured[split]
+        spread = np.ptp([row["gauc"] for row in rows])
+        common = {"seeds": seeds, "seconds": np.mean(seconds), "gauc_spread": spread}
+        report("quality", model=name, split=split, **common, **averages(rows))
+    for kind in ("calibrated", "uncalibrated"):
+        report("calibration", model=name, probabilities=kind, **averages(measured[kind]))
+
+
+def without(X, cold):
+    """Take films out of histories and candidates, and impressions that lose their click."""
+    rows = []
+    for row in X.to_dict("records"):
+        shown = zip(row["candidates"], row["clicked"], strict=True)
+        kept = [(item, click) for item, click in shown if item not in cold]
+        if any(click for _, click in kept):
+            row["history"] = [item for item in row["history"] if item not in cold]
+            row["candidates"], row["clicked"] = map(list, zip(*kept, strict=True))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def clicked_film(X):
+    """Return the one film that each impression's user clicked."""
+    return (
+        X[["candidates", "clicked"]]
+        .explode(["candidates", "clicked"])
+        .query("clicked == 1")
+        .candidates
+    )
+
+
+def report_cold(name, splits, films, seeds, quick):
+    """Train without a fifth of the films, and test on impressions that click one of them."""
+    rows = {"cold": [], "warm": []}
+    for seed in range(seeds):
+        ids = films.item_id.to_numpy()
+        cold = set(np.random.default_rng(seed).choice(ids, len(ids) // 5, replace=False))
+        seen = {split: without(splits[split], cold) for split in ("train", "valid")}
+        warm_films = films[~films.item_id.isin(cold)]
+        rec, _ = fit(MODELS[name], seen, Items(warm_films, roles=ROLES), seed, quick)
+        test = splits["test"]
+        is_cold = clicked_film(test).isin(cold)
+        for kind, part in {"cold": test[is_cold], "warm": test[~is_cold]}.items():
+            everything = Items(films, roles=ROLES)
+            rows[kind].append(rec.evaluate(part, metrics=METRICS, items=everything))
+    for kind, measured in rows.items():
+        report("cold", model=name, click=kind, seeds=seeds, **averages(measured))
+
+
 def main():
     args = arguments(__doc__, data="~/.cache/skrec/ml100k", seeds=3, only="")
     report("environment", **environment())
-    items = read_items(args.data)
+    films = read_films(args.data)
+    items = Items(films, roles=ROLES)
     splits = {name: read_split(args.data, name) for name in ("train", "valid", "test")}
-    held_out = {name: splits[name] for name in ("valid", "test")}
-    for name, X in held_out.items():
-        measured = of_scores(X, popularity(splits["train"], X))
-        report("quality", model="popularity", split=name, **measured)
-    chosen = {name: make for name, make in MODELS.items() if args.only in ("", name)}
-    for model, make in chosen.items():
-        measured = {name: [] for name in held_out}
-        seconds = []
-        for seed in range(1 if args.quick else args.seeds):
-            quick = {"max_epochs": 1} if args.quick else {}
-            start = time.perf_counter()
-            rec = make(random_state=seed, **quick).fit(splits["train"], items)
-            seconds.append(time.perf_counter() - start)
-            for name, X in held_out.items():
-                measured[name].append(rec.evaluate(X, metrics=METRICS))
-        for name, rows in measured.items():
-            report(
-                "quality",
-                model=model,
-                split=name,
-                seeds=len(rows),
-                seconds=np.mean(seconds),
-                gauc_spread=np.ptp([row["gauc"] for row in rows]),
-                **{key: np.mean([row[key] for row in rows]) for key in rows[0]},
-            )
+    seeds = 1 if args.quick else args.seeds
+    report_baselines(splits, items.ids)
+    report_base_rate(splits["test"])
+    for name in MODELS:
+        if args.only in ("", name):
+            report_model(name, splits, items, seeds, args.quick)
+    for name in COLD:
+        if args.only in ("", name, "cold"):
+            report_cold(name, splits, films, seeds, args.quick)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from skrec._interactions import encode
 from skrec._losses import batch_loss
 from skrec._negatives import NegativeSampler
 from skrec._training import Plan, Stepper
-from skrec.content._columns import ColumnNetwork
+from skrec.content._column_network import ColumnNetwork
 
 MODELS = {"naml": zoo.NAML, "nrms": zoo.NRMS}
 MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4

@@ -5,13 +5,15 @@ become its vector), behavior (clicked items become a user vector) and a click pr
 """
 
 from skrec import behavior, content, datasets, metrics, predictor, zoo
-from skrec._interactions import explode
+from skrec._explode import explode
 from skrec._items import Items
 from skrec._recommender import ContentRecommender
 from skrec._version import __version__
+from skrec._wrapper import Interactions
 
 __all__ = [
     "ContentRecommender",
+    "Interactions",
     "Items",
     "__version__",
     "behavior",

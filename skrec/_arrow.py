@@ -12,17 +12,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api.extensions import ExtensionArray
 
+from skrec._parquet import ParquetColumns, is_parquet
+
 # ids are looked up in slices of this many, so that temporaries stay small
 SLICE = 1 << 22
 
 
 def is_table(data: Any) -> bool:
-    """Whether `data` has named columns: a data frame, an Arrow table or a mapping."""
+    """Whether `data` has named columns: a data frame, Arrow table, mapping or parquet path."""
     return (
-        isinstance(data, (pd.DataFrame, pa.Table, Mapping))
+        isinstance(data, (pd.DataFrame, pa.Table, pa.RecordBatch, Mapping))
         or (hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"))
         or _is_dataset(data)
+        or is_parquet(data)
+        or _is_lazy(data)
     )
+
+
+def _is_lazy(data: Any) -> bool:
+    """Whether `data` is a polars LazyFrame, without importing that package."""
+    return hasattr(data, "collect_schema") and not hasattr(data, "__arrow_c_stream__")
 
 
 def _is_dataset(data: Any) -> bool:
@@ -30,23 +39,40 @@ def _is_dataset(data: Any) -> bool:
     return hasattr(data, "with_format") and hasattr(data, "column_names")
 
 
+def _read_dataset(data: Any) -> pa.Table:
+    if isinstance(data, Mapping):
+        raise TypeError(f"got a DatasetDict of the splits {preview(data)}; take one of them")
+    if not hasattr(data, "__len__"):
+        raise TypeError(
+            f"got an {type(data).__name__}, which streams; load it with streaming=False"
+        )
+    return data.with_format("arrow")[:]
+
+
 class Table:
     """Named columns, each turned into Arrow when it is first asked for, and then kept.
 
     Parameters
     ----------
-    data : pandas.DataFrame, pyarrow.Table, mapping, datasets.Dataset, or any Arrow exporter
+    data : pandas.DataFrame, pyarrow.Table, mapping, datasets.Dataset, parquet path, or any \
+            Arrow exporter
         The columns.
     """
 
     def __init__(self, data: Any):
-        if _is_dataset(data):
-            data = data.with_format("arrow")[:]
+        if is_parquet(data):
+            data = ParquetColumns(data)
+        elif _is_dataset(data):
+            data = _read_dataset(data)
+        elif _is_lazy(data):
+            raise TypeError(
+                "got a LazyFrame, which holds a query but no rows; call collect() on it"
+            )
         elif not isinstance(data, (pd.DataFrame, pa.Table, Mapping)):
             data = pa.table(data)
         self._arrow: dict[str, pa.ChunkedArray] = {}
         self._data = data
-        names = data.column_names if isinstance(data, pa.Table) else list(data)
+        names = list(data) if isinstance(data, (pd.DataFrame, Mapping)) else data.column_names
         self.names = [name for name in names if isinstance(name, str)]
 
     def __contains__(self, name: str) -> bool:
@@ -86,10 +112,10 @@ class Table:
 
 def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     """Convert one column; mixed types raise a ValueError that names `what`."""
-    if isinstance(values, pa.ChunkedArray):
-        return values
     if isinstance(values, pa.Array):
-        return pa.chunked_array([values])
+        return _without_views(pa.chunked_array([values]))
+    if not isinstance(values, pd.Series) and hasattr(values, "__arrow_c_stream__"):
+        return _without_views(pa.chunked_array(values))  # polars, and Arrow itself
     if isinstance(values, np.ndarray) and values.ndim == 2:
         width = values.shape[1]
         if width:
@@ -101,11 +127,48 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     try:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        if any(isinstance(row, np.ndarray) and row.ndim == 1 for row in values):
-            # Arrow wants arrays of one dtype, and np.array([]) among ints is of float64
+        if any(isinstance(row, (np.ndarray, ExtensionArray)) and row.ndim == 1 for row in values):
+            # Arrow wants arrays of one dtype, and np.array([]) among ints is of float64; those
+            # of pandas it does not take as rows
             return to_arrow([np.asarray(row).tolist() for row in values], what)
         raise ValueError(f"can't read {what}, mixed types or objects: {error}") from error
-    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    return _without_views(
+        array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    )
+
+
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Rewrite views, which polars exports and most Arrow functions do not take.
+
+    Arrays without them are handed back as they are.
+    """
+    if not _has_view(column.type):
+        return column
+    chunks = [_without_view(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks or [_without_view(pa.array([], column.type))])
+
+
+def _has_view(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_string_view(kind) or types.is_list_view(kind) or types.is_large_list_view(kind):
+        return True
+    return (types.is_dictionary(kind) or is_list(kind)) and _has_view(kind.value_type)
+
+
+def _without_view(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if not _has_view(kind):
+        return array
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_dictionary(kind):
+        values = _without_view(array.dictionary)
+        return pa.DictionaryArray.from_arrays(array.indices, values, ordered=kind.ordered)
+    # not a cast: pyarrow 26 makes wrong lists of list views that overlap or are out of order
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+    mask = array.is_null() if array.null_count else None
+    return pa.LargeListArray.from_arrays(offsets, _without_view(array.flatten()), mask=mask)
 
 
 def is_list(kind: pa.DataType) -> bool:

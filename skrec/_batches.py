@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from skrec._examples import Drawn, Examples
-from skrec._negatives import NegativeSampler
+from skrec._negatives import NegativeSampler, Pool
 from skrec._segments import gather_ranges
 
 
@@ -27,12 +27,16 @@ class Batch:
     history_mask : bool tensor of shape (H, L)
     history_of_row : int64 tensor of shape (B,)
     candidates : int64 tensor of shape (B, C)
-    candidate_mask : bool tensor of shape (B, C)
-    labels : float tensor of shape (B, C)
+        Those of each row by itself.
+    shared : int64 tensor of shape (S,)
+        Sampled candidates of all rows; scores have C + S columns.
+    candidate_mask : bool tensor of shape (B, C + S)
+    labels : float tensor of shape (B, C + S)
+    log_q : float tensor of shape (B, C + S)
+        What a softmax over sampled candidates takes off the scores: the log of their chances to
+        be drawn, and 0 in rows that have none.
     weight : float tensor of shape (B,)
         What each row counts in the loss.
-    log_q : float tensor of shape (B, C)
-        See ``Drawn``.
     n_rows : int
         Rows of the step in all processes: B, but where the batch is one process's share.
     """
@@ -42,16 +46,22 @@ class Batch:
     history_mask: torch.Tensor
     history_of_row: torch.Tensor
     candidates: torch.Tensor
+    shared: torch.Tensor
     candidate_mask: torch.Tensor
     labels: torch.Tensor
-    weight: torch.Tensor
     log_q: torch.Tensor
+    weight: torch.Tensor
     n_rows: int
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        values: list[Any] = [getattr(self, field.name) for field in fields(self)]
-        return Batch(*(v.to(device) if isinstance(v, torch.Tensor) else v for v in values))
+        values: dict[str, Any] = vars(self)
+        return Batch(
+            **{
+                name: value.to(device) if isinstance(value, torch.Tensor) else value
+                for name, value in values.items()
+            }
+        )
 
 
 def iterate_batches(
@@ -87,13 +97,19 @@ def iterate_batches(
     order = rng.permutation(len(examples))
     size = batch_size * n_processes
     for start in range(0, len(order), size):
-        drawn = examples.draw(order[start : start + size], sampler.draw(rng), rng)
+        pool = sampler.draw(rng)
+        drawn = examples.draw(order[start : start + size], pool, rng)
         share = drawn.take(slice(rank, None, n_processes))
-        yield collate(share, examples.history_codes, max_history, len(drawn.mask))
+        batch = collate(share, pool, examples.history_codes, max_history, sampler.log_q)
+        yield replace(batch, n_rows=len(drawn.mask))
 
 
 def collate(
-    drawn: Drawn, history_codes: np.ndarray, max_history: int, n_rows: int | None = None
+    drawn: Drawn,
+    pool: Pool,
+    history_codes: np.ndarray,
+    max_history: int,
+    log_q: np.ndarray | None = None,
 ) -> Batch:
     """Find a batch's distinct items and histories, and pad.
 
@@ -101,12 +117,14 @@ def collate(
     ----------
     drawn : Drawn
         The examples.
+    pool : ndarray of int64, shape (S,)
+        What `drawn.sampled` says of each row; items that no row uses are left out.
     history_codes : ndarray of int32
         What the ranges of `drawn` point into.
     max_history : int
         How many of the latest clicks are kept.
-    n_rows : int, default=None
-        Rows of the step in all processes; None for those of `drawn`.
+    log_q : ndarray of float32, shape (N,), default=None
+        Log of each item's chance to be sampled; None where all are alike.
 
     Returns
     -------
@@ -117,24 +135,39 @@ def collate(
     key, history_of_row = np.unique(key, return_inverse=True)
     starts, lengths = np.divmod(key, max_history + 1)
     history, history_mask = pad_histories(history_codes, starts, starts + lengths)
-    named = np.concatenate([history[history_mask], drawn.candidates[drawn.mask]])
-    items, index = _distinct(named)
-    n_clicks = int(history_mask.sum())
-    history[history_mask] = index[:n_clicks]
+    used = drawn.sampled.any(axis=0)
+    pool, sampled = pool[used], drawn.sampled[:, used]
+    named = [history[history_mask], drawn.candidates[drawn.mask], pool]
+    items, index = _distinct(np.concatenate(named))
+    clicks, own, shared = np.split(index, np.cumsum([len(part) for part in named[:-1]]))
+    history[history_mask] = clicks
     candidates = np.zeros(drawn.candidates.shape, dtype=np.int64)
-    candidates[drawn.mask] = index[n_clicks:]
-    return Batch(
-        items=torch.from_numpy(items),
-        history=torch.from_numpy(history),
-        history_mask=torch.from_numpy(history_mask),
-        history_of_row=torch.from_numpy(history_of_row),
-        candidates=torch.from_numpy(candidates),
-        candidate_mask=torch.from_numpy(drawn.mask),
-        labels=torch.from_numpy(drawn.labels),
-        weight=torch.from_numpy(drawn.weight),
-        log_q=torch.from_numpy(drawn.log_q),
-        n_rows=len(drawn.mask) if n_rows is None else n_rows,
-    )
+    candidates[drawn.mask] = own
+    arrays = {
+        "items": items,
+        "history": history,
+        "history_mask": history_mask,
+        "history_of_row": history_of_row,
+        "candidates": candidates,
+        "shared": shared,
+        "candidate_mask": np.concatenate([drawn.mask, sampled], axis=1),
+        "labels": np.pad(drawn.labels, [(0, 0), (0, len(pool))]),
+        "log_q": _chances(drawn.candidates, pool, sampled, log_q),
+        "weight": drawn.weight,
+    }
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return Batch(**tensors, n_rows=len(drawn.mask))
+
+
+def _chances(
+    candidates: np.ndarray, pool: np.ndarray, sampled: np.ndarray, log_q: np.ndarray | None
+) -> np.ndarray:
+    """Return the log of the chance to be sampled (B, C + S), 0 in rows that sample nothing."""
+    if log_q is None:
+        return np.zeros((len(candidates), candidates.shape[1] + len(pool)), dtype=np.float32)
+    shared = np.broadcast_to(log_q[pool], sampled.shape)
+    chances = np.concatenate([log_q[candidates], shared], axis=1)
+    return chances * sampled.any(axis=1)[:, None]
 
 
 def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

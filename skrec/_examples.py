@@ -22,8 +22,7 @@ from skrec._segments import gather_ranges, gather_segments, offsets_of, segment_
 class Drawn:
     """Examples of one batch: history ranges (B,), candidates (B, C), and each row's weight (B,).
 
-    `log_q` (B, C) is what a softmax over sampled candidates subtracts from the scores: the log
-    of their chances to be drawn, 0 where nothing was sampled.
+    `sampled` (B, S) says which items of the batch's pool are negatives of a row as well.
     """
 
     starts: np.ndarray
@@ -31,8 +30,8 @@ class Drawn:
     candidates: np.ndarray
     mask: np.ndarray
     labels: np.ndarray
+    sampled: np.ndarray
     weight: np.ndarray
-    log_q: np.ndarray
 
     def take(self, rows: slice) -> Drawn:
         """Return some of the examples."""
@@ -40,11 +39,11 @@ class Drawn:
 
     def stack(self, below: Drawn) -> Drawn:
         """Return these examples and others below them, with columns for the wider."""
-        width = max(self.mask.shape[1], below.mask.shape[1])
         stacked = []
         for field in fields(self):
             parts = [getattr(self, field.name), getattr(below, field.name)]
             if parts[0].ndim == 2:
+                width = max(part.shape[1] for part in parts)
                 parts = [np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part in parts]
             stacked.append(np.concatenate(parts))
         return Drawn(*stacked)
@@ -107,14 +106,14 @@ class ImpressionExamples:
         n = self._sampler.n_negatives
         shown, shown_mask = _choose(*self._negatives, group, n, rng)
         need = n - shown_mask.sum(axis=1)
-        sampled = self._sampler.fill(pool, need, *self._forbidden(history, group, shown, shown_mask))
+        forbidden = self._forbidden(history, group, shown, shown_mask)
+        sampled = self._sampler.fill(pool, need, *forbidden)
+        used = shown_mask.any(axis=0)  # shown ones are at the left
         return against(
             self._positive[rows],
-            shown,
-            shown_mask,
-            pool,
+            shown[:, used],
+            shown_mask[:, used],
             sampled,
-            self._sampler,
             (self._history_offsets[history], self._history_offsets[history + 1]),
             self._weight[rows],
         )
@@ -159,9 +158,7 @@ class NextClickExamples:
         rows = np.repeat(rows, self._n_targets)
         history = self._history[rows]
         spans = self._offsets[history], self._offsets[history + 1]
-        return next_clicks(
-            self.history_codes, spans, pool, self._sampler, self._weight[rows], rng
-        )
+        return next_clicks(self.history_codes, spans, pool, self._sampler, self._weight[rows], rng)
 
 
 class PairExamples:
@@ -197,8 +194,8 @@ class PairExamples:
             candidates,
             np.ones_like(candidates, dtype=bool),
             self._labels[rows][:, None],
+            np.zeros((len(rows), len(pool)), dtype=bool),
             self._weight[rows],
-            np.zeros(candidates.shape, dtype=np.float32),
         )
 
 
@@ -268,45 +265,31 @@ def next_clicks(
     need = np.full(len(starts), sampler.n_negatives)
     sampled = sampler.fill(pool, need, rows, own)
     none = np.empty((len(starts), 0), dtype=np.int64)
-    positive = codes[place].astype(np.int64)
-    return against(
-        positive, none, none.astype(bool), pool, sampled, sampler, (starts, place), weight
-    )
+    return against(codes[place], none, none.astype(bool), sampled, (starts, place), weight)
 
 
 def against(
     positive: np.ndarray,
     shown: np.ndarray,
     shown_mask: np.ndarray,
-    pool: Pool,
     sampled: np.ndarray,
-    sampler: NegativeSampler,
     spans: tuple[np.ndarray, np.ndarray],
     weight: np.ndarray,
 ) -> Drawn:
-    """Put each click (B,) in front of those shown with it (B, n) and the pool (S,)."""
-    used = shown_mask.any(axis=0)  # shown ones are at the left
-    shown, shown_mask = shown[:, used], shown_mask[:, used]
-    if not sampled.any():
-        pool, sampled = pool[:0], sampled[:, :0]
-    shared = np.broadcast_to(pool, sampled.shape)
-    candidates = np.concatenate([positive[:, None], shown, shared], axis=1)
-    first = np.ones((len(positive), 1), dtype=bool)
-    mask = np.concatenate([first, shown_mask, sampled], axis=1)
+    """Put each click (B,) in front of those that were shown with it (B, n)."""
+    first = positive[:, None].astype(np.int64)
+    candidates = np.concatenate([first, shown], axis=1)
+    mask = np.concatenate([np.ones(first.shape, dtype=bool), shown_mask], axis=1)
     labels = np.zeros(candidates.shape, dtype=np.float32)
     labels[:, 0] = 1.0
-    log_q = np.zeros(candidates.shape, dtype=np.float32)
-    if sampler.log_q is not None:
-        rows = sampled.any(axis=1)
-        log_q[rows] = sampler.log_q[candidates[rows]]
-    return Drawn(*spans, candidates, mask, labels, weight, log_q)
+    return Drawn(*spans, candidates, mask, labels, sampled, weight)
 
 
 def weights_of(data: CodedInteractions) -> np.ndarray:
     """Return the weight of each row (n,), 1 on average."""
     if data.weight is None:
-        return np.ones(data.n_rows, dtype=np.float32)
-    return (data.weight / data.weight.mean()).astype(np.float32)
+        return np.ones(data.n_rows)
+    return data.weight / data.weight.mean()
 
 
 def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
@@ -326,9 +309,7 @@ def make_examples(
     """Return the training set that a loss wants of some rows."""
     if data.kind == "histories":
         return NextClickExamples(data, sampler, 1 + history_targets)
-    examples: Examples = (
-        PairExamples(data) if loss == "bce" else ImpressionExamples(data, sampler)
-    )
+    examples: Examples = PairExamples(data) if loss == "bce" else ImpressionExamples(data, sampler)
     return WithHistoryTargets(examples, sampler, history_targets) if history_targets else examples
 
 

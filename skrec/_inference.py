@@ -138,13 +138,13 @@ def score_candidates(
     """
     row = data.row_of_candidate()
     scores = np.empty(len(row), dtype=_numpy_dtype(vectors))
-    if network.candidate_aware:
+    if not network.has_user_vectors:
         for block in iterate_blocks(len(row), HISTORY_BLOCK):
-            histories = data.history_of_row[row[block]]
-            clicks, mask = _clicks(network, vectors, data, histories, max_history)
+            used, own = np.unique(data.history_of_row[row[block]], return_inverse=True)
+            clicks, mask = _clicks(network, vectors, data, used, max_history)
             item = vectors[_index(data.candidate_codes[block], vectors)].unsqueeze(1)
-            own = torch.arange(len(item), device=vectors.device)
-            scores[block] = network.score(clicks, mask, own, item).squeeze(1).cpu().numpy()
+            part = network.score(clicks, mask, _index(own, vectors), item)
+            scores[block] = part.squeeze(1).cpu().numpy()
         return scores
     users, user_of_row = user_vectors(network, vectors, data, max_history)
     for block in iterate_blocks(len(row), PAIR_BLOCK):
@@ -183,19 +183,29 @@ def score_catalogue(
 def _score_all(
     network: Network, vectors: torch.Tensor, data: CodedInteractions, max_history: int
 ) -> torch.Tensor:
-    n_items = len(vectors)
-    if not network.candidate_aware:
-        users, user_of_row = user_vectors(network, vectors, data, max_history)
-        scores = network.match_all(users, vectors, PAIR_BLOCK)  # (H, N)
-        return scores[_index(user_of_row, vectors)]
-    scores = torch.empty((data.n_rows, n_items), dtype=vectors.dtype, device=vectors.device)
-    for row in range(data.n_rows):
-        histories = data.history_of_row[row : row + 1]
-        clicks, mask = _clicks(network, vectors, data, histories, max_history)
-        only = torch.zeros(1, dtype=torch.long, device=vectors.device)
-        for block in iterate_blocks(n_items, HISTORY_BLOCK):
-            scores[row, block] = network.score(clicks, mask, only, vectors[block][None])[0]
-    return scores
+    used, history_of_row = np.unique(data.history_of_row, return_inverse=True)
+    parts = []
+    for block in iterate_blocks(len(used), HISTORY_BLOCK):
+        clicks, mask = _clicks(network, vectors, data, used[block], max_history)
+        if network.candidate_aware:
+            parts += [_score_one(network, vectors, *one) for one in zip(clicks, mask, strict=True)]
+        else:
+            users = network.users(clicks, mask)
+            real = mask if network.late_fusion else None
+            parts.append(network.match_all(users, vectors, PAIR_BLOCK, real))
+    return torch.cat(parts)[_index(history_of_row, vectors)]
+
+
+def _score_one(
+    network: Network, vectors: torch.Tensor, clicks: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Score all items for one history of clicks (L, D), to (1, N)."""
+    only = torch.zeros(1, dtype=torch.long, device=vectors.device)
+    parts = [
+        network.score(clicks[None], mask[None], only, part[None])
+        for part in vectors.split(HISTORY_BLOCK)
+    ]
+    return torch.cat(parts, dim=1)
 
 
 def top_k(

@@ -10,32 +10,18 @@ Everything here is vectorised over Arrow buffers; no row is touched from Python.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from skrec._arrow import SLICE, Table, did_you_mean, is_list, is_table, list_chunks, preview
-from skrec._arrow import to_arrow as _to_arrow
+from skrec._arrow import SLICE, Table, list_chunks, preview
 from skrec._coded import CodedInteractions
 from skrec._items import Items
-from skrec._segments import distinct_segments, gather_segments, offsets_of, segment_ids
-
-COLUMNS = (
-    "history",
-    "candidates",
-    "candidate",
-    "clicked",
-    "user_id",
-    "impression_id",
-    "time",
-)
-LISTS_HINT = "histories are lists of item ids, one for each row: write [[3, 8, 1]] for one history"
-NO_ROWS = "X has no rows; at least one is needed"
+from skrec._row_values import match_clicks, read_clicks, read_groups, read_time, read_weight
+from skrec._rows import as_table, kind_of, warn_of_misspelt
+from skrec._segments import distinct_segments, gather_segments, offsets_of
 
 
 def encode(
@@ -74,9 +60,9 @@ def encode(
     ValueError, TypeError
         For data that break the contract; the message says what was got and what to do.
     """
-    table = _as_table(X)
-    kind = _kind(table)
-    _warn_of_misspelt(table)
+    table = as_table(X)
+    kind = kind_of(table)
+    warn_of_misspelt(table, stacklevel=3)
     unknown = _Unknown()
     keep = drop_unknown == "nothing"
     lengths, codes = _encode_lists(
@@ -84,13 +70,13 @@ def encode(
     )
     offsets = offsets_of(lengths)
     n_rows = len(lengths)
-    clicked = None if labels == "ignored" else _read_clicks(table, y, kind, n_rows)
+    clicked = None if labels == "ignored" else read_clicks(table, y, kind, n_rows)
     candidate_offsets, candidate_codes = _encode_candidates(
         table, kind, items, n_rows, None if drop_unknown == "all" else unknown
     )
     unknown.raise_if_any(items, keep)
     if kind == "impressions" and clicked is not None:
-        clicked = _match_clicks(clicked, candidate_offsets)
+        clicked = match_clicks(clicked, candidate_offsets)
     if labels == "required" and clicked is None and kind != "histories":
         raise ValueError(
             "training needs clicks: give a 'clicked' column"
@@ -110,120 +96,11 @@ def encode(
         candidate_offsets=candidate_offsets,
         candidate_codes=candidate_codes,
         clicked=clicked,
-        group_of_row=_read_groups(table, kind, n_rows),
-        time=_read_time(table, n_rows),
-        weight=_read_weight(sample_weight, n_rows),
+        group_of_row=read_groups(table, kind, n_rows),
+        time=read_time(table, n_rows),
+        weight=read_weight(sample_weight, n_rows),
     )
     return _without_unknown_candidates(data) if drop_unknown == "all" else data
-
-
-def explode(X: Any) -> tuple[Any, np.ndarray | None]:
-    """Convert impressions to pairs, one row a candidate.
-
-    Parameters
-    ----------
-    X : table with `history`, `candidates` and optionally `clicked` lists
-        Impressions. Other columns are repeated for each candidate.
-
-    Returns
-    -------
-    pairs : DataFrame, or pyarrow.Table where X is none
-        With `history`, `candidate` and `impression_id`: that of X, else the row number.
-    y : ndarray of int8, shape (n_pairs,), or None
-        The labels, where X has a `clicked` column.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skrec import explode
-    >>> X = pd.DataFrame({"history": [[3, 8]], "candidates": [[5, 9]], "clicked": [[0, 1]]})
-    >>> pairs, y = explode(X)
-    >>> pairs
-      history  candidate  impression_id
-    0  [3, 8]          5              0
-    1  [3, 8]          9              0
-    >>> y
-    array([0, 1], dtype=int8)
-    """
-    table = _as_table(X)
-    kind = _kind(table)
-    if kind != "impressions":
-        raise ValueError(f"explode takes impressions, with a 'candidates' column; got {kind}")
-    chunks = list(list_chunks(table.column("candidates"), "column 'candidates'"))
-    offsets = offsets_of(np.concatenate([lengths for lengths, _ in chunks]))
-    row = segment_ids(offsets)
-    y = _read_clicks(table, None, kind, len(offsets) - 1)
-    if y is not None:
-        y = _match_clicks(y, offsets)
-    candidate = pa.chunked_array([values for _, values in chunks])
-    others = [name for name in table.names if name not in ("candidates", "clicked")]
-    if isinstance(X, pd.DataFrame):
-        pairs: Any = X[others].iloc[row].reset_index(drop=True)
-        pairs.insert(1, "candidate", candidate.to_pandas())
-        if "impression_id" not in others:
-            pairs["impression_id"] = row
-        return pairs, y
-    columns = {name: table.column(name).take(pa.array(row)) for name in others}
-    columns.setdefault("impression_id", pa.chunked_array([pa.array(row)]))
-    return pa.table({"history": columns.pop("history"), "candidate": candidate, **columns}), y
-
-
-def _as_table(X: Any) -> Table:
-    """Read X as a table; lists of histories become a table with only `history`."""
-    if is_table(X):
-        return Table(X)
-    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
-        raise TypeError(f"{LISTS_HINT}, or give a table; got {X!r}")
-    try:
-        column = _to_arrow(X, "the histories")
-    except ValueError as error:
-        raise TypeError(f"{LISTS_HINT}; {error}") from error
-    if len(column) and not is_list(column.type):
-        raise TypeError(f"{LISTS_HINT}; got a flat sequence of {column.type}")
-    return Table({"history": column})
-
-
-def _kind(table: Table) -> str:
-    if "history" not in table:
-        raise ValueError(
-            f"X has no column 'history'{_nearest('history', table.names)}; its columns are "
-            f"{preview(table.names, 20)}"
-        )
-    if "candidates" in table and "candidate" in table:
-        raise ValueError(
-            "X has both 'candidate' and 'candidates'; keep 'candidates' (a list for each row) for "
-            "impressions or 'candidate' (one id for each row) for pairs"
-        )
-    if not len(table.column("history")):
-        raise ValueError(NO_ROWS)
-    for name, lists in (("history", True), ("candidates", True), ("candidate", False)):
-        if name not in table:
-            continue
-        kind = table.column(name).type
-        if lists and not is_list(kind):
-            hint = "; for one id a row call it 'candidate'" if name == "candidates" else ""
-            raise TypeError(
-                f"column {name!r} must hold a list of ids in each row, like [[3, 8, 1]], got "
-                f"{kind}{hint}"
-            )
-        if not lists and is_list(kind):
-            raise TypeError(
-                "column 'candidate' must hold one id in each row, got lists; call it 'candidates'"
-            )
-    if "candidates" in table:
-        return "impressions"
-    return "pairs" if "candidate" in table else "histories"
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    return did_you_mean(name, names, cutoff=0.7).replace("did you mean", "is it")
-
-
-def _warn_of_misspelt(table: Table) -> None:
-    for name in table.names:
-        hint = "" if name in COLUMNS else did_you_mean(name, COLUMNS, cutoff=0.7)
-        if hint and not any(known in table for known in COLUMNS if repr(known) in hint):
-            warnings.warn(f"column {name!r} of X is not used{hint}", UserWarning, stacklevel=4)
 
 
 class _Unknown:
@@ -293,139 +170,6 @@ def _encode_candidates(
         return offsets_of(lengths), codes
     parts = [_encode_values(chunk, items, "candidate", unknown) for chunk in column.chunks]
     return np.arange(n_rows + 1), np.concatenate(parts)
-
-
-def _read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
-    """Return flat labels for pairs, (lengths, labels) for impressions, None where unlabelled."""
-    if y is not None and kind == "impressions":
-        raise ValueError(
-            "y goes with pairs; impressions carry their clicks in a 'clicked' column of lists"
-        )
-    if y is not None and kind == "histories":
-        raise ValueError(
-            "y goes with pairs, which have a 'candidate' column; bare histories are trained on "
-            "their own next clicks. If y is a catalogue, give items=Items(...)"
-        )
-    labels = None if y is None else _binary(_flat_labels(y), "y")
-    if labels is not None and len(labels) != n_rows:
-        raise ValueError(f"X has {n_rows} rows but y has {len(labels)} labels")
-    if "clicked" not in table or kind == "histories":
-        return labels
-    column = table.column("clicked")
-    if kind == "impressions":
-        if not is_list(column.type):
-            raise TypeError(
-                f"column 'clicked' must hold a list of 0/1 for each row's candidates, got "
-                f"{column.type}"
-            )
-        chunks = list(list_chunks(column, "column 'clicked'"))
-        lengths = np.concatenate([np.empty(0, np.int64), *(part for part, _ in chunks)])
-        values = [_binary(part, "column 'clicked'") for _, part in chunks]
-        return lengths, np.concatenate([np.empty(0, np.int8), *values])
-    clicked = _binary(column, "column 'clicked'")
-    if labels is not None and not np.array_equal(labels, clicked):
-        raise ValueError("y differs from the 'clicked' column of X; give one of them")
-    return clicked
-
-
-def _flat_labels(y: Any) -> pa.ChunkedArray:
-    if isinstance(y, pd.DataFrame):
-        if y.shape[1] != 1:
-            raise ValueError(
-                f"y must be one column of 0/1, got a table with columns {preview(y.columns, 20)}; "
-                "a catalogue in its place needs the id column 'item_id', or give items="
-            )
-        y = y.iloc[:, 0]
-    array = np.asarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
-    if isinstance(array, np.ndarray):
-        array = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
-        if array.ndim != 1:
-            raise ValueError(f"y must be 1-dimensional 0/1 labels, got shape {array.shape}")
-    return _to_arrow(array, "y")
-
-
-def _binary(values: pa.Array | pa.ChunkedArray, what: str) -> np.ndarray:
-    """Return 0/1 labels as int8, or raise."""
-    hint = f"{what} must be 0/1 labels"
-    if values.null_count:
-        raise ValueError(f"{hint}, got {values.null_count} nulls")
-    array = (
-        values.to_numpy(zero_copy_only=False)
-        if isinstance(values, pa.Array)
-        else (values.to_numpy())
-    )
-    if array.dtype.kind not in "biuf":
-        if len(array) == 0:
-            return array.astype(np.int8)
-        raise ValueError(f"{hint}, got {values.type} such as {preview(array[:3])}")
-    if not np.isin(array, (0, 1)).all():
-        raise ValueError(f"{hint}, got the values {preview(np.unique(array).tolist())}")
-    return array.astype(np.int8)
-
-
-def _match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) -> np.ndarray:
-    """Check that each row has a label for each candidate, and return the flat labels."""
-    lengths, labels = clicks
-    wanted = np.diff(offsets)
-    if (lengths != wanted).any():
-        row = int(np.argmax(lengths != wanted))
-        raise ValueError(
-            f"row {row} has {wanted[row]} candidates but {lengths[row]} labels in 'clicked'; their "
-            "lengths must be equal"
-        )
-    return labels
-
-
-def _read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
-    if kind == "histories":
-        return None
-    if "impression_id" not in table:
-        return np.arange(n_rows) if kind == "impressions" else None
-    column = table.column("impression_id")
-    if column.null_count or is_list(column.type):
-        raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64)
-
-
-def _read_time(table: Table, n_rows: int) -> np.ndarray | None:
-    if "time" not in table:
-        return None
-    column = table.column("time")
-    if column.null_count or is_list(column.type):
-        raise ValueError("column 'time' must hold one number or timestamp in each row, no nulls")
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    try:
-        time = column.cast(pa.float64(), safe=False).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"column 'time' must hold numbers or timestamps: {error}") from error
-    if not np.isfinite(time).all():
-        raise ValueError("column 'time' holds NaN or infinite values")
-    return time
-
-
-def _read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
-    if sample_weight is None:
-        return None
-    array = np.asarray(sample_weight)
-    if array.ndim != 1:
-        raise ValueError(
-            f"sample_weight must hold one number for each row of X, got shape {array.shape}"
-        )
-    try:
-        weight = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"sample_weight must hold numbers: {error}") from error
-    if len(weight) != n_rows:
-        raise ValueError(f"X has {n_rows} rows but sample_weight has {len(weight)} numbers")
-    if not np.isfinite(weight).all():
-        raise ValueError("sample_weight holds NaN or infinite numbers")
-    if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all rows; at least one must count")
-    return weight
 
 
 def _drop_missing(

@@ -50,8 +50,9 @@ class Items:
     Parameters
     ----------
     data : DataFrame-like with the id column, mapping of id to text, Series or list of texts
-        The catalogue. The index of a Series holds its ids; the ids of a list are positions.
-        Columns of a DataFrame-like are pandas, polars or Arrow columns, or a mapping's values.
+        The catalogue. The index of a pandas Series holds its ids; the ids of a list are
+        positions. DataFrame-likes are data frames of pandas or polars, Arrow tables,
+        ``datasets.Dataset``, mappings of columns, and paths of parquet files or folders.
     id : str, default="item_id"
         Name of the column that holds the ids: distinct ints or strings, never null.
     roles : dict of str to str, default=None
@@ -294,7 +295,7 @@ class Items:
 
 def _as_table(data: Any, id: str) -> Table:
     """Read any accepted form of a catalogue as a table with an id column."""
-    if isinstance(data, str) or data is None:
+    if data is None or (isinstance(data, str) and not is_table(data)):
         raise TypeError(f"a catalogue is a DataFrame-like, mapping or list, got {data!r}")
     if isinstance(data, pd.DataFrame) and id not in data and data.index.name == id:
         return Table(data.reset_index())

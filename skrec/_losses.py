@@ -105,7 +105,7 @@ def batch_loss(name: str, scores: torch.Tensor, batch: Batch) -> torch.Tensor:
         This process's share of the mean.
     """
     rows = LOSSES[name](scores, batch)
-    return (rows * batch.weight).sum() / batch.n_rows
+    return (rows * batch.weight.to(rows.dtype)).sum() / batch.n_rows
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

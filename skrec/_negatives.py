@@ -54,9 +54,7 @@ class NegativeSampler:
         at = np.searchsorted(self._cumulative, rng.random(self._size), side="right")
         return np.minimum(at, self.n_items - 1)  # the last sum may round to less than one
 
-    def fill(
-        self, pool: Pool, need: np.ndarray, rows: np.ndarray, codes: np.ndarray
-    ) -> np.ndarray:
+    def fill(self, pool: Pool, need: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Give each row as many of the pool as it needs.
 
         Parameters

@@ -19,10 +19,11 @@ from torch.nn import functional as F
 
 from skrec._batches import Batch
 from skrec.content._packed import Packed
-from skrec.nn import micro_batches
+from skrec.nn import masked_mean, micro_batches
 
 # items times tokens that are encoded together, which bounds memory
 TOKEN_BUDGET = 1 << 16
+CLICK_CELLS = 1 << 22  # scores of single clicks against the catalogue at a time
 
 
 class Network(nn.Module):
@@ -36,6 +37,8 @@ class Network(nn.Module):
         D.
     candidate_aware : bool
         Whether the behavior module also reads the candidates.
+    late_fusion : bool, default=False
+        Whether its vectors are one a click, each scored by itself: the mean of the scores counts.
     """
 
     def __init__(
@@ -45,22 +48,31 @@ class Network(nn.Module):
         predictor: nn.Module,
         width: int,
         candidate_aware: bool = False,
+        late_fusion: bool = False,
     ):
         super().__init__()
         self.content = content
         self.behavior = behavior
         self.predictor = predictor
         self.candidate_aware = candidate_aware
+        self.late_fusion = late_fusion
         self.empty_history = nn.Parameter(torch.randn(width) * 0.1)
         self.n_steps = 0  # counts optimiser steps: fused ones leave tensor versions as they were
 
     def forward(self, batch: Batch, packed: Packed, token_budget: int) -> torch.Tensor:
-        """Return the scores (B, C) of a batch; what `candidate_mask` hides is arbitrary."""
+        """Return the scores (B, C + S) of a batch; what `candidate_mask` hides is arbitrary."""
         vectors = self.encode(packed, batch.items, token_budget)  # (U, D)
         clicks = F.embedding(batch.history, vectors)  # (H, L, D)
-        item = F.embedding(batch.candidates, vectors)  # (B, C, D)
+        own = F.embedding(batch.candidates, vectors)  # (B, C, D)
+        shared = F.embedding(batch.shared, vectors)  # (S, D)
         clicks, mask = self.with_empty(clicks, batch.history_mask)
-        return self.score(clicks, mask, batch.history_of_row, item)
+        rows = batch.history_of_row
+        if not (self.has_user_vectors and len(shared)):
+            item = torch.cat([own, shared.expand(len(own), -1, -1)], dim=1)
+            return self.score(clicks, mask, rows, item)
+        users = self.users(clicks, mask)  # (H, K, D)
+        everyone = self.match_all(users, shared, len(users) * len(shared))  # (H, S)
+        return torch.cat([self.match(users[rows].unsqueeze(1), own), everyone[rows]], dim=1)
 
     def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
         """Return the vectors (U, D) of some items, in micro-batches of like lengths."""
@@ -87,6 +99,11 @@ class Network(nn.Module):
         first[:, 0] = empty
         return torch.where(first.unsqueeze(-1), self.empty_history, clicks), mask | first
 
+    @property
+    def has_user_vectors(self) -> bool:
+        """Whether a user is K vectors that serve all candidates, so that they can be stored."""
+        return not (self.candidate_aware or self.late_fusion)
+
     def users(self, clicks: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return user vectors (H, K, D) of clicks (H, L, D) where they need no candidates."""
         return self.behavior(clicks, mask)
@@ -103,20 +120,39 @@ class Network(nn.Module):
             users = self.behavior(clicks[history_of_row], mask[history_of_row], item)
         else:
             users = self.users(clicks, mask)[history_of_row].unsqueeze(1)  # (B, 1, K, D)
-        return self.match(users, item)
+        return self.match(users, item, mask[history_of_row] if self.late_fusion else None)
 
-    def match(self, users: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against users (B, C or 1, K, D), to (B, C)."""
-        everyone = torch.ones(
-            (users.shape[0], users.shape[2]), dtype=torch.bool, device=users.device
-        )
-        return self.predictor(users, everyone, item)
+    def match(
+        self, users: torch.Tensor, item: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Score candidates item (B, C, D) against users (B, C or 1, K, D), to (B, C).
 
-    def match_all(self, users: torch.Tensor, items: torch.Tensor, block: int) -> torch.Tensor:
+        The mask (B, K) says which of the vectors are real; None: all.
+        """
+        if mask is None:
+            mask = users.new_ones((users.shape[0], users.shape[2]), dtype=torch.bool)
+        if not self.late_fusion:
+            return self.predictor(users, mask, item)
+        B, K = mask.shape
+        each = users.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # (B K, C or 1, 1, D)
+        item = item.unsqueeze(1).expand(-1, K, -1, -1).flatten(0, 1)  # (B K, C, D)
+        scores = self.predictor(each, mask.new_ones((B * K, 1)), item)
+        return masked_mean(scores.unflatten(0, (B, K)), mask)
+
+    def match_all(
+        self,
+        users: torch.Tensor,
+        items: torch.Tensor,
+        block: int,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Score all items (N, D) for users (H, K, D), to (H, N), in blocks of about `block` pairs.
 
-        Where the predictor has a method ``score_all``, that does it for one vector a user.
+        The mask (H, K) says which vectors are real where late fusion averages over them. Where
+        the predictor has a method ``score_all``, that does it for one vector a user.
         """
+        if self.late_fusion and mask is not None:
+            return self._mean_over_clicks(users, mask, items, block)
         score_all: Any = getattr(self.predictor, "score_all", None)
         if users.shape[1] == 1 and score_all is not None:
             return score_all(users.squeeze(1), items)
@@ -128,3 +164,19 @@ class Network(nn.Module):
             ]
             rows.append(torch.cat(parts, dim=1))
         return torch.cat(rows)
+
+    def _mean_over_clicks(
+        self, users: torch.Tensor, mask: torch.Tensor, items: torch.Tensor, block: int
+    ) -> torch.Tensor:
+        """Score all items (N, D) by the mean over the real vectors of users (H, K, D)."""
+        # an item that stands in many histories is scored once
+        distinct, place = torch.unique(users[mask], dim=0, return_inverse=True)  # (U, D)
+        n_clicks = mask.sum(dim=1)
+        starts = n_clicks.cumsum(dim=0) - n_clicks  # (H,): where each history begins in `place`
+        means = [
+            F.embedding_bag(
+                place, self.match_all(distinct.unsqueeze(1), part, block), starts, mode="mean"
+            )
+            for part in items.split(max(1, CLICK_CELLS // len(distinct)))
+        ]
+        return torch.cat(means, dim=1)

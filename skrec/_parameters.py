@@ -10,8 +10,8 @@ from sklearn.base import clone
 
 from skrec import behavior, content, predictor
 from skrec._arrow import did_you_mean
-from skrec._operators import Operator, check_choice, check_int, check_real
 from skrec._losses import LOSSES
+from skrec._operators import Operator, check_choice, check_int, check_real
 from skrec._training import AUTOCAST
 from skrec.metrics import get_metric
 
@@ -20,6 +20,7 @@ FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
     "behavior": (behavior, behavior.BehaviorOperator),
     "predictor": (predictor, predictor.Predictor),
 }
+
 
 def check_parameters(estimator: Any) -> None:
     """Raise for the first parameter that can't work.

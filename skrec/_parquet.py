@@ -22,7 +22,8 @@ class ParquetColumns:
     Parameters
     ----------
     path : str or path-like
-        Folders are searched in depth; their files follow each other in the order of their names.
+        The files of a folder follow each other in the order of their names; folders within it
+        are not looked into.
 
     Raises
     ------
@@ -48,16 +49,12 @@ class ParquetColumns:
         )
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
-        import pyarrow.dataset
-
-        # as an expression, for a plain name with a dot in it would be taken for a nested field
-        return self._files.to_table(columns={name: pyarrow.dataset.field(name)}).column(0)
+        return self._files.to_table(columns=[name]).column(0)
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = [file for file in path.rglob("*.parquet") if file.is_file()]
-        files = sorted(file for file in found if not file.name.startswith((".", "_")))
+        files = sorted(file for file in path.glob("*.parquet") if file.name[0] not in "._")
         if not files:
             raise ValueError(f"the folder '{path}' holds no parquet files")
         return files
@@ -83,7 +80,8 @@ def _schema(files: list[Path]) -> pa.Schema:
     if len(schemas) == 1:
         return schemas[0]
     try:
-        # "permissive": a file whose lists are all empty does not know what they would hold
+        # a file whose lists are all empty does not know what they would hold; others are
+        # "permissive" of int32 beside int64, and of strings as pandas and polars write them
         return pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"the parquet files by '{files[0]}' differ in types: {error}") from error

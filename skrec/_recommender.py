@@ -14,10 +14,12 @@ from sklearn.utils import check_random_state
 
 from skrec._calibration import fit_sigmoid
 from skrec._catalogue import Catalogue
+from skrec._coded import CodedInteractions
 from skrec._examples import make_examples, resolve_loss
 from skrec._holdout import hold_out
 from skrec._inputs import labels_and_catalogue, read_catalogue, resolve_device
 from skrec._interactions import encode
+from skrec._items import Items
 from skrec._negatives import NegativeSampler
 from skrec._network import Network
 from skrec._parameters import (
@@ -53,22 +55,27 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         Size of item and user vectors.
     max_history : int, default=50
         Latest clicks that are read of a history.
-    loss : {"softmax", "bce"}, default=None
+    loss : {"softmax", "bpr", "bce"}, default=None
         "softmax": each click against `n_negatives` other candidates of its impression, filled
-        up with items sampled from the catalogue. "bce": each candidate by itself. None takes
-        softmax for impressions, pairs with `impression_id` and bare histories, bce for other
-        pairs. ("bpr" is not built yet.)
+        up with items sampled from the catalogue. "bpr": the same, one by one [2]_. "bce": each
+        candidate by itself. None takes softmax for impressions, pairs with `impression_id` and
+        bare histories, bce for other pairs.
     n_negatives : int, default=4
-        Negatives for each click. Ignored by "bce" except on bare histories.
-    negative_sampling : {"uniform"}, default="uniform"
-        How sampled negatives are drawn: never the row's own click, nor, where sampled, from its
-        history. ("popularity" is not built yet.)
+        Negatives for each click. Those that are sampled are shared by the whole batch, so that
+        many cost little. Ignored by "bce", except for clicks inside histories.
+    negative_sampling : {"uniform", "popularity"}, default="uniform"
+        How negatives are sampled from the catalogue: never a click of the row, nor from its
+        history. "popularity" draws in proportion to one more than an item's clicks in training,
+        and "softmax" takes the log of these chances off the scores, so that popular items are
+        not punished for being drawn often [3]_.
     history_targets : int, default=0
-        Not built yet.
+        Clicks inside the history of each row that are learned as well, each from the clicks
+        before it, against sampled negatives. They teach what follows what; take many
+        `n_negatives` with them. Of bare histories, clicks learned besides the one.
     learning_rate : float, default=3e-3
         Of AdamW.
     pretrained_learning_rate : float, default=1e-5
-        Ignored: it is for pretrained language models, which are not built yet.
+        Of modules that an operator marks as pretrained (``module.pretrained = True``).
     weight_decay : float, default=0.0
         Of AdamW.
     batch_size : int, default=64
@@ -96,8 +103,9 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         Not built yet.
     device : str or torch.device, default=None
         Where to compute; None takes a CUDA GPU if there is one, else the CPU.
-    precision : {"auto", "float32", "float64"}, default="auto"
-        Number type of weights; "auto" is float32.
+    precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
+        Number type of weights; "auto" is float32. With the last two, weights are float32 and
+        training computes in the shorter type where that is safe; "float16" needs a GPU.
     warm_start : False, default=False
         Not built yet.
     random_state : int, RandomState or None, default=None
@@ -119,7 +127,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
     n_epochs_ : int
         Epochs that were run.
     n_skipped_ : int
-        Impressions without a click, or histories too short to train on.
+        Impressions without a click, or bare histories without any.
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float
@@ -139,6 +147,10 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
     ----------
     .. [1] Liu et al., "Legommenders: A Comprehensive Content-Based Recommendation Library with
        LLM Support", arXiv 2412.15973.
+    .. [2] Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback",
+       arXiv 1205.2618.
+    .. [3] Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+       Recommendations", RecSys 2019.
 
     Examples
     --------
@@ -251,8 +263,9 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             Labels 0/1 of pairs. A catalogue in its place is taken as `items`.
         items : Items or DataFrame-like with the id column, default=None
             The catalogue. Wrap it as ``Items(df)`` in searches and cross-validation.
-        sample_weight : None
-            Not built yet.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each row counts in the loss and in the calibration, relative to the others; a
+            row of weight 0 is as good as absent. Early stopping scores all held-out rows alike.
 
         Returns
         -------
@@ -274,12 +287,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             name: resolve_operator(name, getattr(self, name), self.width) for name in FAMILIES
         }
         items = read_catalogue(items, self.unknown_items)
-        drop = "all" if self.unknown_items == "ignore" else "nothing"
-        data = encode(
-            X, y, items=items, labels="required", drop_unknown=drop, sample_weight=sample_weight
-        )
-        if data.weight is not None:  # a row of weight 0 is as good as absent
-            data = data.take(np.flatnonzero(data.weight))
+        data = self._training_rows(X, y, items, sample_weight)
         loss = resolve_loss(self.loss, data)
         seed = check_random_state(self.random_state).randint(2**31, size=4)
         rng = np.random.default_rng(processes.agree(seed))
@@ -296,12 +304,12 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         self.calibration_ = (1.0, 0.0)
         self.n_skipped_ = examples.n_skipped
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            seed = int(rng.integers(2**31))
-            torch.manual_seed(seed)
+            torch.manual_seed(int(rng.integers(2**31)))
             self.network_ = self._build_network(self.width).to(device)
             if self.precision == "float64":
                 self.network_.double()
-            torch.manual_seed(seed + processes.rank)  # processes start alike, and drop unlike
+            # processes start alike, and drop unlike
+            torch.manual_seed(int(rng.integers(2**31)) + processes.rank)
             self._cache = Catalogue(items, self.content_)
             trainer = Trainer(
                 self.network_,
@@ -314,11 +322,23 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
                 processes,
             )
             self._run(trainer, X, y)
-        if valid is not None and valid.clicked is not None and self.calibration == "sigmoid":
-            weight = None if valid.weight is None else valid.weight[valid.row_of_candidate()]
-            scores = self._scorer().scores(valid)
-            self.calibration_ = fit_sigmoid(scores, valid.clicked, weight)
+        if valid is not None and self.calibration == "sigmoid":
+            self.calibration_ = self._calibrate(valid)
         return self
+
+    def _training_rows(self, X: Any, y: Any, items: Items, weight: Any) -> CodedInteractions:
+        drop = "all" if self.unknown_items == "ignore" else "nothing"
+        data = encode(X, y, items=items, labels="required", drop_unknown=drop, sample_weight=weight)
+        if data.weight is None:
+            return data
+        return data.take(np.flatnonzero(data.weight))  # a row of weight 0 is as good as absent
+
+    def _calibrate(self, valid: CodedInteractions) -> tuple[float, float]:
+        """Fit the sigmoid to held-out rows; bare histories have no clicks to fit it to."""
+        if valid.clicked is None:
+            return 1.0, 0.0
+        weight = None if valid.weight is None else valid.weight[valid.row_of_candidate()]
+        return fit_sigmoid(self._scorer().scores(valid), valid.clicked, weight)
 
     def _build_network(self, width: int) -> Network:
         return Network(
@@ -327,6 +347,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             self.predictor_.build(width),
             width,
             self.behavior_.candidate_aware,
+            self.behavior_.late_fusion,
         )
 
     def _run(self, trainer: Trainer, X: Any, y: Any) -> None:

@@ -22,6 +22,9 @@ from skrec.content import ContentOperator
 class Verbs:
     """The prediction methods of ``ContentRecommender``."""
 
+    # Pipeline.score routes the name even where no weights are given, and they count in fit alone
+    __metadata_request__score: dict[str, bool | None] = {"sample_weight": None}
+
     items_: Items
     content_: ContentOperator
     behavior_: BehaviorOperator
@@ -186,12 +189,16 @@ class Verbs:
         -------
         ndarray of shape (n_samples, width), or (n_samples, K, width)
             The latter where the behavior operator gives K > 1 vectors a user.
+
+        Raises
+        ------
+        ValueError
+            Where the behavior operator reads the candidates, or scores each click by itself.
         """
         data, scorer = self._read(X, items)
-        if self.network_.candidate_aware:
-            raise ValueError(
-                f"{self.behavior_!r} reads the candidates, so users have no vector of their own"
-            )
+        if not self.network_.has_user_vectors:
+            reads = "scores each click" if self.network_.late_fusion else "reads the candidates"
+            raise ValueError(f"{self.behavior_!r} {reads}, so users have no vector of their own")
         users = scorer.users(data)
         return users.squeeze(1) if users.shape[1] == 1 else users
 

@@ -9,6 +9,8 @@ from skrec._examples import Drawn, ImpressionExamples
 from skrec._interactions import encode
 from skrec._negatives import NegativeSampler
 
+POOL = np.array([60, 61, 3, 60])  # the second is nobody's, and the last as the first
+
 
 def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
     codes = rng.integers(3, n_items, size=300).astype(np.int32)
@@ -18,15 +20,15 @@ def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
     mask = rng.random(candidates.shape) < 0.8
     candidates[~mask] = 1  # masked: must never be encoded
     labels = rng.integers(2, size=candidates.shape).astype(np.float32)
-    weight, log_q = rng.random(n_rows), rng.random(candidates.shape)
-    return Drawn(starts, stops, candidates, mask, labels, weight, log_q), codes
+    sampled = rng.random((n_rows, len(POOL))) < [0.5, 0.0, 0.5, 0.5]
+    return Drawn(starts, stops, candidates, mask, labels, sampled, rng.random(n_rows)), codes
 
 
 @pytest.mark.parametrize("max_history", [1, 4, 50])
 def test_collate_equals_a_loop(max_history):
     drawn, codes = random_drawn(np.random.default_rng(max_history))
-    batch = collate(drawn, codes, max_history)
-    named = set(drawn.candidates[drawn.mask].tolist())
+    batch = collate(drawn, POOL, codes, max_history)
+    named = {60, 3, *drawn.candidates[drawn.mask].tolist()}
     for row, (start, stop) in enumerate(zip(drawn.starts, drawn.stops, strict=True)):
         latest = codes[start:stop][-max_history:].tolist()
         at = batch.history_of_row[row]
@@ -34,20 +36,37 @@ def test_collate_equals_a_loop(max_history):
         assert batch.items[batch.history[at][mask]].tolist() == latest
         assert not mask[len(latest) :].any()
         named |= set(latest)
-        mask = batch.candidate_mask[row]
-        assert_array_equal(mask, drawn.mask[row])
-        seen = batch.items[batch.candidates[row][mask]]
-        assert_array_equal(seen, drawn.candidates[row][drawn.mask[row]])
+        everything = torch.cat([batch.candidates[row], batch.shared])
+        seen = batch.items[everything[batch.candidate_mask[row]]]
+        own = drawn.candidates[row][drawn.mask[row]]
+        assert_array_equal(seen, [*own, *POOL[drawn.sampled[row]]])
     # each distinct item once, and neither padding nor what is masked or cut off
     assert batch.items.tolist() == sorted(named)
-    for name in ("labels", "weight", "log_q"):
-        assert_array_equal(getattr(batch, name), getattr(drawn, name))
+    n_candidates = drawn.labels.shape[1]
+    assert_array_equal(batch.labels[:, :n_candidates], drawn.labels)
+    assert not batch.labels[:, n_candidates:].any()
+    assert batch.labels.shape == batch.candidate_mask.shape == batch.log_q.shape
+    assert_array_equal(batch.weight, drawn.weight)
     assert batch.n_rows == len(drawn.starts)
+    assert not batch.log_q.any()
+
+
+def test_chances_to_be_drawn_go_with_rows_that_sample():
+    drawn, codes = random_drawn(np.random.default_rng(0))
+    log_q = np.random.default_rng(1).normal(size=62).astype(np.float32)
+    batch = collate(drawn, POOL, codes, 4, log_q)
+    samples = drawn.sampled.any(axis=1)
+    assert 0 < samples.sum() < len(samples)
+    assert not batch.log_q[~samples].any()
+    expected = np.concatenate(
+        [drawn.candidates, np.tile(POOL[[0, 2, 3]], (len(samples), 1))], axis=1
+    )
+    assert_array_equal(batch.log_q[samples], log_q[expected[samples]])
 
 
 def test_collate_keeps_each_distinct_history_once():
     drawn, codes = random_drawn(np.random.default_rng(0))
-    batch = collate(drawn, codes, max_history=4)
+    batch = collate(drawn, POOL, codes, max_history=4)
     ranges = {(max(a, b - 4), b) for a, b in zip(drawn.starts, drawn.stops, strict=True)}
     assert len(batch.history) == len(ranges) < len(drawn.starts)
 
@@ -55,7 +74,7 @@ def test_collate_keeps_each_distinct_history_once():
 def test_padding_points_inside_the_batch():
     # it indexes the item vectors of the batch, of which there may be but one
     drawn, codes = random_drawn(np.random.default_rng(0))
-    batch = collate(drawn, codes, 50)
+    batch = collate(drawn, POOL, codes, 50)
     for index in (batch.history, batch.candidates):
         assert index.min() >= 0
         assert index.max() < len(batch.items)
@@ -64,8 +83,9 @@ def test_padding_points_inside_the_batch():
 def test_empty_histories_have_one_masked_column():
     empty = np.zeros(2, dtype=np.int64)
     one = np.ones((2, 1))
-    drawn = Drawn(empty, empty, np.array([[7], [7]]), one.astype(bool), one, one[:, 0], one)
-    batch = collate(drawn, np.empty(0, np.int32), 50)
+    none = np.zeros((2, 0), dtype=bool)
+    drawn = Drawn(empty, empty, np.array([[7], [7]]), one.astype(bool), one, none, one[:, 0])
+    batch = collate(drawn, np.empty(0, int), np.empty(0, np.int32), 50)
     assert batch.history.shape == (1, 1)
     assert not batch.history_mask.any()
     assert batch.items.tolist() == [7]
@@ -99,6 +119,14 @@ def clicks(batches):
     return [batch.items[batch.candidates[:, 0]].tolist() for batch in batches]
 
 
+def named(batch):
+    """The codes of each row's candidates."""
+    shared = batch.shared.expand(len(batch.candidates), -1)
+    everything = batch.items[torch.cat([batch.candidates, shared], dim=1)]
+    rows = zip(everything, batch.candidate_mask, strict=True)
+    return [codes[mask].tolist() for codes, mask in rows]
+
+
 def test_every_example_comes_once_an_epoch_in_another_order():
     rng = np.random.default_rng(0)
     epochs = [clicks(epoch(rng)) for _ in range(2)]
@@ -121,6 +149,7 @@ def test_sampled_negatives_are_shared_by_a_batch():
         # a click and 40 for each row, its histories, and at most 4 drawn for all
         n_rows = len(batch.labels)
         assert len(batch.items) <= n_rows + 1 + 6 + 4
+        assert len(batch.shared) <= 4
         assert (batch.candidate_mask.sum(dim=1) >= 3).all()
 
 
@@ -134,14 +163,11 @@ def test_processes_share_a_step_that_is_that_of_one_process():
         assert own[::2] == left
         assert own[1::2] == right
         for rank, part in enumerate(parts):
-            mask = batch.candidate_mask[rank::2]
-            assert_array_equal(part.candidate_mask, mask)
-            named = batch.items[batch.candidates[rank::2][mask]]
-            assert_array_equal(part.items[part.candidates[mask]], named)
+            assert named(part) == named(batch)[rank::2]
 
 
 def test_a_batch_moves_to_a_device():
     moved = epoch()[0].to(torch.device("meta"))
     tensors = [v for v in vars(moved).values() if isinstance(v, torch.Tensor)]
-    assert len(tensors) == 9
+    assert len(tensors) == 10
     assert all(tensor.is_meta for tensor in tensors)

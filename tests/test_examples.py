@@ -48,18 +48,21 @@ def impression_examples(X, n_negatives, n_items, y=None, sampling="uniform"):
 
 def next_click_examples(X, n_negatives, n_items, n_targets=1):
     data = coded(n_items, X)
-    return NextClickExamples(data, NegativeSampler(data, n_items, n_negatives, "uniform"), n_targets)
+    return NextClickExamples(
+        data, NegativeSampler(data, n_items, n_negatives, "uniform"), n_targets
+    )
 
 
 def draw_all(examples, seed=0):
-    """All rows against a pool of the whole catalogue, in random order."""
-    rng = np.random.default_rng(seed)
-    pool = rng.permutation(examples._sampler.n_items)
-    return examples.draw(np.arange(len(examples)), pool, rng)
+    """All rows against a pool of the whole catalogue, where items are their own places."""
+    pool = np.arange(examples._sampler.n_items)
+    return examples.draw(np.arange(len(examples)), pool, np.random.default_rng(seed))
 
 
 def negatives_of(drawn, row):
-    return drawn.candidates[row, 1:][drawn.mask[row, 1:]].tolist()
+    """What stands after the first candidate, and what is sampled from such a pool."""
+    shown = drawn.candidates[row, 1:][drawn.mask[row, 1:]].tolist()
+    return shown + np.flatnonzero(drawn.sampled[row]).tolist()
 
 
 # Impressions
@@ -96,7 +99,7 @@ def test_the_only_items_that_are_allowed_are_found():
     # 2 shown, 2 more that are neither clicked nor in the history
     X = {"history": [[0, 1]], "candidates": [[2, 3, 4]], "clicked": [[1, 0, 0]]}
     drawn = draw_all(impression_examples(X, 5, 7))
-    assert sorted(drawn.candidates[drawn.mask].tolist()) == [2, 3, 4, 5, 6]
+    assert sorted(negatives_of(drawn, 0)) == [3, 4, 5, 6]
 
 
 def test_no_item_is_left_to_sample():
@@ -185,7 +188,7 @@ def test_several_targets_of_each_history():
     examples = next_click_examples([[0, 1, 2], [3]], 2, 20, n_targets=3)
     assert len(examples) == 2
     drawn = draw_all(examples)
-    assert drawn.mask.sum(axis=1).tolist() == [3] * 6
+    assert drawn.sampled.sum(axis=1).tolist() == [2] * 6
     assert set(drawn.candidates[:3, 0].tolist()) <= {0, 1, 2}
     assert drawn.candidates[3:, 0].tolist() == [3, 3, 3]
 
@@ -212,7 +215,7 @@ def test_history_targets_stand_below_the_examples():
     firsts = set()
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        drawn = examples.draw(np.arange(2), rng.permutation(20), rng)
+        drawn = examples.draw(np.arange(2), np.arange(20), rng)
         # the rows' own clicks, then two targets of the one history that is not empty
         assert drawn.candidates[:2, 0].tolist() == [3, 6]
         assert len(drawn.mask) == 4
@@ -234,8 +237,9 @@ def test_history_targets_of_labelled_pairs():
     examples = make_examples(data, "bce", sampler, history_targets=1)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        drawn = examples.draw(np.arange(2), rng.permutation(20), rng)
-        assert drawn.mask.sum(axis=1).tolist() == [1, 1, 3, 3]
+        drawn = examples.draw(np.arange(2), np.arange(20), rng)
+        assert drawn.mask.sum(axis=1).tolist() == [1, 1, 1, 1]
+        assert drawn.sampled.sum(axis=1).tolist() == [0, 0, 2, 2]
         assert drawn.labels[:, 0].tolist() == [1, 0, 1, 1]
         assert 3 not in negatives_of(drawn, 2)  # the pair's own click
 
@@ -260,20 +264,6 @@ def test_weights_are_one_on_average_and_follow_their_row():
     histories = encode([[0], [], [2, 1]], items=items, sample_weight=[3.0, 1.0, 2.0])
     next_clicks = make_examples(histories, "softmax", sampler)
     assert draw_all(next_clicks).weight.tolist() == [1.5, 1.0]
-
-
-def test_chances_to_be_drawn_go_with_rows_that_sample():
-    # the first impression needs no sampled item, the second has none of its own
-    X = {"history": [[0, 0, 1], [0]], "candidates": [[2, 3], [4]], "clicked": [[1, 0], [1]]}
-    examples = impression_examples(X, 1, 6, sampling="popularity")
-    log_q = examples._sampler.log_q
-    # clicks: 0 three times, 1, 2 and 4 once, and one more for each
-    np.testing.assert_allclose(np.exp(log_q), np.array([4, 2, 2, 1, 2, 1]) / 12 * 6, rtol=1e-6)
-    drawn = examples.draw(np.arange(2), np.array([5, 1]), np.random.default_rng(0))
-    assert not drawn.log_q[0].any()
-    assert_array_equal(drawn.log_q[1], log_q[drawn.candidates[1]])
-    uniform = impression_examples(X, 1, 6)
-    assert not draw_all(uniform).log_q.any()
 
 
 # Pairs
@@ -327,5 +317,3 @@ def test_losses_that_compare_need_groups(loss):
     message = f"loss='{loss}' compares.*'impression_id' column, or take loss='bce'"
     with pytest.raises(ValueError, match=message):
         resolve_loss(loss, coded(9, PAIRS))
-
-

@@ -6,13 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from skrec import ContentRecommender, Items, behavior, content, predictor
 from skrec import _inference as inference
-from skrec._batches import Batch
-from skrec._catalogue import Catalogue
+from skrec import behavior, predictor
 from skrec._coded import CodedInteractions
 from skrec._network import Network
-from skrec._training import Plan, Stepper
 from skrec.metrics import compute, compute_ranked
 
 WIDTH = 8
@@ -70,13 +67,48 @@ class FirstAndLastTimesCandidate(FirstAndLastClick):
         return candidates.unsqueeze(2) * users.unsqueeze(1)  # (B, C, 2, D)
 
 
+class ClicksInContext(behavior.BehaviorOperator):
+    """A third party's late fusion: each click is read in the light of those before it."""
+
+    late_fusion = True
+
+    def build(self, width):
+        return ClicksSoFar()
+
+
+class ClicksSoFar(nn.Module):
+    def forward(self, x, mask):
+        return x.cumsum(dim=1)  # (B, L, D), with garbage in the padding
+
+
+class ClicksForEach(behavior.BehaviorOperator):
+    """A third party's late fusion of clicks that differ by candidate."""
+
+    candidate_aware = late_fusion = True
+
+    def build(self, width):
+        return ClicksTimesCandidate()
+
+
+class ClicksTimesCandidate(nn.Module):
+    def forward(self, x, mask, candidates):
+        return candidates.unsqueeze(2) + x.unsqueeze(1)  # (B, C, L, D)
+
+
 THIRD_PARTY = [CandidateAttention, FirstAndLast, FirstAndLastForEach]
+THIRD_PARTY += [ClicksInContext, ClicksForEach]
 BEHAVIORS = [*behavior.ALIASES.values(), *THIRD_PARTY]
 
 
-@pytest.fixture(params=sorted(predictor.ALIASES))
+PREDICTORS = {
+    **{alias: operator() for alias, operator in predictor.ALIASES.items()},
+    "dot-bias": predictor.Dot(0.5, item_bias=True),
+}
+
+
+@pytest.fixture(params=sorted(PREDICTORS))
 def predictor_operator(request):
-    return predictor.ALIASES[request.param]()
+    return PREDICTORS[request.param]
 
 
 @pytest.fixture(params=BEHAVIORS, ids=lambda operator: operator.__name__)
@@ -85,15 +117,20 @@ def network(request, predictor_operator):
     return make_network(request.param(), predictor_operator)
 
 
-def make_network(behavior_operator, predictor_operator, content_module=None):
+def make_network(behavior_operator, predictor_operator):
     torch.manual_seed(0)
     network = Network(
-        content_module,
+        None,
         behavior_operator.build(WIDTH),
         predictor_operator.build(WIDTH),
         WIDTH,
         behavior_operator.candidate_aware,
+        behavior_operator.late_fusion,
     )
+    with torch.no_grad():
+        for weight in network.predictor.parameters():
+            if not weight.any():  # an item bias starts at zero, which would hide it
+                weight.normal_()
     return network.double()
 
 
@@ -146,6 +183,7 @@ def blocks(request, monkeypatch):
         monkeypatch.setattr(inference, "HISTORY_BLOCK", 2)
         monkeypatch.setattr(inference, "PAIR_BLOCK", 3)
         monkeypatch.setattr(inference, "CELL_BLOCK", 2 * N_ITEMS)
+        monkeypatch.setattr("skrec._network.CLICK_CELLS", 20)
 
 
 # Scores
@@ -270,89 +308,91 @@ def test_candidates_of_a_row_are_scored_at_once_as_one_at_a_time(network, vector
             torch.testing.assert_close(together[b, c], alone[0, 0], **EXACT)
 
 
-# Item vectors and their cache
+# Late fusion
 
 
-@pytest.fixture
-def texts():
-    return Items(
-        ["sun", "sea and sun", "", "red red fox", "sea", "the sun of the sea", "a", "b", "c"]
+def late_score(network, vectors, row, code):
+    """The mean over the clicks of a row of what the predictor gives each by itself."""
+    latest = history(row)[-MAX_HISTORY:]
+    clicks = [vectors[click] for click in latest] or [network.empty_history]
+    one = torch.ones(1, 1, dtype=torch.bool)
+    scores = [
+        network.predictor(click[None, None, None], one, vectors[code][None, None])
+        for click in clicks
+    ]
+    return sum(scores).item() / len(scores)
+
+
+def test_late_fusion_is_the_mean_over_clicks(predictor_operator, vectors, data, blocks):
+    # neither the softmax that predictors reduce several vectors with, nor a mean of vectors
+    network = make_network(behavior.LateFusion(), predictor_operator).eval()
+    wanted = [
+        [late_score(network, vectors, row, code) for code in range(N_ITEMS)]
+        for row in range(len(CANDIDATES))
+    ]
+    everything = full_scores(network, vectors, data)
+    assert everything.numpy() == pytest.approx(np.array(wanted), rel=0, abs=1e-10)
+    found = inference.score_candidates(network, vectors, data, MAX_HISTORY)
+    pairs = [wanted[row][code] for row, codes in enumerate(CANDIDATES) for code in codes]
+    assert found == pytest.approx(pairs, rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("item_bias", [False, True])
+def test_late_fusion_with_dot_is_mean_pooling(vectors, data, blocks, item_bias):
+    late, mean = (
+        make_network(operator, predictor.Dot(0.5, item_bias=item_bias))
+        for operator in (behavior.LateFusion(), behavior.MeanPooling())
     )
+    mean.load_state_dict(late.state_dict())
+    for function in (full_scores, all_candidates):
+        found, wanted = (function(network, vectors, data) for network in (late, mean))
+        torch.testing.assert_close(found, wanted, **EXACT)
+    lists = [
+        inference.top_k(
+            inference.score_catalogue(network, vectors, data, MAX_HISTORY), data, 4, True
+        )
+        for network in (late, mean)
+    ]
+    assert np.array_equal(lists[0][0], lists[1][0])
 
 
-@pytest.fixture(params=sorted(content.ALIASES))
-def catalogue_and_network(request, texts):
-    operator = content.ALIASES[request.param]().fit(texts)
-    module = operator.build(operator.schema_, WIDTH)
-    network = make_network(behavior.MeanPooling(), predictor.Dot(), module)
-    return Catalogue(texts, operator), network
+def all_candidates(network, vectors, data):
+    return torch.from_numpy(inference.score_candidates(network, vectors, data, MAX_HISTORY))
 
 
-def test_item_vectors_equal_the_content_module(catalogue_and_network, monkeypatch):
-    catalogue, network = catalogue_and_network
-    monkeypatch.setattr(inference, "TOKEN_BUDGET", 4)
-    found = inference.item_vectors(network, catalogue.packed(network))
-    some = inference.item_vectors(network, catalogue.packed(network), np.array([4, 1]))
-    network.eval()
-    with torch.no_grad():
-        wanted = network.content(catalogue.packed(network).take(torch.arange(N_ITEMS)))
-    torch.testing.assert_close(found.clone(), wanted, **EXACT)
-    torch.testing.assert_close(some.clone(), wanted[[4, 1]], **EXACT)
+def test_late_fusion_with_dot_has_the_gradients_of_mean_pooling(vectors):
+    clicks = vectors[torch.tensor([[0, 4, 2], [8, 0, 0], [0, 0, 0]])]
+    mask = torch.tensor([[True, True, True], [True, False, False], [False] * 3])
+    item = vectors[torch.tensor([[1, 2], [3, 4], [5, 6], [7, 8]])]
+    row = torch.tensor([0, 1, 0, 2])
+    grads = []
+    for operator in (behavior.LateFusion(), behavior.MeanPooling()):
+        network = make_network(operator, predictor.Dot(0.5))
+        inputs = [clicks.clone().requires_grad_(), item.clone().requires_grad_()]
+        read = network.with_empty(inputs[0], mask)
+        loss = network.score(*read, row, inputs[1]).square().sum()
+        grads.append(torch.autograd.grad(loss, [*inputs, network.empty_history]))
+    torch.testing.assert_close(*grads, **EXACT)
 
 
-def test_cached_vectors_hold_no_autograd_graph(catalogue_and_network):
-    # caching with autograd on keeps every activation of the catalogue in memory
-    catalogue, network = catalogue_and_network
-    vectors = catalogue.vectors(network)
-    assert vectors.requires_grad is False
-    assert vectors.grad_fn is None
+def test_late_fusion_scores_each_distinct_click_once(vectors, data, monkeypatch):
+    # a predictor that reads pairs would otherwise meet a popular item once for each who clicked
+    network = make_network(behavior.LateFusion(), predictor.MLP((4,)))
+    seen = []
+    network.predictor.register_forward_hook(lambda m, args, scores: seen.append(scores.numel()))
+    full_scores(network, vectors, data)
+    clicked = {code for latest in HISTORIES for code in latest[-MAX_HISTORY:]}
+    assert sum(seen) == (len(clicked) + 1) * N_ITEMS  # and the learned click
 
 
-def test_vectors_are_computed_once_a_version_of_the_weights(catalogue_and_network):
-    catalogue, network = catalogue_and_network
-    first = catalogue.vectors(network)
-    assert catalogue.vectors(network) is first
-    with torch.no_grad():
-        next(network.content.parameters()).add_(1.0)
-    second = catalogue.vectors(network)
-    assert not torch.equal(first, second)
-    torch.testing.assert_close(
-        second, inference.item_vectors(network, catalogue.packed(network)), **EXACT
-    )
+def test_only_users_that_serve_all_candidates_have_vectors():
+    def has_vectors(operator):
+        return make_network(operator, predictor.Dot()).has_user_vectors
 
-
-def test_version_changes_with_every_weight(catalogue_and_network):
-    _, network = catalogue_and_network
-    before = inference.weights_version(network)
-    assert inference.weights_version(network) == before
-    for weight in network.parameters():
-        with torch.no_grad():
-            weight.mul_(2.0)
-        assert inference.weights_version(network) != before
-        before = inference.weights_version(network)
-    network.load_state_dict(network.state_dict())
-    assert inference.weights_version(network) != before
-
-
-def test_version_changes_with_a_training_step(catalogue_and_network):
-    # fused optimisers change weights without telling torch's own counters
-    catalogue, network = catalogue_and_network
-    batch = Batch(
-        items=torch.tensor([0, 3, 5]),
-        history=torch.tensor([[0]]),
-        history_mask=torch.tensor([[True]]),
-        history_of_row=torch.tensor([0]),
-        candidates=torch.tensor([[1, 2]]),
-        candidate_mask=torch.tensor([[True, True]]),
-        labels=torch.tensor([[1.0, 0.0]]),
-        weight=torch.ones(1),
-        log_q=torch.zeros(1, 2),
-        n_rows=1,
-    )
-    stepper = Stepper(network, Plan.of(ContentRecommender(), "softmax"))
-    before = inference.weights_version(network)
-    stepper.step(catalogue.packed(network), batch)
-    assert inference.weights_version(network) != before
+    assert has_vectors(behavior.MeanPooling())
+    assert has_vectors(FirstAndLast())
+    assert not has_vectors(behavior.LateFusion())
+    assert not has_vectors(CandidateAttention())
 
 
 # Top-k lists

@@ -146,6 +146,62 @@ def test_columns_of_a_mapping_that_differ_in_length_raise(column, values):
         encode(X, items=INTS)
 
 
+def arrow(rows):
+    return pa.table(rows)
+
+
+def polars(rows):
+    return pytest.importorskip("polars").DataFrame(rows)
+
+
+def hugging_face(rows):
+    return pytest.importorskip("datasets").Dataset.from_dict(rows)
+
+
+TABLES = [dict, pd.DataFrame, arrow, polars, hugging_face]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_each_table_is_refused_for_the_same_reasons(table):
+    for columns, error, message in (
+        ({"candidates": [100]}, TypeError, "'candidates' must hold a list .*call it 'candidate'"),
+        ({"candidate": [[100]]}, TypeError, "'candidate' must hold one id .*it 'candidates'"),
+        ({"history": [100]}, TypeError, "'history' must hold a list .*, got int64"),
+        ({"candidates": [[100]], "candidate": [100]}, ValueError, "both 'candidate' and 'cand"),
+        ({"history": [[100, None]]}, ValueError, "1 of the ids in column 'history' are null"),
+        ({"history": [[100.5]]}, ValueError, "whole numbers or strings: .*100.5"),
+        ({"history": [["a"]]}, TypeError, "are str ids .* but the catalogue's are int"),
+        ({"history": [[5]]}, ValueError, "1 ids in X are missing from the catalogue .* them 5;"),
+    ):
+        with pytest.raises(error, match=message):
+            encode(table({"history": [[100]]} | columns), items=INTS)
+    with pytest.raises(ValueError, match=r"no column 'history' \(is it 'histroy'\?\)"):
+        encode(table({"histroy": [[100]]}), items=INTS)
+    with pytest.warns(UserWarning, match=r"'candidats' of X is not used \(did you mean 'cand"):
+        encode(table({"history": [[100]], "candidats": [[100]]}), items=INTS)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_null_row_of_each_table(table):
+    with pytest.raises(ValueError, match="column 'history' is null in row 1; write an empty list"):
+        encode(table({"history": [[100], None, []]}), items=INTS)
+
+
+@pytest.mark.parametrize("table", [arrow, polars, hugging_face])
+def test_tables_without_rows(table):
+    rows = table({"history": [[100]], "candidates": [[100]], "clicked": [[1]]})
+    empty = rows.select([]) if table is hugging_face else rows[:0]
+    with pytest.raises(ValueError, match="X has no rows"):
+        encode(empty, items=INTS)
+
+
+def test_a_flat_series_of_polars():
+    polars = pytest.importorskip("polars")
+    for flat in (polars.Series([100, 107]), polars.Series(["100"])):
+        with pytest.raises(TypeError, match=r"write \[\[3, 8, 1\]\] .*got a flat sequence of"):
+            encode(flat, items=INTS)
+
+
 def test_a_misspelt_history_raises_with_the_right_name():
     message = r"X has no column 'history' \(is it 'histroy'\?\); its columns are 'histroy', 'cand"
     with pytest.raises(ValueError, match=message):

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "skrec"
 # A module imports only from its own rank or from below. A new module gets its place here.
 RANK = {
     "_version": 0,
+    "_parquet": 0,
     "_arrow": 0,
     "_segments": 0,
     "_operators": 0,
@@ -27,7 +28,11 @@ RANK = {
     "_items": 0,
     "_coded": 1,
     "_inputs": 1,
+    "_rows": 1,
+    "_row_values": 1,
     "_interactions": 1,
+    "_explode": 1,
+    "_wrapper": 1,
     "lm": 1,
     "content": 2,
     "behavior": 2,

@@ -26,7 +26,7 @@ def make_batch(seed=0, **fields):
         "log_q": torch.zeros(3, 4),
         "n_rows": 3,
     }
-    others = dict.fromkeys(("items", "history", "history_mask", "history_of_row", "candidates"))
+    others = dict.fromkeys(("items", "history", "history_mask", "history_of_row", "candidates", "shared"))
     return scores, Batch(**others | values | fields)
 
 
@@ -64,9 +64,7 @@ def test_bpr_is_the_mean_over_pairs():
 
 def test_bce_is_the_log_loss_of_each_row():
     scores, batch = make_batch()
-    expected = [
-        log_loss(labels, expit(row), labels=[0, 1]) for row, labels in rows(scores, batch)
-    ]
+    expected = [log_loss(labels, expit(row), labels=[0, 1]) for row, labels in rows(scores, batch)]
     assert_allclose(LOSSES["bce"](scores, batch), expected, rtol=1e-10)
 
 

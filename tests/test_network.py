@@ -10,8 +10,10 @@ from skrec._batches import collate
 from skrec._examples import Drawn
 from skrec._losses import LOSSES, batch_loss
 from skrec._network import Network
-from skrec.content._columns import ColumnNetwork
+from skrec.content._additive_attention import AttentionOverTokens
+from skrec.content._column_network import ColumnEmbeddings
 from skrec.content._packed import Ragged
+from skrec.content._with_id import ContentAndID
 from skrec.nn import micro_batches
 
 WIDTH = 8
@@ -22,6 +24,9 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 # that were clicked before, stand in two rows, or are missing; the first is the click.
 HISTORIES = [[3, 1, 3], [], [5, 2, 0, 1, 4], [2]]
 ROWS = [(0, [0, 4, 2]), (1, [2, 1, 5]), (2, [6, 2]), (0, [5]), (3, [4, 0, 6])]
+# sampled items that rows share, and which row has which; one is nobody's
+POOL = [3, 5, 0, 1]
+SAMPLED = {1: [3], 2: [3, 0], 3: [0, 1]}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,7 @@ def items():
                 "title": ["a", "b c", "", "a b c d e f g", "c a", "d", "f f f"],
                 "topic": pd.Categorical(["x", "y", None, "x", "y", "z", "z"]),
                 "tags": [["u"], [], ["u", "v", "w"], ["w"], [], ["v"], ["u", "v"]],
+                "vector": [[i - 3.0, 1.0, i % 2] for i in range(7)],
             }
         )
     )
@@ -53,7 +59,10 @@ def make_network(items, names=("cnn", "additive_attention", "dot")):
     c.fit(items)
     torch.manual_seed(0)
     modules = c.build(c.schema_, WIDTH), b.build(WIDTH), p.build(WIDTH)
-    return Network(*modules, WIDTH, b.candidate_aware).double(), c.prepare(items)
+    return (
+        Network(*modules, WIDTH, b.candidate_aware, b.late_fusion).double(),
+        c.prepare(items),
+    )
 
 
 def make_batch(rows=ROWS):
@@ -65,9 +74,14 @@ def make_batch(rows=ROWS):
     codes[mask] = [code for _, candidates in rows for code in candidates]
     labels = np.zeros(mask.shape, dtype=np.float32)
     labels[:, 0] = 1.0
-    weight, log_q = np.ones(len(rows), np.float32), np.zeros(mask.shape, np.float32)
-    drawn = Drawn(offsets[history], offsets[history + 1], codes, mask, labels, weight, log_q)
-    return collate(drawn, np.concatenate(HISTORIES).astype(np.int32), MAX_HISTORY)
+    spans = offsets[history], offsets[history + 1]
+    sampled = np.zeros((len(rows), len(POOL)), dtype=bool)
+    for row, codes_of_row in SAMPLED.items():
+        if row < len(rows):
+            sampled[row, [POOL.index(code) for code in codes_of_row]] = True
+    drawn = Drawn(*spans, codes, mask, labels, sampled, np.ones(len(rows)))
+    history_codes = np.concatenate(HISTORIES).astype(np.int32)
+    return collate(drawn, np.array(POOL), history_codes, MAX_HISTORY)
 
 
 # The obvious twin: every slot of the padded grid is encoded by itself, padding too
@@ -90,22 +104,37 @@ def padded_item(packed, code):
 
 def padded_vectors(module, columns):
     """Item vectors (U, D), with every place of the padded texts embedded and encoded."""
-    if not isinstance(module, ColumnNetwork):
+    if isinstance(module, ContentAndID):
+        inner = {name.removeprefix("content."): c for name, c in columns.items() if name != "id"}
+        return padded_vectors(module.content, inner) + module.table(columns["id"][0][:, 0])
+    if not isinstance(module, ColumnEmbeddings):
         return module(columns)
-    vectors = []
-    for column, key, encoder in zip(module.schema, module.keys, module.encoders, strict=True):
-        values, mask = columns[column.name]
-        embed = module.embeddings[key]
-        if column.role in ("text", "multi-category"):
-            vectors.append(encoder(embed(values), mask))
-        elif column.role == "category":
-            vectors.append(embed(values[:, 0]))
-        else:
-            vectors.append(embed(values.to(embed.weight.dtype)))
+    embedded = padded_columns(module, columns)
+    masks = [columns[column.name][1] for column in module.schema]
+    if isinstance(module, AttentionOverTokens):
+        return module.attention(torch.cat(embedded, dim=1), torch.cat(masks, dim=1))
+    vectors = [
+        encoder(x, mask) if column.role in ("text", "multi-category") else x[:, 0]
+        for column, encoder, x, mask in zip(
+            module.schema, module.encoders, embedded, masks, strict=True
+        )
+    ]
     if module.fusion is None:
         return vectors[0]
-    masks = [columns[column.name][1].any(dim=1) for column in module.schema]
-    return module.fusion(torch.stack(vectors, dim=1), torch.stack(masks, dim=1))
+    present = [mask.any(dim=1) for mask in masks]
+    return module.fusion(torch.stack(vectors, dim=1), torch.stack(present, dim=1))
+
+
+def padded_columns(module, columns):
+    """The embeddings (U, L, D) of each column, padding too."""
+    embedded = []
+    for column, key in zip(module.schema, module.keys, strict=True):
+        values, embed = columns[column.name][0], module.embeddings[key]
+        if column.role in ("number", "vector"):
+            embedded.append(embed(values.to(embed.weight.dtype)).unsqueeze(1))
+        else:
+            embedded.append(embed(values))
+    return embedded
 
 
 def slow_scores(network, packed, history, candidates):
@@ -123,12 +152,20 @@ def slow_scores(network, packed, history, candidates):
         users = network.behavior(clicks, mask, item)
     else:
         users = network.behavior(clicks, mask).unsqueeze(1)
+    if network.late_fusion:
+        one = torch.ones(1, 1, dtype=torch.bool)
+        real = [k for k in range(len(slots)) if mask[0, k]]
+        each = [network.predictor(users[:, :, k : k + 1], one, item)[0] for k in real]
+        return sum(each) / len(each)
     real = torch.ones(1, users.shape[2], dtype=torch.bool)
     return network.predictor(users, real, item)[0]
 
 
 def slow_loss(network, packed, loss):
-    scores = [slow_scores(network, packed, HISTORIES[row], codes) for row, codes in ROWS]
+    scores = [
+        slow_scores(network, packed, HISTORIES[history], codes + SAMPLED.get(row, []))
+        for row, (history, codes) in enumerate(ROWS)
+    ]
     if loss == "softmax":
         return sum(-(s[0] - s.exp().sum().log()) for s in scores) / len(ROWS)
     if loss == "bpr":

@@ -8,8 +8,9 @@ import pytest
 import sklearn
 from sklearn.callback import ScoringMonitor
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import Pipeline
 
-from skrec import ContentRecommender, Items, behavior, content, predictor
+from skrec import ContentRecommender, Interactions, Items, behavior, content, predictor
 from skrec.metrics import scorer
 
 
@@ -41,11 +42,12 @@ def test_grid_search_over_operators_and_nested_parameters(trap, news, make_recom
 
 def test_grid_search_in_two_processes(trap, news, make_recommender):
     parameters = {"learning_rate": [1e-3, 1e-2]}
+    # wrapped, X goes to the other process as an array that joblib can share
     alone, together = (
         GridSearchCV(make_recommender(max_epochs=1), parameters, cv=2, n_jobs=n_jobs).fit(
-            trap, items=Items(news.items)
+            X, items=Items(news.items)
         )
-        for n_jobs in (None, 2)
+        for n_jobs, X in ((None, trap), (2, Interactions(trap)))
     )
     np.testing.assert_array_equal(
         alone.cv_results_["mean_test_score"], together.cv_results_["mean_test_score"]
@@ -120,6 +122,26 @@ def test_routing_needs_no_call_of_the_user(news, make_recommender):
             make_recommender(max_epochs=1), news.train, cv=2, params={"items": Items(news.items)}
         )
     assert np.isfinite(scores).all()
+
+
+def test_routing_takes_weights_to_fit_once_they_are_asked_for(news, make_recommender):
+    weights = np.linspace(0.5, 1.5, len(news.train))
+    params = {"items": Items(news.items), "sample_weight": weights}
+    rec = make_recommender(max_epochs=1)
+    with sklearn.config_context(enable_metadata_routing=True):
+        with pytest.raises(ValueError, match="set_fit_request"):
+            cross_val_score(rec, news.train, cv=2, params=params)
+        rec.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        routed = cross_val_score(rec, news.train, cv=2, params=params)
+    assert np.isfinite(routed).all()
+
+
+def test_routing_through_a_pipeline_that_is_scored(news, make_recommender):
+    """Pipeline.score routes `sample_weight` by name even where it is None."""
+    pipeline = Pipeline([("rec", make_recommender(max_epochs=1))])
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline.fit(news.train, items=Items(news.items))
+        assert np.isfinite(pipeline.score(news.test))
 
 
 def test_a_fitted_search_pickles(news, make_recommender):

@@ -4,13 +4,28 @@ A new operator is one file and one line here; its alias follows from its name.
 """
 
 from skrec._operators import aliases
+from skrec.content._additive_attention import AdditiveAttention
 from skrec.content._base import ContentOperator
 from skrec.content._cnn import CNN
+from skrec.content._features import Features
 from skrec.content._id import ID
 from skrec.content._mean_pooling import MeanPooling
 from skrec.content._packed import Packed
 from skrec.content._self_attention import SelfAttention
+from skrec.content._vectors import Vectors
+from skrec.content._with_id import WithID
 
 ALIASES = aliases(globals(), ContentOperator)
 
-__all__ = ["CNN", "ID", "ContentOperator", "MeanPooling", "Packed", "SelfAttention"]
+__all__ = [
+    "CNN",
+    "ID",
+    "AdditiveAttention",
+    "ContentOperator",
+    "Features",
+    "MeanPooling",
+    "Packed",
+    "SelfAttention",
+    "Vectors",
+    "WithID",
+]

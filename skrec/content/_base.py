@@ -65,3 +65,13 @@ class ContentOperator(Operator):
             Its ``forward`` takes what ``Packed.take`` returns.
         """
         raise NotImplementedError
+
+
+def refuse_nested(operator: Operator, name: str, params: dict[str, Any], example: str) -> None:
+    """Raise a ValueError for a key such as operator__max_length where that is no object."""
+    target = params.get(name, getattr(operator, name))
+    for key in params:
+        if key.startswith(f"{name}__") and (target is None or isinstance(target, str)):
+            raise ValueError(
+                f"{key} can't be set on {name}={target!r}; pass {example} with its parameters"
+            )

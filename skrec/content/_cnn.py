@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from skrec._operators import check_choice, check_int, check_real
-from skrec.content._columns import ColumnNetwork, ColumnOperator
+from skrec.content._column_network import ColumnNetwork
+from skrec.content._columns import ColumnOperator
 from skrec.nn import AdditiveAttention
 
 

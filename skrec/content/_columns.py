@@ -1,17 +1,7 @@
-"""Columns of every role as tokens of one width: what most content operators start from.
-
-::
-
-    text            word pieces  --embed-->  n tokens  --encoder-->  vector  --+
-    multi-category  codes        --embed-->  n tokens  --mean----->  vector  --+
-    category        a code       --embed-->  1 token                 vector  --+--> fusion
-    number          standardised --linear->  1 token                 vector  --+
-    vector          floats       --linear->  1 token                 vector  --+
-"""
+"""Columns of every role as numbers: what most content operators start from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch import nn
 
 from skrec._arrow import did_you_mean, preview
 from skrec._items import Items
 from skrec._operators import check_int
 from skrec.content._base import ContentOperator
-from skrec.content._packed import Column, Dense, Packed, Ragged
+from skrec.content._packed import Dense, Packed, Ragged
 from skrec.content._text import encode_texts, load_tokenizer, train_word_pieces
-from skrec.nn import encode_by_length, masked_mean
-
-# embeddings start small, so that first scores are near zero and losses near the chance level
-INITIAL_SCALE = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,7 +56,7 @@ class ColumnOperator(ContentOperator):
         -------
         self
         """
-        roles = _chosen_roles(items, self.columns)
+        roles = chosen_roles(items, self.columns)
         texts = [name for name, role in roles.items() if role == "text"]
         if texts:
             self.tokenizer_ = self._fit_tokenizer(items, texts)
@@ -136,7 +121,7 @@ class ColumnOperator(ContentOperator):
         return Dense(torch.from_numpy(flat.reshape(len(values), column.size)))
 
 
-def _chosen_roles(items: Items, columns: Any) -> dict[str, str]:
+def chosen_roles(items: Items, columns: Any) -> dict[str, str]:
     """Return the roles of the chosen columns, or raise for a name that is not there."""
     if columns is None:
         if not items.roles:
@@ -178,86 +163,3 @@ def _mean_and_scale(column: pa.Array) -> tuple[float, float]:
 
 def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:
     return Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))
-
-
-def _embedding(column: ColumnSchema, width: int) -> nn.Module:
-    """Make the layer that turns a column's values into vectors of one width."""
-    if column.role in ("number", "vector"):
-        return nn.Linear(column.size, width)
-    table = nn.Embedding(column.size, width)
-    nn.init.normal_(table.weight, std=INITIAL_SCALE)
-    if column.role != "text":
-        with torch.no_grad():  # an unseen category is neutral until training says otherwise
-            table.weight[0].zero_()
-    return table
-
-
-class MeanEncoder(nn.Module):
-    """Masked mean of a column's tokens."""
-
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Pool x (U, L, D) under mask (U, L) to (U, D)."""
-        return masked_mean(x, mask)
-
-
-class ColumnNetwork(nn.Module):
-    """Embeds columns, encodes each to one vector, and fuses these to the item vector.
-
-    Parameters
-    ----------
-    schema : tuple of ColumnSchema
-        Text columns share one table of embeddings.
-    width : int
-        D.
-    text_encoder : callable
-        Makes the module ``(x (U, L, D), mask (U, L)) -> (U, D)`` of a text column; tokens of a
-        multi-category are averaged, and other columns have but one.
-    fusion : callable
-        Makes, for a number of columns S, the module ``(columns (U, S, D), mask (U, S)) ->
-        (U, D)``; not called where there is one column.
-    """
-
-    def __init__(
-        self,
-        schema: tuple[ColumnSchema, ...],
-        width: int,
-        text_encoder: Callable[[], nn.Module],
-        fusion: Callable[[int], nn.Module],
-    ):
-        super().__init__()
-        self.schema = schema
-        self.keys = ["text" if c.role == "text" else str(i) for i, c in enumerate(schema)]
-        self.embeddings = nn.ModuleDict()
-        for key, column in zip(self.keys, schema, strict=True):
-            if key not in self.embeddings:
-                self.embeddings[key] = _embedding(column, width)
-        encoders = {"text": text_encoder, "multi-category": MeanEncoder}
-        self.encoders = nn.ModuleList(encoders.get(c.role, nn.Identity)() for c in schema)
-        self.fusion = fusion(len(schema)) if len(schema) > 1 else None
-
-    def forward(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
-        vectors = [
-            self._encode(column, self.embeddings[key], encoder, *columns[column.name])
-            for column, key, encoder in zip(self.schema, self.keys, self.encoders, strict=True)
-        ]
-        if self.fusion is None:
-            return vectors[0]
-        masks = [columns[column.name][1] for column in self.schema]
-        present = torch.stack([mask.any(dim=1) for mask in masks], dim=1)  # (U, S)
-        return self.fusion(torch.stack(vectors, dim=1), present)  # (U, D)
-
-    @staticmethod
-    def _encode(
-        column: ColumnSchema,
-        embed: nn.Module,
-        encoder: nn.Module,
-        values: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        """Turn one column of U items into vectors (U, D)."""
-        if column.role in ("text", "multi-category"):
-            return encode_by_length(embed, encoder, values, mask)
-        if column.role == "category":
-            return embed(values.squeeze(1))
-        return embed(values.to(next(embed.parameters()).dtype))

@@ -29,6 +29,7 @@ class ID(ContentOperator):
     See Also
     --------
     MeanPooling : Reads the columns instead.
+    WithID : Both.
 
     Examples
     --------
@@ -50,7 +51,7 @@ class ID(ContentOperator):
         -------
         self
         """
-        self.items_ = Items({items.id: items.ids}, id=items.id)
+        self.items_ = ids_only(items)
         self.schema_ = items.n_items
         return self
 
@@ -66,11 +67,21 @@ class ID(ContentOperator):
         -------
         Packed
         """
-        codes = self.items_.codes(items.ids, "the items' ids").astype(np.int64)
-        return Packed({"id": Dense(torch.from_numpy(codes)[:, None])})
+        return Packed({"id": id_codes(self.items_, items)})
 
     def build(self, schema: Any, width: int) -> nn.Module:
         return IDTable(schema, width)
+
+
+def ids_only(items: Items) -> Items:
+    """Return a catalogue without its columns."""
+    return Items({items.id: items.ids}, id=items.id)
+
+
+def id_codes(known: Items, items: Items) -> Dense:
+    """Return where the ids of `items` are among the known ones, and -1 for others."""
+    codes = known.codes(items.ids, "the items' ids").astype(np.int64)
+    return Dense(torch.from_numpy(codes)[:, None])
 
 
 class IDTable(nn.Module):

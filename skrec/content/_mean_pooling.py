@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from skrec.content._columns import ColumnNetwork, ColumnOperator, MeanEncoder
+from skrec.content._column_network import ColumnNetwork, MeanEncoder
+from skrec.content._columns import ColumnOperator
 
 
 class MeanPooling(ColumnOperator):

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from skrec._operators import check_heads, check_real
-from skrec.content._columns import ColumnNetwork, ColumnOperator
+from skrec.content._column_network import ColumnNetwork
+from skrec.content._columns import ColumnOperator
 from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
 
 

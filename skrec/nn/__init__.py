@@ -2,15 +2,20 @@
 
 from skrec.nn._attention import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
 from skrec.nn._buckets import encode_by_length, micro_batches
+from skrec.nn._cross import CrossNetwork, FullCross, LowRankCross
 from skrec.nn._mlp import ACTIVATIONS, MLP
-from skrec.nn._pooling import masked_mean
+from skrec.nn._pooling import last_real, masked_mean
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
     "AdditiveAttention",
+    "CrossNetwork",
+    "FullCross",
+    "LowRankCross",
     "MultiHeadSelfAttention",
     "encode_by_length",
+    "last_real",
     "masked_mean",
     "masked_softmax",
     "micro_batches",

@@ -20,3 +20,20 @@ def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     weights = mask.to(x.dtype)
     weights = weights / weights.sum(dim=1, keepdim=True).clamp_min(1.0)
     return torch.bmm(weights.unsqueeze(1), x).squeeze(1)
+
+
+def last_real(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the last unmasked vector; zeros where there is none.
+
+    Parameters
+    ----------
+    x : tensor of shape (B, L, D)
+    mask : bool tensor of shape (B, L)
+
+    Returns
+    -------
+    tensor of shape (B, D)
+    """
+    place = (torch.arange(mask.shape[1], device=mask.device) * mask).amax(dim=1)  # (B,)
+    place = place[:, None, None].expand(-1, 1, x.shape[2])
+    return x.gather(1, place).squeeze(1) * mask.any(dim=1, keepdim=True)

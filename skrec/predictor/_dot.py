@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from skrec._operators import check_real
+from skrec._operators import check_choice, check_real
 from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
@@ -18,9 +18,15 @@ class Dot(Predictor):
     ----------
     temperature : float, default=1.0
         The t in ``u.v / t``; small values sharpen the softmax loss.
+    item_bias : bool, default=False
+        Whether ``w.v`` is added to the score, with learned w that starts at zero: what the item
+        is worth to anyone. It takes popularity off the user vectors, which helps most with many
+        sampled negatives. Where item vectors have a learned part for each id (``content.ID``,
+        ``content.WithID``), each item learns its own; a new one is worth what its content says.
 
     See Also
     --------
+    Cosine : Leaves the lengths of the vectors out.
     MLP : Learns how user and item interact.
 
     Examples
@@ -29,27 +35,32 @@ class Dot(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.Dot(temperature=0.1))
     """
 
-    def __init__(self, temperature: float = 1.0):
+    def __init__(self, temperature: float = 1.0, *, item_bias: bool = False):
         self.temperature = temperature
+        self.item_bias = item_bias
 
     def check(self, width: int) -> None:
         check_real("temperature", self.temperature, 0, closed="none")
+        check_choice("item_bias", self.item_bias, (True, False))
 
     def build(self, width: int) -> nn.Module:
-        return DotProduct(self.temperature)
+        return DotProduct(width, self.temperature, self.item_bias)
 
 
 class DotProduct(OneVectorPredictor):
-    """u.v / t."""
+    """u.v / t, and w.v where items have a bias."""
 
-    def __init__(self, temperature: float):
+    def __init__(self, width: int, temperature: float, item_bias: bool = False):
         super().__init__()
         self.temperature = temperature
+        self.bias = nn.Parameter(torch.zeros(width)) if item_bias else None
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
         """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
-        return (user * item).sum(dim=-1) / self.temperature
+        scores = (user * item).sum(dim=-1) / self.temperature
+        return scores if self.bias is None else scores + item @ self.bias
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Score all items (N, D) for users (H, D), to (H, N)."""
-        return user @ items.T / self.temperature
+        scores = user @ items.T / self.temperature
+        return scores if self.bias is None else scores + items @ self.bias

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from skrec._operators import check_choice, check_int, check_real
+from skrec._operators import check_choice, check_real
 from skrec.nn import ACTIVATIONS
 from skrec.nn import MLP as Perceptron
-from skrec.predictor._base import OneVectorPredictor, Predictor
+from skrec.predictor._base import OneVectorPredictor, Predictor, check_hidden
 
 
 class MLP(Predictor):
@@ -28,6 +28,7 @@ class MLP(Predictor):
     See Also
     --------
     Dot : Nothing to learn, and faster.
+    DCNv2 : Multiplies features with each other before the perceptron, or beside it.
 
     Examples
     --------
@@ -47,10 +48,7 @@ class MLP(Predictor):
         self.dropout = dropout
 
     def check(self, width: int) -> None:
-        if not isinstance(self.hidden, (list, tuple)) or not self.hidden:
-            raise ValueError(f"hidden must be a sequence of layer sizes, got {self.hidden!r}")
-        for size in self.hidden:
-            check_int("each size in hidden", size)
+        check_hidden(self.hidden)
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
         check_real("dropout", self.dropout, 0, 1, closed="left")
 

@@ -6,14 +6,19 @@ from torch import nn
 
 from skrec import behavior, predictor
 from skrec._network import Network
+from skrec.nn import masked_mean
 
 WIDTH = 8
 EXACT = {"rtol": 0, "atol": 1e-10}
-UNORDERED = ["mean_pooling", "additive_attention", "self_attention"]
+UNORDERED = ["mean_pooling", "additive_attention", "self_attention", "late_fusion"]
+ORDERED = ["gru", "last_item"]
 
 
 class Users(nn.Module):
-    """An operator's module behind one signature, be it candidate-aware or not."""
+    """An operator's module behind one signature, be it candidate-aware or not.
+
+    Of late fusion's one vector a click, which nothing but a mean ever reads, it gives the mean.
+    """
 
     def __init__(self, operator):
         super().__init__()
@@ -23,8 +28,11 @@ class Users(nn.Module):
         torch.manual_seed(0)
         self.module = operator.build(WIDTH).double().eval()
         self.candidate_aware = operator.candidate_aware
+        self.late_fusion = operator.late_fusion
 
     def forward(self, x, mask, candidates):
+        if self.late_fusion:
+            return masked_mean(self.module(x, mask), mask).unsqueeze(1)
         return self.module(x, mask, candidates) if self.candidate_aware else self.module(x, mask)
 
 
@@ -107,7 +115,22 @@ def test_order_of_the_clicks_does_not_matter(alias, x, candidates):
     torch.testing.assert_close(found, users(x, mask, candidates), **EXACT)
 
 
-@pytest.mark.parametrize("alias", ["mean_pooling", "additive_attention"])
+@pytest.mark.parametrize("alias", ORDERED)
+def test_order_of_the_clicks_matters(alias, x, mask, candidates):
+    # oldest first: read the other way round, the user is who they were long ago
+    users = Users(behavior.ALIASES[alias]())
+    found = users(x.flip(1), torch.ones_like(mask), candidates)
+    wanted = users(x, torch.ones_like(mask), candidates)
+    assert ((found - wanted).abs() > 1e-3).any(dim=-1).all()
+
+
+def test_every_operator_is_known_to_mind_the_order_or_not():
+    assert sorted(UNORDERED + ORDERED) == sorted(behavior.ALIASES)
+
+
+@pytest.mark.parametrize(
+    "alias", ["mean_pooling", "additive_attention", "last_item", "late_fusion"]
+)
 def test_one_click_is_the_user(alias, x, mask, candidates):
     # a weighted mean of one vector is that vector
     users = Users(behavior.ALIASES[alias]())
@@ -154,13 +177,58 @@ def test_self_attention_equals_the_formula(x, mask, candidates):
         torch.testing.assert_close(found[row, 0], wanted, **EXACT)
 
 
+def test_last_item_by_hand():
+    module = behavior.LastItem().build(2)
+    x = torch.tensor([[[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]]] * 3)
+    mask = torch.tensor([[True, True, False], [True, False, False], [True, True, True]])
+    assert module(x, mask).tolist() == [[[3.0, 4.0]], [[1.0, 0.0]], [[9.0, 9.0]]]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gru_equals_torch_without_padding_in_values_and_gradients(x, mask, training):
+    # the padded rows run on to the end: nothing of what they read there may come back
+    module = Users(behavior.GRU()).module.train(training)
+    weights = list(module.parameters())
+    x.requires_grad_()
+    wanted = []
+    for row, length in enumerate([4, 1, 2]):
+        _, state = module.gru(x[row : row + 1, :length])
+        wanted.append(state)  # (1, 1, D): the last state
+    wanted = torch.cat(wanted)
+    found = module(x, mask)
+    torch.testing.assert_close(found, wanted, **EXACT)
+    inputs = [x, *weights]
+    found, wanted = (torch.autograd.grad(y.square().sum(), inputs) for y in (found, wanted))
+    torch.testing.assert_close(found, wanted, **EXACT)
+
+
+def test_gru_equals_the_formula(x, mask, candidates):
+    users = Users(behavior.GRU())
+    found = users(x, mask, candidates)
+    gru = users.module.gru
+    for row, length in enumerate([4, 1, 2]):
+        h = torch.zeros(WIDTH, dtype=torch.float64)
+        for click in x[row, :length]:
+            i = gru.weight_ih_l0 @ click + gru.bias_ih_l0
+            s = gru.weight_hh_l0 @ h + gru.bias_hh_l0
+            (ir, iz, i_new), (sr, sz, s_new) = i.split(WIDTH), s.split(WIDTH)
+            r, z = torch.sigmoid(ir + sr), torch.sigmoid(iz + sz)
+            h = (1 - z) * torch.tanh(i_new + r * s_new) + z * h
+        torch.testing.assert_close(found[row, 0], h, **EXACT)
+
+
+def test_late_fusion_keeps_every_click(x, mask):
+    assert torch.equal(behavior.LateFusion().build(WIDTH)(x, mask)[mask], x[mask])
+
+
 def test_hidden_is_the_size_of_the_attention():
     assert behavior.AdditiveAttention(hidden=3).build(WIDTH).attention.project.out_features == 3
     assert behavior.AdditiveAttention().build(WIDTH).attention.project.out_features == WIDTH
 
 
-def test_self_attention_drops_out_in_training_only(x, mask):
-    module = behavior.SelfAttention(dropout=0.5).build(WIDTH).double()
+@pytest.mark.parametrize("operator", [behavior.SelfAttention, behavior.GRU])
+def test_dropout_acts_in_training_only(operator, x, mask):
+    module = operator(dropout=0.5).build(WIDTH).double()
     assert not torch.equal(module(x, mask), module(x, mask))
     module.eval()
     assert torch.equal(module(x, mask), module(x, mask))
@@ -172,8 +240,8 @@ def test_self_attention_drops_out_in_training_only(x, mask):
 @pytest.fixture
 def network(users):
     module = predictor.Dot().build(WIDTH)
-    network = Network(nn.Identity(), users.module, module, WIDTH, users.candidate_aware)
-    return network.double()
+    flags = users.candidate_aware, users.late_fusion
+    return Network(nn.Identity(), users.module, module, WIDTH, *flags).double()
 
 
 def score(network, x, mask, candidates):

@@ -8,8 +8,12 @@ from skrec.nn import (
     ACTIVATIONS,
     MLP,
     AdditiveAttention,
+    CrossNetwork,
+    FullCross,
+    LowRankCross,
     MultiHeadSelfAttention,
     encode_by_length,
+    last_real,
     masked_mean,
     masked_softmax,
 )
@@ -36,6 +40,7 @@ def make(layer, *sizes, **options):
 
 POOLINGS = {
     "masked_mean": lambda: masked_mean,
+    "last_real": lambda: last_real,
     "additive_attention": lambda: make(AdditiveAttention, 8, 4),
     "multi_head_self_attention": lambda: make(MultiHeadSelfAttention, 8, 2),
 }
@@ -133,6 +138,12 @@ def test_masked_mean_by_hand():
     assert masked_mean(x, torch.tensor([[True, True, False]])).tolist() == [[2.0, 4.0]]
 
 
+def test_last_real_by_hand():
+    x = torch.arange(12.0).view(3, 4, 1)
+    mask = torch.tensor([[True, True, False, False], [True] * 4, [False, True, True, False]])
+    assert last_real(x, mask).tolist() == [[1.0], [7.0], [10.0]]
+
+
 def additive_attention_by_loops(layer, rows):
     """Bahdanau's formula for one sequence of real vectors, number by number."""
     W, b = layer.project.weight.tolist(), layer.project.bias.tolist()
@@ -204,6 +215,44 @@ def test_mlp_drops_out_in_training_only():
     assert not torch.equal(mlp(x), mlp(x))
     mlp.eval()
     assert torch.equal(mlp(x), mlp(x))
+
+
+def test_full_cross_by_hand():
+    layer = FullCross(2).double()
+    with torch.no_grad():
+        layer.project.weight.copy_(torch.tensor([[1.0, 2.0], [0.0, -1.0]]))
+        layer.project.bias.copy_(torch.tensor([0.5, 0.0]))
+    x0, x = torch.tensor([2.0, 3.0]).double(), torch.tensor([1.0, 4.0]).double()
+    assert layer(x0, x).tolist() == [2 * (1 + 8 + 0.5) + 1, 3 * -4 + 4]
+
+
+@pytest.mark.parametrize("n_experts", [1, 3])
+def test_low_rank_cross_equals_the_formula(n_experts):
+    layer = make(LowRankCross, 4, 2, n_experts)
+    x0, x = torch.randn(2, 4, dtype=torch.float64)
+    gates = torch.ones(1).double() if n_experts == 1 else layer.gate(x).softmax(dim=0)
+    wanted = x
+    for i in range(n_experts):
+        own = slice(2 * i, 2 * i + 2)
+        inner = torch.tanh(layer.C[i] @ torch.tanh(layer.V.weight[own] @ x))
+        wanted = wanted + gates[i] * x0 * (layer.U.weight[:, own] @ inner + layer.U.bias)
+    torch.testing.assert_close(layer(x0, x), wanted, **EXACT)
+
+
+def test_cross_network_gives_each_layer_the_input():
+    layers = [make(FullCross, 4), make(LowRankCross, 4, 2, 2), make(FullCross, 4)]
+    x0 = torch.randn(2, 3, 4, dtype=torch.float64)
+    x = x0
+    for layer in layers:
+        x = layer(x0, x)
+    torch.testing.assert_close(CrossNetwork(layers)(x0), x, **EXACT)
+
+
+def test_cross_layers_start_with_weights_of_their_own():
+    # experts that start alike get the same gradient, and stay alike
+    layer = make(LowRankCross, 4, 2, 3)
+    for weights in (layer.C, layer.V.weight.view(3, 2, 4)):
+        assert not torch.equal(weights[0], weights[1])
 
 
 @pytest.mark.parametrize("part", [1, 7, 1 << 11])

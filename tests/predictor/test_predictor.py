@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from skrec import predictor
 from skrec.predictor import OneVectorPredictor
@@ -19,10 +21,20 @@ def build(operator):
     return operator.build(WIDTH).double().eval()
 
 
-@pytest.fixture(params=sorted(predictor.ALIASES))
+OPERATORS = {
+    **{alias: operator() for alias, operator in predictor.ALIASES.items()},
+    "dot-bias": predictor.Dot(0.5, item_bias=True),
+    "dcnv2-stacked": predictor.DCNv2(2, structure="stacked", hidden=(5,)),
+    "dcnv2-cross": predictor.DCNv2(2, hidden=()),
+    "dcnv2-low-rank": predictor.DCNv2(2, rank=2, n_experts=3),
+    "dcnv2-one-expert": predictor.DCNv2(2, rank=2, n_experts=1),
+}
+
+
+@pytest.fixture(params=sorted(OPERATORS))
 def module(request):
-    """The module of every registered predictor."""
-    return build(predictor.ALIASES[request.param]())
+    """The module of every registered predictor, and of options that change its shape."""
+    return build(OPERATORS[request.param])
 
 
 @pytest.fixture
@@ -157,6 +169,119 @@ def test_dot_by_hand(temperature):
     wanted = pytest.approx([11 / temperature, 0.0])
     assert module(user, ONE[:1], item)[0].tolist() == wanted
     assert module.score_all(user[0, 0], item[0])[0].tolist() == wanted
+
+
+def test_item_bias_by_hand():
+    module = predictor.Dot(0.5, item_bias=True).build(2)
+    user = torch.tensor([[[[1.0, 2.0]]]])
+    item = torch.tensor([[[3.0, 4.0], [-1.0, 0.5]]])
+    assert module(user, ONE[:1], item)[0].tolist() == [22.0, 0.0]  # at the start there is none
+    with torch.no_grad():
+        module.bias.copy_(torch.tensor([10.0, -20.0]))
+    # the temperature sharpens the dot product, not what the item is worth to anyone
+    wanted = [22.0 + 30.0 - 80.0, 0.0 - 10.0 - 10.0]
+    assert module(user, ONE[:1], item)[0].tolist() == wanted
+    assert module.score_all(user[0, 0], item[0])[0].tolist() == wanted
+
+
+def test_item_bias_counts_once_whatever_the_number_of_user_vectors(user, item):
+    plain, biased = build(predictor.Dot()), build(predictor.Dot(item_bias=True))
+    with torch.no_grad():
+        biased.bias.normal_()
+    wanted = plain(user, ALL, item) + item @ biased.bias
+    torch.testing.assert_close(biased(user, ALL, item), wanted, **EXACT)
+
+
+def test_dot_without_item_bias_has_nothing_to_learn():
+    assert not list(build(predictor.Dot()).parameters())
+    assert not list(build(predictor.Cosine()).parameters())
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_cosine_equals_numpy(user, item, temperature):
+    module = build(predictor.Cosine(temperature))
+    u, v = user[:, :, 0].numpy(), item.numpy()
+    lengths = np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1)
+    wanted = (u * v).sum(axis=-1) / lengths / temperature
+    found = module(user[:, :, :1], ONE, item)
+    assert found.numpy() == pytest.approx(wanted, rel=0, abs=1e-10)
+    longer = module(7 * user[:, :, :1], ONE, item * torch.rand(B, C, 1))
+    torch.testing.assert_close(longer, found, **EXACT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 1e-30])
+def test_cosine_of_a_zero_vector_is_zero_with_a_small_gradient(size, dtype):
+    # 0 / 0 is NaN, and a clamp at 1e-8 would send gradients of 1e8 into the item's encoder
+    module = predictor.Cosine(1.0).build(WIDTH)
+    user = torch.full((1, 1, 1, WIDTH), size, dtype=dtype, requires_grad=True)
+    item = torch.full((1, 2, WIDTH), size, dtype=dtype)
+    item[0, 1] = 1.0
+    item.requires_grad_()
+    scores = module(user, ONE[:1], item)
+    assert scores[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-20)
+    assert torch.equal(module.score_all(user[0, 0], item[0]), scores)
+    scores.sum().backward()
+    for tensor in (user, item):
+        assert tensor.grad.isfinite().all()
+        assert tensor.grad.abs().max() <= 1.0
+
+
+def dcnv2_by_loops(module, x0, n_layers, structure, low_rank):
+    """The paper's formula for one pair, with the weights of the module."""
+    x = x0
+    for layer in module.cross.layers[:n_layers]:
+        if low_rank:
+            n_experts, rank = layer.C.shape[:2]
+            gates = F.softmax(layer.gate.weight @ x + layer.gate.bias, dim=0)
+            total = torch.zeros_like(x)
+            for i in range(n_experts):
+                own = slice(i * rank, (i + 1) * rank)
+                V, C, U = layer.V.weight[own].T, layer.C[i], layer.U.weight[:, own]
+                expert = x0 * (U @ torch.tanh(C @ torch.tanh(V.T @ x)) + layer.U.bias)
+                total = total + gates[i] * expert
+            x = total + x
+        else:
+            x = x0 * (layer.project.weight @ x + layer.project.bias) + x
+    hidden, out = module.mlp.layers[0], module.mlp.layers[-1]
+    deep = torch.relu(hidden.weight @ (x if structure == "stacked" else x0) + hidden.bias)
+    if structure == "stacked":
+        return out.weight[0] @ deep + out.bias[0]
+    final = torch.cat([module.out.weight[0], out.weight[0]])  # of the layer over both outputs
+    return final @ torch.cat([x, deep]) + out.bias[0]
+
+
+@pytest.mark.parametrize("structure", ["parallel", "stacked"])
+@pytest.mark.parametrize("low_rank", [False, True])
+def test_dcnv2_equals_the_formula(user, item, structure, low_rank):
+    rank = 2 if low_rank else None
+    options = {"hidden": (5,), "structure": structure, "rank": rank, "n_experts": 3}
+    module = build(predictor.DCNv2(3, **options))
+    assert len(module.cross.layers) == 3
+    found = module(user[:, :, :1], ONE, item)
+    for b in range(B):
+        for c in range(C):
+            x0 = torch.cat([user[b, 0, 0], item[b, c]])
+            wanted = dcnv2_by_loops(module, x0, 3, structure, low_rank)
+            torch.testing.assert_close(found[b, c], wanted, **EXACT)
+
+
+@pytest.mark.parametrize("structure", ["parallel", "stacked"])
+def test_dcnv2_without_hidden_layers_is_the_cross_network(user, item, structure):
+    module = build(predictor.DCNv2(1, hidden=(), structure=structure))
+    (layer,), (out,) = module.cross.layers, module.mlp.layers
+    x0 = torch.cat([user[:, :, 0].expand_as(item), item], dim=-1)
+    wanted = out(x0 * layer.project(x0) + x0).squeeze(-1)
+    torch.testing.assert_close(module(user[:, :, :1], ONE, item), wanted, **EXACT)
+    assert len(list(module.parameters())) == 4
+
+
+def test_dcnv2_options_reach_the_layers():
+    module = predictor.DCNv2(2, hidden=[7, 5], dropout=0.25, rank=3, n_experts=2).build(WIDTH)
+    layers = module.mlp.layers
+    assert [layer.out_features for layer in layers if hasattr(layer, "out_features")] == [7, 5, 1]
+    assert {layer.p for layer in layers if isinstance(layer, torch.nn.Dropout)} == {0.25}
+    assert [tuple(layer.C.shape) for layer in module.cross.layers] == [(2, 3, 3)] * 2
 
 
 def test_mlp_equals_the_formula(user, item):

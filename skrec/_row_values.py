@@ -1,0 +1,148 @@
+"""What rows of X carry beside ids: clicks, groups, times and weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from skrec._arrow import Table, is_list, list_chunks, preview, to_arrow
+
+
+def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
+    """Return flat labels for pairs, (lengths, labels) for impressions, None where unlabelled."""
+    if y is not None and kind == "impressions":
+        raise ValueError(
+            "y goes with pairs; impressions carry their clicks in a 'clicked' column of lists"
+        )
+    if y is not None and kind == "histories":
+        raise ValueError(
+            "y goes with pairs, which have a 'candidate' column; bare histories are trained on "
+            "their own next clicks. If y is a catalogue, give items=Items(...)"
+        )
+    labels = None if y is None else _binary(_flat_labels(y), "y")
+    if labels is not None and len(labels) != n_rows:
+        raise ValueError(f"X has {n_rows} rows but y has {len(labels)} labels")
+    if "clicked" not in table or kind == "histories":
+        return labels
+    column = table.column("clicked")
+    if kind == "impressions":
+        if not is_list(column.type):
+            raise TypeError(
+                f"column 'clicked' must hold a list of 0/1 for each row's candidates, got "
+                f"{column.type}"
+            )
+        chunks = list(list_chunks(column, "column 'clicked'"))
+        lengths = np.concatenate([np.empty(0, np.int64), *(part for part, _ in chunks)])
+        values = [_binary(part, "column 'clicked'") for _, part in chunks]
+        return lengths, np.concatenate([np.empty(0, np.int8), *values])
+    clicked = _binary(column, "column 'clicked'")
+    if labels is not None and not np.array_equal(labels, clicked):
+        raise ValueError("y differs from the 'clicked' column of X; give one of them")
+    return clicked
+
+
+def _flat_labels(y: Any) -> pa.ChunkedArray:
+    if isinstance(y, pd.DataFrame):
+        if y.shape[1] != 1:
+            raise ValueError(
+                f"y must be one column of 0/1, got a table with columns {preview(y.columns, 20)}; "
+                "a catalogue in its place needs the id column 'item_id', or give items="
+            )
+        y = y.iloc[:, 0]
+    array = np.asarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
+    if isinstance(array, np.ndarray):
+        array = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
+        if array.ndim != 1:
+            raise ValueError(f"y must be 1-dimensional 0/1 labels, got shape {array.shape}")
+    return to_arrow(array, "y")
+
+
+def _binary(values: pa.Array | pa.ChunkedArray, what: str) -> np.ndarray:
+    """Return 0/1 labels as int8, or raise."""
+    hint = f"{what} must be 0/1 labels"
+    if values.null_count:
+        raise ValueError(f"{hint}, got {values.null_count} nulls")
+    array = (
+        values.to_numpy(zero_copy_only=False)
+        if isinstance(values, pa.Array)
+        else (values.to_numpy())
+    )
+    if array.dtype.kind not in "biuf":
+        if len(array) == 0:
+            return array.astype(np.int8)
+        raise ValueError(f"{hint}, got {values.type} such as {preview(array[:3])}")
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{hint}, got the values {preview(np.unique(array).tolist())}")
+    return array.astype(np.int8)
+
+
+def match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) -> np.ndarray:
+    """Check that each row has a label for each candidate, and return the flat labels."""
+    lengths, labels = clicks
+    wanted = np.diff(offsets)
+    if (lengths != wanted).any():
+        row = int(np.argmax(lengths != wanted))
+        raise ValueError(
+            f"row {row} has {wanted[row]} candidates but {lengths[row]} labels in 'clicked'; their "
+            "lengths must be equal"
+        )
+    return labels
+
+
+def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
+    if kind == "histories":
+        return None
+    if "impression_id" not in table:
+        return np.arange(n_rows) if kind == "impressions" else None
+    column = table.column("impression_id")
+    if column.null_count or is_list(column.type):
+        raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64)
+
+
+def read_time(table: Table, n_rows: int) -> np.ndarray | None:
+    if "time" not in table:
+        return None
+    column = table.column("time")
+    if column.null_count or is_list(column.type):
+        raise ValueError("column 'time' must hold one number or timestamp in each row, no nulls")
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    try:
+        time = column.cast(pa.float64(), safe=False).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"column 'time' must hold numbers or timestamps: {error}") from error
+    if not np.isfinite(time).all():
+        raise ValueError("column 'time' holds NaN or infinite values")
+    return time
+
+
+def read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    try:
+        array = np.asarray(sample_weight)
+        if array.dtype.kind == "O":  # strings of pandas would be read as numbers
+            array = np.asarray(array.tolist())
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"got {array.dtype}")
+        weight = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must hold one number for each row of X: {error}") from error
+    if weight.ndim != 1:
+        raise ValueError(
+            f"sample_weight must hold one number for each row of X, got shape {weight.shape}"
+        )
+    if len(weight) != n_rows:
+        raise ValueError(f"X has {n_rows} rows but sample_weight has {len(weight)} numbers")
+    if not np.isfinite(weight).all():
+        raise ValueError("sample_weight holds NaN or infinite numbers")
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows; at least one must count")
+    return weight

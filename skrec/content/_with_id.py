@@ -1,0 +1,161 @@
+"""Content and a learned vector for each id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from torch import nn
+
+from skrec._arrow import did_you_mean
+from skrec._items import Items
+from skrec._operators import check_real
+from skrec.content._base import ContentOperator, refuse_nested
+from skrec.content._id import id_codes, ids_only
+from skrec.content._packed import Column, Dense, Packed, Ragged
+
+# before the names of the inner operator's columns, so that no column can pass for the id
+PREFIX = "content."
+
+
+class WithID(ContentOperator):
+    """Any content operator plus a learned vector for each id.
+
+    The item vector is ``content + id``. Items that were clicked in training get what their
+    content does not say from the id vector; new items have none and live on content. Id vectors
+    start at zero, so that an item which training never met is worth its content too.
+
+    Parameters
+    ----------
+    operator : content operator or alias, default="cnn"
+        Reads the content; any but another `WithID`.
+    dropout : float, default=0.5
+        Chance that an item has no id vector in a training batch, as in [1]_, so that content
+        learns to stand alone. What is kept is not scaled up: training meets known items as
+        ``content + id``, as prediction does, and new ones as ``content``.
+
+    Attributes
+    ----------
+    operator_ : content operator
+        The fitted clone.
+    items_ : Items
+        Ids of the training catalogue.
+    schema_ : tuple
+        The inner operator's schema, and the number of items.
+
+    See Also
+    --------
+    ID : Ids alone.
+
+    References
+    ----------
+    .. [1] Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems",
+       NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from skrec import ContentRecommender, content
+    >>> rec = ContentRecommender(content=content.WithID(content.MeanPooling(), dropout=0.3))
+    >>> rec = rec.set_params(content__operator__max_length=16)
+    """
+
+    def __init__(self, operator: Any = "cnn", *, dropout: float = 0.5):
+        self.operator = operator
+        self.dropout = dropout
+
+    def set_params(self, **params: Any) -> WithID:
+        refuse_nested(self, "operator", params, "the operator, such as content.CNN(...)")
+        return super().set_params(**params)
+
+    def check(self, width: int) -> None:
+        check_real("dropout", self.dropout, 0, 1, closed="left")
+        self._resolve().check(width)
+
+    def _resolve(self) -> ContentOperator:
+        """Return a clone of the inner operator, or a new one for an alias."""
+        from skrec.content import ALIASES  # which this module is part of
+
+        known: dict[str, Any] = {
+            name: value for name, value in ALIASES.items() if not issubclass(value, WithID)
+        }
+        value = self.operator
+        if isinstance(value, str) and value in known:
+            return known[value]()
+        if isinstance(value, type):
+            raise TypeError(
+                f"operator must be an instance, write {value.__name__}() with parentheses"
+            )
+        if isinstance(value, ContentOperator) and not isinstance(value, WithID):
+            return clone(value)
+        names = ", ".join(repr(alias) for alias in sorted(known))
+        hint = did_you_mean(value, known) if isinstance(value, str) else ""
+        raise ValueError(
+            f"operator must be a content operator other than WithID, or one of {names}, "
+            f"got {value!r}{hint}"
+        )
+
+    def fit(self, items: Items, y: Any = None) -> WithID:
+        """Fit a clone of the inner operator, and remember the ids.
+
+        Parameters
+        ----------
+        items : Items
+            The training catalogue.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self.operator_ = self._resolve().fit(items)
+        self.items_ = ids_only(items)
+        self.schema_ = (self.operator_.schema_, items.n_items)
+        return self
+
+    def prepare(self, items: Items) -> Packed:
+        """Turn items into what the inner operator reads, and their places in training.
+
+        Parameters
+        ----------
+        items : Items
+            Any catalogue with the columns of the training catalogue.
+
+        Returns
+        -------
+        Packed
+        """
+        columns: dict[str, Ragged | Dense] = {"id": id_codes(self.items_, items)}
+        for name, column in self.operator_.prepare(items).columns.items():
+            columns[PREFIX + name] = column
+        return Packed(columns)
+
+    def build(self, schema: Any, width: int) -> nn.Module:
+        inner, n_items = schema
+        return ContentAndID(self._resolve().build(inner, width), n_items, width, self.dropout)
+
+
+class ContentAndID(nn.Module):
+    """The sum of a content vector and an id vector; the code -1 has no id vector."""
+
+    def __init__(self, content: nn.Module, n_items: int, width: int, dropout: float):
+        super().__init__()
+        self.content = content
+        self.table = nn.Embedding(n_items, width)
+        nn.init.zeros_(self.table.weight)
+        self.dropout = dropout
+
+    def forward(self, columns: dict[str, Column]) -> torch.Tensor:
+        """Return the item vectors (U, D)."""
+        inner = {
+            name.removeprefix(PREFIX): column
+            for name, column in columns.items()
+            if name.startswith(PREFIX)
+        }
+        codes = columns["id"][0].squeeze(1)  # (U,)
+        present = codes >= 0
+        if self.training and self.dropout:
+            present = present & (torch.rand(codes.shape, device=codes.device) >= self.dropout)
+        ids = self.table(codes.clamp_min(0)) * present.unsqueeze(1)
+        return self.content(inner) + ids

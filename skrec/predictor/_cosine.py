@@ -1,0 +1,63 @@
+"""Cosine of user and item."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from skrec._operators import check_real
+from skrec.predictor._base import Predictor
+from skrec.predictor._dot import DotProduct
+
+
+class Cosine(Predictor):
+    """The cosine of user and item vector, divided by a temperature.
+
+    Lengths play no part, so no item is favoured by the size of its vector. A zero vector
+    scores 0.
+
+    Parameters
+    ----------
+    temperature : float, default=0.1
+        The t in ``cos(u, v) / t``. Cosines lie in [-1, 1], where the softmax is almost flat: it
+        should be well below 1.
+
+    See Also
+    --------
+    Dot : With lengths, by which items can differ in popularity.
+
+    Examples
+    --------
+    >>> from skrec import ContentRecommender, predictor
+    >>> rec = ContentRecommender(predictor=predictor.Cosine(temperature=0.05))
+    """
+
+    def __init__(self, temperature: float = 0.1):
+        self.temperature = temperature
+
+    def check(self, width: int) -> None:
+        check_real("temperature", self.temperature, 0, closed="none")
+
+    def build(self, width: int) -> nn.Module:
+        return CosineProduct(width, self.temperature)
+
+
+class CosineProduct(DotProduct):
+    """cos(u, v) / t: the dot product of unit vectors."""
+
+    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        return super().score(unit(user), unit(item))
+
+    def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Score all items (N, D) for users (H, D), to (H, N)."""
+        return super().score_all(unit(user), unit(items))
+
+
+def unit(x: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
+    """Scale vectors (..., D) to length 1; those shorter than `eps` stay as they are.
+
+    Dividing these by `eps`, as torch does, would give a zero vector gradients of 1 / eps.
+    """
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / length.masked_fill(length < eps, 1.0)
