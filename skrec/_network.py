@@ -95,9 +95,10 @@ class Network(nn.Module):
         empty = ~mask.any(dim=1)  # (H,)
         if not empty.any():
             return clicks, mask
-        first = torch.zeros_like(mask)
-        first[:, 0] = empty
-        return torch.where(first.unsqueeze(-1), self.empty_history, clicks), mask | first
+        rows = empty.nonzero().squeeze(1)
+        place = rows, torch.zeros_like(rows)
+        click = self.empty_history.to(clicks.dtype)  # autocast may have shortened the clicks
+        return clicks.index_put(place, click), mask.index_put(place, empty.any())
 
     @property
     def has_user_vectors(self) -> bool:

@@ -1,6 +1,7 @@
 """Item vectors, and the cache that keeps them until a weight changes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -18,9 +19,9 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 
 @pytest.fixture
 def texts():
-    return Items(
-        ["sun", "sea and sun", "", "red red fox", "sea", "the sun of the sea", "a", "b", "c"]
-    )
+    texts = ["sun", "sea and sun", "", "red red fox", "sea", "the sun of the sea", "a", "b", "c"]
+    vector = np.random.default_rng(0).normal(size=(N_ITEMS, 3))
+    return Items(pd.DataFrame({"item_id": range(N_ITEMS), "text": texts, "vector": list(vector)}))
 
 
 @pytest.fixture(params=sorted(content.ALIASES))
@@ -87,6 +88,7 @@ def test_version_changes_with_a_training_step(catalogue_and_network):
         history_mask=torch.tensor([[True]]),
         history_of_row=torch.tensor([0]),
         candidates=torch.tensor([[1, 2]]),
+        shared=torch.tensor([], dtype=torch.long),
         candidate_mask=torch.tensor([[True, True]]),
         labels=torch.tensor([[1.0, 0.0]]),
         weight=torch.ones(1),

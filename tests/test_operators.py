@@ -79,6 +79,7 @@ def test_every_operator_of_a_package_is_registered_and_public(package):
 
 def test_operators_of_the_published_models_are_registered():
     assert {"id", "mean_pooling", "cnn", "self_attention"} <= set(content.ALIASES)
+    assert {"additive_attention", "features", "vectors", "with_id"} <= set(content.ALIASES)
     assert {"mean_pooling", "additive_attention", "self_attention"} <= set(behavior.ALIASES)
     assert {"dot", "mlp"} <= set(predictor.ALIASES)
 
@@ -160,6 +161,16 @@ def test_content_family_leaves_fit_and_prepare_to_subclasses():
         (content.SelfAttention(n_heads=0), "n_heads must be a positive int, got 0"),
         (content.SelfAttention(dropout=-0.1), r"dropout must be a number in \[0, 1\), got -0.1"),
         (content.SelfAttention(vocab_size="9"), "vocab_size must be an int >= 2, got '9'"),
+        (content.AdditiveAttention(hidden=0), "hidden must be a positive int, got 0"),
+        (content.AdditiveAttention(dropout=1), r"dropout must be a number in \[0, 1\), got 1"),
+        (content.AdditiveAttention(max_length=0), "max_length must be a positive int, got 0"),
+        (content.Features(hidden=8), "hidden must be a sequence of layer sizes, got 8"),
+        (content.Features(dropout=-1), r"dropout must be a number in \[0, 1\), got -1"),
+        (content.Vectors(hidden=(0,)), "each size in hidden must be a positive int, got 0"),
+        (content.Vectors(hidden=None), "hidden must be a sequence of layer sizes, got None"),
+        (content.Vectors(dropout=1.0), r"dropout must be a number in \[0, 1\), got 1.0"),
+        (content.WithID(dropout=1.0), r"dropout must be a number in \[0, 1\), got 1.0"),
+        (content.WithID(content.CNN(max_length=0)), "max_length must be a positive int, got 0"),
         (behavior.AdditiveAttention(hidden=0), "hidden must be a positive int, got 0"),
         (behavior.AdditiveAttention(hidden=True), "hidden must be a positive int, got True"),
         (behavior.SelfAttention(n_heads=7), "n_heads must divide width=64, got n_heads=7"),

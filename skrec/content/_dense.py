@@ -65,6 +65,12 @@ class DenseOperator(ContentOperator):
         return DenseNetwork(schema, self.hidden, width, self.dropout)
 
 
+def describe(roles: dict[str, str], most: int = 20) -> str:
+    """Name columns with their roles, for error messages."""
+    shown = [f"{name!r} ({role})" for name, role in roles.items()]
+    return ", ".join(shown[:most] + ["..."] * (len(shown) > most))
+
+
 class DenseNetwork(nn.Module):
     """A perceptron on one vector an item."""
 

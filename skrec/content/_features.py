@@ -14,7 +14,7 @@ from skrec._arrow import preview
 from skrec._items import Items
 from skrec.content._base import refuse_nested
 from skrec.content._columns import chosen_roles
-from skrec.content._dense import DenseOperator
+from skrec.content._dense import DenseOperator, describe
 
 N_COMPONENTS = 128  # of the SVD that is the default
 DENSE_CELLS = 10**8  # numbers of a sparse matrix that may be made dense: 400 MB
@@ -155,11 +155,10 @@ class Features(DenseOperator):
     def _refuse_wordless(self, texts: list[str]) -> None:
         """Raise where no item has a word."""
         if not any(texts):
-            shown = preview([f"{name} ({role})" for name, role in self.columns_.items()], 20)
             raise ValueError(
-                f"content.Features found no words to join in {shown}; give columns=[...] and a "
-                "transformer that reads a DataFrame of them, or take content.Vectors() or "
-                "content.MeanPooling()"
+                f"content.Features found no words to join in {describe(self.columns_)}; give "
+                "columns=[...] and a transformer that reads a DataFrame of them, or take "
+                "content.Vectors() or content.MeanPooling()"
             )
 
     def _read(self, items: Items) -> np.ndarray:

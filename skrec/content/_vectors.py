@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skrec._arrow import preview
 from skrec._items import Items
 from skrec.content._columns import chosen_roles
-from skrec.content._dense import DenseOperator
+from skrec.content._dense import DenseOperator, describe
 
 
 class Vectors(DenseOperator):
@@ -79,17 +78,16 @@ class Vectors(DenseOperator):
             Where the catalogue has no vectors, or where `columns` names anything else.
         """
         roles = chosen_roles(items, self.columns)
-        shown = preview([f"{name} ({role})" for name, role in roles.items()], 20)
         others = [name for name, role in roles.items() if role != "vector"]
         if self.columns is not None and others:
             raise ValueError(
-                f"columns of content.Vectors must have the role 'vector', got {shown}; another "
-                "operator, such as content.CNN(), reads columns of every role"
+                f"columns of content.Vectors must have the role 'vector', got {describe(roles)}; "
+                "another operator, such as content.CNN(), reads columns of every role"
             )
         if len(others) == len(roles):
             raise ValueError(
-                f"content.Vectors needs a column of vectors; the catalogue has {shown}. Add one "
-                "of lists of floats of one length, for instance "
+                f"content.Vectors needs a column of vectors; the catalogue has {describe(roles)}. "
+                "Add one of lists of floats of one length, for instance "
                 "items.assign(vector=list(array)) with a 2-D array, or take content.Features()"
             )
         self.columns_ = [name for name, role in roles.items() if role == "vector"]

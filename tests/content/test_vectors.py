@@ -30,7 +30,7 @@ def test_columns_stand_side_by_side_divided_by_one_scale():
 def test_columns_chooses_and_orders():
     items = catalogue(a=[[3.0, 0.0], [0.0, 1.0]], b=[[1.0], [-1.0]])
     operator = content.Vectors(["b", "a"]).fit(items)
-    assert np.sign(operator.prepare(items).columns["vector"].values).tolist() == [
+    assert operator.prepare(items).columns["vector"].values.sign().tolist() == [
         [1, 1, 0],
         [-1, 0, 1],
     ]
@@ -80,9 +80,7 @@ def test_new_items_have_the_scale_of_the_training_catalogue():
 
 def test_columns_of_other_roles_are_refused():
     items = catalogue(title=["x"], a=[[1.0]], n=[2.0])
-    message = (
-        r"columns of content\.Vectors must have the role 'vector', got a \(vector\), n \(number\)"
-    )
+    message = r"must have the role 'vector', got 'a' \(vector\), 'n' \(number\); another operator"
     with pytest.raises(ValueError, match=message):
         content.Vectors(["a", "n"]).fit(items)
 
@@ -90,8 +88,8 @@ def test_columns_of_other_roles_are_refused():
 def test_catalogue_without_vectors_says_how_to_add_them():
     items = catalogue(title=["x"], n=[2.0])
     message = (
-        r"needs a column of vectors; the catalogue has title \(text\), n \(number\)\. Add one of "
-        r"lists of floats of one length.*content\.Features\(\)"
+        r"needs a column of vectors; the catalogue has 'title' \(text\), 'n' \(number\)\. "
+        r"Add one of lists of floats of one length.*content\.Features\(\)"
     )
     with pytest.raises(ValueError, match=message):
         content.Vectors().fit(items)
