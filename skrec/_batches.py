@@ -55,13 +55,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        values: dict[str, Any] = vars(self)
-        return Batch(
-            **{
-                name: value.to(device) if isinstance(value, torch.Tensor) else value
-                for name, value in values.items()
-            }
-        )
+        moved: dict[str, Any] = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return Batch(**moved)
 
 
 def iterate_batches(
@@ -167,7 +165,7 @@ def _chances(
         return np.zeros((len(candidates), candidates.shape[1] + len(pool)), dtype=np.float32)
     shared = np.broadcast_to(log_q[pool], sampled.shape)
     chances = np.concatenate([log_q[candidates], shared], axis=1)
-    return chances * sampled.any(axis=1)[:, None]
+    return chances * sampled.any(axis=1, keepdims=True)
 
 
 def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -99,3 +99,11 @@ def check_heads(n_heads: Any, width: int) -> None:
     check_int("n_heads", n_heads)
     if width % n_heads:
         raise ValueError(f"n_heads must divide width={width}, got n_heads={n_heads}")
+
+
+def check_hidden(hidden: Any, minimum: int = 1) -> None:
+    """Raise unless `hidden` is a sequence of at least `minimum` layer sizes."""
+    if not isinstance(hidden, (list, tuple)) or len(hidden) < minimum:
+        raise ValueError(f"hidden must be a sequence of layer sizes, got {hidden!r}")
+    for size in hidden:
+        check_int("each size in hidden", size)

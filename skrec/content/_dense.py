@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from skrec._items import Items
-from skrec._operators import check_real
+from skrec._operators import check_hidden, check_real
 from skrec.content._base import ContentOperator
 from skrec.content._packed import Column, Dense, Packed
 from skrec.nn import MLP
-from skrec.predictor._base import check_hidden
 
 
 class DenseOperator(ContentOperator):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from skrec._operators import JointOperator, check_int
+from skrec._operators import JointOperator
 from skrec.nn import masked_softmax
 
 
@@ -87,11 +85,3 @@ class OneVectorPredictor(nn.Module):
         tensor of shape (B, C)
         """
         raise NotImplementedError
-
-
-def check_hidden(hidden: Any, minimum: int = 1) -> None:
-    """Raise unless `hidden` is a sequence of at least `minimum` layer sizes."""
-    if not isinstance(hidden, (list, tuple)) or len(hidden) < minimum:
-        raise ValueError(f"hidden must be a sequence of layer sizes, got {hidden!r}")
-    for size in hidden:
-        check_int("each size in hidden", size)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from skrec._operators import check_choice, check_int, check_real
+from skrec._operators import check_choice, check_hidden, check_int, check_real
 from skrec.nn import MLP as Perceptron
 from skrec.nn import CrossNetwork, FullCross, LowRankCross
-from skrec.predictor._base import OneVectorPredictor, Predictor, check_hidden
+from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class DCNv2(Predictor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -62,11 +63,11 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def check_shape_and_type(operator: BehaviorOperator) -> None:
-    """Clicks (B, L, width) become user vectors (B, K, width), in the type of the weights."""
+    """Check that clicks (B, L, width) become user vectors (B, K, width), in the weights' type."""
     found: Any = Users(operator)(*inputs())
     axes = 4 if operator.candidate_aware else 3
     letters = "(B, C, K, width)" if operator.candidate_aware else "(B, K, width)"
-    shape = getattr(found, "shape", ())
+    shape: Any = getattr(found, "shape", ())
     n_vectors = shape[-2] if len(shape) == axes else 1
     if operator.late_fusion:
         n_vectors = L
@@ -76,7 +77,7 @@ def check_shape_and_type(operator: BehaviorOperator) -> None:
 
 
 def check_padding_changes_nothing(operator: BehaviorOperator) -> None:
-    """What stands in masked places, and how many there are, does not matter."""
+    """Check that what stands in masked places, and how many there are, does not matter."""
     users, (x, mask, candidates) = Users(operator), inputs()
     wanted = users(x, mask, candidates)
     garbage = torch.where(mask.unsqueeze(-1), x, torch.full_like(x, 1e6))
@@ -93,7 +94,7 @@ def check_padding_changes_nothing(operator: BehaviorOperator) -> None:
 
 
 def check_batch_equals_one_by_one(operator: BehaviorOperator) -> None:
-    """A user's vectors do not depend on the users beside them."""
+    """Check that a user's vectors do not depend on the users beside them."""
     users, (x, mask, candidates) = Users(operator), inputs()
     together = users(x, mask, candidates)
     for row, length in enumerate(LENGTHS):
@@ -109,7 +110,7 @@ def check_batch_equals_one_by_one(operator: BehaviorOperator) -> None:
 
 
 def check_candidates_are_read_alone(operator: BehaviorOperator) -> None:
-    """Where candidates are read, each meets a user vector of its own."""
+    """Check that where candidates are read, each meets a user vector of its own."""
     if not operator.candidate_aware:
         return
     users, (x, mask, candidates) = Users(operator), inputs()
@@ -123,7 +124,7 @@ def check_candidates_are_read_alone(operator: BehaviorOperator) -> None:
 
 
 def check_padding_gets_no_gradient(operator: BehaviorOperator) -> None:
-    """Masked places have a gradient of zero, and no gradient is NaN."""
+    """Check that masked places have a gradient of zero, and no gradient is NaN."""
     users, (x, mask, candidates) = Users(operator), inputs()
     x.requires_grad_()
     users(x, mask, candidates).square().sum().backward()
@@ -134,21 +135,19 @@ def check_padding_gets_no_gradient(operator: BehaviorOperator) -> None:
 
 
 def check_every_parameter_gets_a_gradient(operator: BehaviorOperator) -> None:
-    """No weight is made and then not used; all gradients are finite."""
+    """Check that no weight is made and then not used; all gradients are finite."""
     users, (x, mask, candidates) = Users(operator), inputs()
-    require_gradients(
-        operator, users.module, lambda: users(x.requires_grad_(), mask, candidates)
-    )
+    require_gradients(operator, users.module, lambda: users(x.requires_grad_(), mask, candidates))
 
 
 def check_eval_is_deterministic(operator: BehaviorOperator) -> None:
-    """In eval mode the module has one answer."""
+    """Check that in eval mode the module has one answer."""
     users = Users(operator)
     require_repeatable(operator, lambda: users(*inputs()))
 
 
 def check_inputs_are_left_alone(operator: BehaviorOperator) -> None:
-    """`forward` changes neither the clicks, which are cached item vectors, nor the mask."""
+    """Check that `forward` changes neither the clicks, which are cached, nor the mask."""
     given = inputs()
     with torch.no_grad():
         Users(operator)(*given)
@@ -160,16 +159,16 @@ def check_inputs_are_left_alone(operator: BehaviorOperator) -> None:
 
 
 def check_pickles(operator: BehaviorOperator) -> None:
-    """A pickled operator builds the same module."""
+    """Check that a pickled operator builds the same module."""
     check_pickled_build(operator)
 
 
 def check_works_in_a_recommender(operator: BehaviorOperator) -> None:
-    """It trains within a recommender, twice alike, and the fitted model pickles."""
+    """Check that it trains within a recommender, twice alike, and the fitted model pickles."""
     check_in_a_recommender(operator, "behavior")
 
 
-CHECKS = [
+CHECKS: list[Callable[[Any], None]] = [
     check_init_only_assigns,
     check_scikit_learn,
     check_accepts_its_parameters,

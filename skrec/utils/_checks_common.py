@@ -57,27 +57,29 @@ def seeded(seed: int = 0) -> Iterator[None]:
 
 @functools.cache
 def news() -> Any:
-    """Return clicks on 40 items, whose frame has a column of every role; the last one is empty."""
-    data = make_headlines(n_users=12, n_items=40, n_impressions=60, random_state=0)
-    n = len(data.items)
-    frame = data.items.assign(
+    """Return clicks on 40 items."""
+    return make_headlines(n_users=12, n_items=40, n_impressions=60, random_state=0)
+
+
+def items_frame() -> pd.DataFrame:
+    """Return the items of `news` with a column of every role; the last is empty."""
+    frame = news().items
+    n = len(frame)
+    frame = frame.assign(
         tags=[["a", "b", "c"][: i % 4] for i in range(n)],
         length=np.arange(n) % 5.0,
         vector=[[np.sin(i), np.cos(i), 1.0] for i in range(n)],
     )
-    last = frame.index[-1]
-    frame.at[last, "title"] = ""
-    frame.at[last, "topic"] = None
-    frame.at[last, "tags"] = []
-    frame.at[last, "vector"] = [0.0, 0.0, 0.0]
-    data.items = frame
-    return data
+    empty: dict[str, Any] = {"title": "", "topic": None, "tags": [], "vector": [0.0, 0.0, 0.0]}
+    for name, value in empty.items():
+        frame.at[frame.index[-1], name] = value
+    return frame
 
 
 @functools.cache
 def catalogue() -> Items:
-    """Return the items of `news`; they can't be changed."""
-    return Items(news().items)
+    """Return these items as a catalogue, which can't be changed."""
+    return Items(items_frame())
 
 
 def histories(frame: pd.DataFrame) -> list[list[int]]:
@@ -179,27 +181,30 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
 
 
 def check_init_only_assigns(operator: Any) -> None:
-    """`__init__` stores its parameters under their names, unchanged, and nothing else."""
-    names = set(operator.get_params(deep=False))
+    """Check that `__init__` stores its parameters as they are, and nothing else."""
+    values = operator.get_params(deep=False)
     arguments = inspect.signature(type(operator).__init__).parameters.values()
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         p.name: p.default for p in arguments if p.default is not inspect.Parameter.empty
     }
-    fresh = type(operator)(**{name: getattr(operator, name) for name in names})
-    extra = sorted(set(vars(fresh)) - names)
-    require(
-        not extra,
-        operator,
-        f"__init__ must only assign its parameters, but sets {', '.join(extra)} too; compute it "
-        "in fit or build",
-    )
-    for name in names:
+    for given in (values, {**values, **defaults}):
+        fresh = type(operator)(**given)
+        extra = sorted(set(vars(fresh)) - set(given))
         require(
-            hasattr(fresh, name) and getattr(fresh, name) is getattr(operator, name),
+            not extra,
             operator,
-            f"__init__ must store {name} as it is, without a copy or a conversion",
+            f"__init__ must only assign its parameters, but sets {', '.join(extra)} too; compute "
+            "it in fit or build",
         )
-    mutable = sorted(name for name, value in given.items() if isinstance(value, list | dict | set))
+        for name, value in given.items():
+            require(
+                getattr(fresh, name) is value,
+                operator,
+                f"__init__ must store {name} as it is, without a copy or a conversion",
+            )
+    mutable = sorted(
+        name for name, value in defaults.items() if isinstance(value, list | dict | set)
+    )
     require(
         not mutable,
         operator,
@@ -209,13 +214,13 @@ def check_init_only_assigns(operator: Any) -> None:
 
 
 def check_scikit_learn(operator: Any) -> None:
-    """Clones, parameters, tags and repr work as scikit-learn's own checks want."""
+    """Check that clones, parameters, tags and repr work as scikit-learn's own checks want."""
     for check in SKLEARN_CHECKS:
         check(type(operator).__name__, operator)
 
 
 def check_accepts_its_parameters(operator: Any) -> None:
-    """`check` passes at the recommender's default width, and changes nothing."""
+    """Check that `check` passes at the recommender's default width, and changes nothing."""
     copy = clone(operator)
     try:
         copy.check(WIDTH)
@@ -230,7 +235,7 @@ def check_accepts_its_parameters(operator: Any) -> None:
 
 
 def check_in_a_recommender(operator: Any, family: str) -> None:
-    """It trains within a recommender, twice alike, and the fitted model pickles."""
+    """Check that it trains within a recommender, twice alike, and the fitted model pickles."""
     data = news()
 
     def fit() -> ContentRecommender:
@@ -268,7 +273,7 @@ def check_in_a_recommender(operator: Any, family: str) -> None:
 
 
 def check_joint_fit(operator: Any) -> None:
-    """`fit` returns self and does nothing; scikit-learn draws only what has it."""
+    """Check that `fit` returns self and does nothing; scikit-learn draws only what has it."""
     copy = clone(operator)
     before = dict(vars(copy))
     require(
@@ -279,7 +284,7 @@ def check_joint_fit(operator: Any) -> None:
 
 
 def check_pickled_build(operator: Any) -> None:
-    """A pickled operator builds the same module, and `build` leaves the operator as it was."""
+    """Check that a pickled operator builds the same, and `build` leaves the operator as it was."""
     copy = clone(operator)
     before = dict(vars(copy))
     modules = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def encode(module: nn.Module, packed: Packed, codes: Any) -> torch.Tensor:
 
 
 def check_fit(operator: ContentOperator) -> None:
-    """`fit` returns self, sets `schema_`, and leaves the parameters alone."""
+    """Check that `fit` returns self, sets `schema_`, and leaves the parameters alone."""
     copy = clone(operator)
     before = copy.get_params(deep=False)
     require(copy.fit(catalogue()) is copy, operator, "fit must return self")
@@ -68,7 +69,7 @@ def check_fit(operator: ContentOperator) -> None:
 
 
 def check_builds_from_schema(operator: ContentOperator) -> None:
-    """`build` needs the schema alone, not what else `fit` has set."""
+    """Check that `build` needs the schema alone, not what else `fit` has set."""
     copy = fitted(operator)
     advice = "build must follow from schema_ alone, also in an unfitted clone"
     try:
@@ -79,7 +80,7 @@ def check_builds_from_schema(operator: ContentOperator) -> None:
 
 
 def check_shape_and_type(operator: ContentOperator) -> None:
-    """U items become float64 vectors (U, width) where the weights are float64."""
+    """Check that U items become float64 vectors (U, width) where the weights are float64."""
     copy = fitted(operator)
     packed = copy.prepare(catalogue())
     require(
@@ -93,7 +94,7 @@ def check_shape_and_type(operator: ContentOperator) -> None:
 
 
 def check_batch_equals_one_by_one(operator: ContentOperator) -> None:
-    """An item's vector does not depend on the items beside it."""
+    """Check that an item's vector does not depend on the items beside it."""
     copy = fitted(operator)
     module, packed = build(copy), copy.prepare(catalogue())
     codes = [EMPTY, 2, 0, 7, 3]
@@ -107,10 +108,11 @@ def check_batch_equals_one_by_one(operator: ContentOperator) -> None:
 
 
 def check_padding_changes_nothing(operator: ContentOperator) -> None:
-    """An item has the same vector beside a much longer one."""
+    """Check that an item has the same vector beside a much longer one."""
     copy = fitted(operator)
     rows = catalogue().to_pandas().iloc[[0, 1]]
-    rows = rows.assign(title=[rows.title.iloc[0], "sea " * 90], tags=[["a"], ["b"] * 60])
+    longer: dict[str, Any] = {"title": ["sea", "sea " * 90], "tags": [["a"], ["b"] * 60]}
+    rows = rows.assign(**longer)
     packed = copy.prepare(catalogue().conform(rows))
     module = build(copy)
     require(
@@ -121,7 +123,7 @@ def check_padding_changes_nothing(operator: ContentOperator) -> None:
 
 
 def check_empty_items_are_finite(operator: ContentOperator) -> None:
-    """An item with empty text and no category has a finite vector and finite gradients."""
+    """Check that an item without text and category has a finite vector and finite gradients."""
     copy = fitted(operator)
     module, packed = build(copy), copy.prepare(catalogue())
     found = encode(module, packed, [EMPTY])
@@ -145,12 +147,16 @@ def finite(x: torch.Tensor) -> bool:
 
 
 def check_new_items(operator: ContentOperator) -> None:
-    """Items that `fit` did not see, with unseen words and categories, can be prepared."""
+    """Check that items with unseen ids, words and categories can be prepared."""
     copy = fitted(operator)
     new = catalogue().to_pandas().iloc[[0, 1]]
-    new = new.assign(
-        item_id=[-7, -8], title=["žluťoučký 猫", "QQQ"], topic="unseen", tags=[["?"], ["a", "?"]]
-    )
+    unseen: dict[str, Any] = {
+        "item_id": [-7, -8],
+        "title": ["žluťoučký 猫", "QQQ"],
+        "topic": "unseen",
+        "tags": [["?"], ["a", "?"]],
+    }
+    new = new.assign(**unseen)
     advice = (
         "new items must get finite vectors (U, width); give unseen words, categories and ids a "
         "code of their own"
@@ -163,7 +169,7 @@ def check_new_items(operator: ContentOperator) -> None:
 
 
 def check_place_does_not_matter(operator: ContentOperator) -> None:
-    """Items are the same wherever they stand in the catalogue that is prepared."""
+    """Check that items are the same wherever they stand in the catalogue that is prepared."""
     copy = fitted(operator)
     module = build(copy)
     whole = encode(module, copy.prepare(catalogue()), [7, EMPTY, 3])
@@ -177,21 +183,21 @@ def check_place_does_not_matter(operator: ContentOperator) -> None:
 
 
 def check_every_parameter_gets_a_gradient(operator: ContentOperator) -> None:
-    """No weight is made and then not used; all gradients are finite."""
+    """Check that no weight is made and then not used; all gradients are finite."""
     copy = fitted(operator)
     module, packed = build(copy), copy.prepare(catalogue())
     require_gradients(operator, module, lambda: encode(module, packed, range(len(packed))))
 
 
 def check_eval_is_deterministic(operator: ContentOperator) -> None:
-    """In eval mode the module has one answer."""
+    """Check that in eval mode the module has one answer."""
     copy = fitted(operator)
     module, packed = build(copy), copy.prepare(catalogue())
     require_repeatable(operator, lambda: encode(module, packed, range(5)))
 
 
 def check_inputs_are_left_alone(operator: ContentOperator) -> None:
-    """`forward` changes neither the columns nor the masks that it is given."""
+    """Check that `forward` changes neither the columns nor the masks that it is given."""
     copy = fitted(operator)
     module, packed = build(copy), copy.prepare(catalogue())
     taken = packed.take(torch.arange(len(packed)))
@@ -206,7 +212,7 @@ def check_inputs_are_left_alone(operator: ContentOperator) -> None:
 
 
 def check_pickles(operator: ContentOperator) -> None:
-    """A pickled fitted operator prepares the same and builds the same; so does a second fit."""
+    """Check that a pickled fitted operator prepares and builds the same; so does a second fit."""
     copy = fitted(operator)
     module = build(copy)
     wanted = encode(module, copy.prepare(catalogue()), range(5))
@@ -222,11 +228,11 @@ def check_pickles(operator: ContentOperator) -> None:
 
 
 def check_works_in_a_recommender(operator: ContentOperator) -> None:
-    """It trains within a recommender, twice alike, and the fitted model pickles."""
+    """Check that it trains within a recommender, twice alike, and the fitted model pickles."""
     check_in_a_recommender(operator, "content")
 
 
-CHECKS = [
+CHECKS: list[Callable[[Any], None]] = [
     check_init_only_assigns,
     check_scikit_learn,
     check_accepts_its_parameters,

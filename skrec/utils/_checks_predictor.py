@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from sklearn.base import clone
 from torch import nn
@@ -44,7 +47,7 @@ def inputs(n_vectors: int = K) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 
 
 def check_shape_and_type(operator: Predictor) -> None:
-    """One or several user vectors and C candidates make scores (B, C)."""
+    """Check that one or several user vectors and C candidates make scores (B, C)."""
     module = build(operator)
     for n_vectors in (1, K):
         user, mask, item = inputs(n_vectors)
@@ -53,7 +56,7 @@ def check_shape_and_type(operator: Predictor) -> None:
 
 
 def check_candidates_are_scored_alone(operator: Predictor) -> None:
-    """A candidate's score does not depend on the other candidates of its row."""
+    """Check that a candidate's score does not depend on the other candidates of its row."""
     module = build(operator)
     for n_vectors in (1, K):
         user, mask, item = inputs(n_vectors)
@@ -67,7 +70,7 @@ def check_candidates_are_scored_alone(operator: Predictor) -> None:
 
 
 def check_batch_equals_one_by_one(operator: Predictor) -> None:
-    """A row's scores do not depend on the rows beside it."""
+    """Check that a row's scores do not depend on the rows beside it."""
     module = build(operator)
     for n_vectors in (1, K):
         user, mask, item = inputs(n_vectors)
@@ -80,7 +83,7 @@ def check_batch_equals_one_by_one(operator: Predictor) -> None:
 
 
 def check_one_user_equals_one_for_each_candidate(operator: Predictor) -> None:
-    """Users (B, 1, K, D) score as when repeated for each candidate, (B, C, K, D)."""
+    """Check that users (B, 1, K, D) score as when repeated for each candidate, (B, C, K, D)."""
     module = build(operator)
     for n_vectors in (1, K):
         user, mask, item = inputs(n_vectors)
@@ -93,7 +96,7 @@ def check_one_user_equals_one_for_each_candidate(operator: Predictor) -> None:
 
 
 def check_masked_users_do_not_count(operator: Predictor) -> None:
-    """What stands in masked user vectors, and how many there are, does not matter."""
+    """Check that what stands in masked user vectors, and how many there are, does not matter."""
     module, (user, mask, item) = build(operator), inputs()
     wanted = module(user, mask, item)
     garbage = torch.where(mask[:, None, :, None], user, torch.full_like(user, 1e6))
@@ -107,7 +110,7 @@ def check_masked_users_do_not_count(operator: Predictor) -> None:
 
 
 def check_zero_vectors_are_finite(operator: Predictor) -> None:
-    """Vectors of zeros, such as an item with nothing to read has, score finitely."""
+    """Check that vectors of zeros, such as an item with nothing to read has, score finitely."""
     module, (user, mask, item) = build(operator), inputs(1)
     user, item = torch.zeros_like(user).requires_grad_(), torch.zeros_like(item).requires_grad_()
     found = module(user, mask, item)
@@ -124,7 +127,7 @@ def check_zero_vectors_are_finite(operator: Predictor) -> None:
 
 
 def check_score_all_equals_forward(operator: Predictor) -> None:
-    """The short cut `score_all`, where there is one, gives the scores of `forward`."""
+    """Check that the short cut `score_all`, where there is one, gives the scores of `forward`."""
     module, (user, _, item) = build(operator), inputs(1)
     score_all = getattr(module, "score_all", None)
     if score_all is None:
@@ -139,19 +142,19 @@ def check_score_all_equals_forward(operator: Predictor) -> None:
 
 
 def check_every_parameter_gets_a_gradient(operator: Predictor) -> None:
-    """No weight is made and then not used; all gradients are finite."""
+    """Check that no weight is made and then not used; all gradients are finite."""
     module, (user, mask, item) = build(operator), inputs()
     require_gradients(operator, module, lambda: module(user, mask, item.requires_grad_()))
 
 
 def check_eval_is_deterministic(operator: Predictor) -> None:
-    """In eval mode the module has one answer."""
+    """Check that in eval mode the module has one answer."""
     module = build(operator)
     require_repeatable(operator, lambda: module(*inputs()))
 
 
 def check_inputs_are_left_alone(operator: Predictor) -> None:
-    """`forward` changes neither users nor candidates, which are cached."""
+    """Check that `forward` changes neither users nor candidates, which are cached."""
     given = inputs()
     with torch.no_grad():
         build(operator)(*given)
@@ -163,16 +166,16 @@ def check_inputs_are_left_alone(operator: Predictor) -> None:
 
 
 def check_pickles(operator: Predictor) -> None:
-    """A pickled operator builds the same module."""
+    """Check that a pickled operator builds the same module."""
     check_pickled_build(operator)
 
 
 def check_works_in_a_recommender(operator: Predictor) -> None:
-    """It trains within a recommender, twice alike, and the fitted model pickles."""
+    """Check that it trains within a recommender, twice alike, and the fitted model pickles."""
     check_in_a_recommender(operator, "predictor")
 
 
-CHECKS = [
+CHECKS: list[Callable[[Any], None]] = [
     check_init_only_assigns,
     check_scikit_learn,
     check_accepts_its_parameters,
