@@ -26,7 +26,9 @@ def make_batch(seed=0, **fields):
         "log_q": torch.zeros(3, 4),
         "n_rows": 3,
     }
-    others = dict.fromkeys(("items", "history", "history_mask", "history_of_row", "candidates", "shared"))
+    others = dict.fromkeys(
+        ("items", "history", "history_mask", "history_of_row", "candidates", "shared")
+    )
     return scores, Batch(**others | values | fields)
 
 
