@@ -38,6 +38,7 @@ EXTRAS_REQUIRE = {
         "numpydoc>=1.8",
         "matplotlib>=3.9",
         "polars>=1",
+        "rich>=13",  # scikit-learn's progress bars
     ],
     "docs": [
         "sphinx>=8",

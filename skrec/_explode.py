@@ -63,3 +63,27 @@ def explode(X: Any) -> tuple[Any, np.ndarray | None]:
     columns = {name: table.column(name).take(pa.array(row)) for name in others}
     columns.setdefault("impression_id", pa.chunked_array([pa.array(row)]))
     return pa.table({"history": columns.pop("history"), "candidate": candidate, **columns}), y
+
+
+def labelled_pairs(X: Any, y: Any, kind: str) -> tuple[Any, Any]:
+    """Return X and y as scikit-learn's scorers take them: pairs, and a label for each.
+
+    Parameters
+    ----------
+    X, y : object
+        What `fit` was given.
+    kind : {"impressions", "pairs", "histories"}
+        What a row is.
+
+    Returns
+    -------
+    X : table or list
+        Impressions become pairs; everything else is as it was.
+    y : array-like of shape (n_pairs,), or None
+        None for bare histories.
+    """
+    if kind == "impressions":
+        return explode(X)
+    if kind == "pairs" and y is None:
+        return X, as_table(X).column("clicked").to_numpy()
+    return X, y

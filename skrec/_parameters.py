@@ -54,7 +54,10 @@ def check_parameters(estimator: Any) -> None:
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
     check_choice("early_stopping", e.early_stopping, (True, False))
     check_choice("warm_start", e.warm_start, (False,))
-    get_metric(e.scoring)
+    try:
+        get_metric(e.scoring)
+    except ValueError as error:
+        raise ValueError(f"scoring: {error}") from None
 
 
 def _refuse_planned(estimator: Any) -> None:

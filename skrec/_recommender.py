@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from skrec._calibration import fit_sigmoid
 from skrec._catalogue import Catalogue
 from skrec._coded import CodedInteractions
 from skrec._examples import make_examples, resolve_loss
+from skrec._explode import labelled_pairs
 from skrec._holdout import hold_out
 from skrec._inputs import labels_and_catalogue, read_catalogue, resolve_device
 from skrec._interactions import encode
@@ -31,6 +33,7 @@ from skrec._parameters import (
 )
 from skrec._persistence import load_arrays, to_arrays
 from skrec._processes import launched_processes
+from skrec._random import borrowed_generator
 from skrec._training import Plan, Trainer
 from skrec._verbs import Verbs
 
@@ -303,7 +306,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         self.behavior_, self.predictor_ = operators["behavior"], operators["predictor"]
         self.calibration_ = (1.0, 0.0)
         self.n_skipped_ = examples.n_skipped
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with borrowed_generator(device):
             torch.manual_seed(int(rng.integers(2**31)))
             self.network_ = self._build_network(self.width).to(device)
             if self.precision == "float64":
@@ -321,7 +324,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
                 None if valid is None else partial(self._scorer().monitor, self.scoring, valid),
                 processes,
             )
-            self._run(trainer, X, y)
+            self._run(trainer, cache(partial(labelled_pairs, X, y, data.kind)))
         if valid is not None and self.calibration == "sigmoid":
             self.calibration_ = self._calibrate(valid)
         return self
@@ -350,10 +353,13 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             self.behavior_.late_fusion,
         )
 
-    def _run(self, trainer: Trainer, X: Any, y: Any) -> None:
-        """Run the epochs, telling callbacks; Ctrl-C ends training and keeps the model."""
+    def _run(self, trainer: Trainer, pairs: Callable[[], tuple[Any, Any]]) -> None:
+        """Run the epochs, telling callbacks; Ctrl-C ends training and keeps the model.
+
+        Callbacks that ask for X and y get `pairs`, which any scorer of scikit-learn can score.
+        """
         context = self._init_callback_context(max_subtasks=self.max_epochs)
-        told = {"estimator": self, "X": X, "y": y}
+        told = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
         ended = {**told, "reconstruction_attributes": self._fitted_attributes}
         context.call_on_fit_task_begin(**told)
         try:
@@ -366,6 +372,8 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
                     print(trainer.progress())
                 stopped = epoch.call_on_fit_task_end(**ended)
         except KeyboardInterrupt:
+            if context.parent is not None:
+                raise  # a search would score a model that was cut short as if it were whole
             warnings.warn(
                 f"training was interrupted in epoch {len(trainer.losses) + 1}; the model is kept",
                 UserWarning,
@@ -395,7 +403,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         arrays = state.get("network_")
         super().__setstate__(state)
         if arrays is not None:
-            with torch.random.fork_rng(devices=[]):
+            with borrowed_generator():
                 network = self._build_network(len(arrays["empty_history"]))
             self.network_ = load_arrays(network, arrays).to(
                 resolve_device(self.device, fall_back=True)

@@ -211,9 +211,9 @@ class Stepper:
                 value = batch_loss(self.loss, scores, batch)
             self._scaler.scale(value).backward()
         self.processes.sum_gradients(self.network)
+        self.network.n_steps += 1  # before the weights change: Ctrl-C may come in between
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        self.network.n_steps += 1
         return self.processes.sum(value.detach()).item()
 
 

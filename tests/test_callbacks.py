@@ -92,7 +92,6 @@ def test_scoring_monitor_records_the_score_of_each_epoch(news, make_recommender)
         assert row["auc"] == short.evaluate(X, y, metrics="auc")["auc"]
 
 
-@pytest.mark.xfail(reason="ScoringMonitor scores only where it is given X and y", strict=True)
 def test_scoring_monitor_records_the_score_of_impressions(news, make_recommender):
     monitor = ScoringMonitor(scoring={"gauc": scorer("gauc")})
     rec = make_recommender(early_stopping=False)
@@ -225,7 +224,6 @@ def test_ctrl_c_keeps_the_model():
     assert f"training was interrupted in epoch {int(n_epochs) + 1}; the model is kept" in err
 
 
-@pytest.mark.xfail(reason="each fit of a search keeps its model, and the search goes on")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT by process id")
 def test_ctrl_c_ends_a_search():
     """A candidate that was cut short would be scored as if it were whole."""

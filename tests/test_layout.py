@@ -22,6 +22,7 @@ RANK = {
     "_operators": 0,
     "_calibration": 0,
     "_processes": 0,
+    "_random": 0,
     "nn": 0,
     "metrics": 0,
     "cache": 0,

@@ -170,8 +170,10 @@ def test_bug_13_two_estimators_do_not_disturb_each_other(news, histories, make_r
 def in_threads(tasks):
     """Run functions at once, each in a thread of its own, and return what they returned."""
     answers = [None] * len(tasks)
+    together = threading.Barrier(len(tasks))
 
     def run(i):
+        together.wait()
         answers[i] = tasks[i]()
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(tasks))]
@@ -182,7 +184,6 @@ def in_threads(tasks):
     return answers
 
 
-@pytest.mark.xfail(reason="fits draw from torch's global generator, which threads share")
 def test_bug_13_two_threads_do_not_disturb_each_other(news, histories):
     recs = [
         ContentRecommender(
