@@ -11,15 +11,23 @@ import pandas as pd
 
 from _common import arguments, environment, report
 from _ml100k import ROLES, item_cosine, popularity, read_films, read_split
-from skrec import ContentRecommender, Items, content, predictor, zoo
+from skrec import ContentRecommender, Items, behavior, content, predictor, zoo
 from skrec.metrics import compute
 
 METRICS = ["gauc", "mrr", "ndcg@5", "ndcg@10"]
 PROBABILITIES = ["ece", "logloss", "brier"]
 
 # chosen on valid; what is not named is skrec's default
-TARGETS = {"history_targets": 4, "n_negatives": 64, "predictor": predictor.Dot(item_bias=True)}
-TEXT = content.CNN(fusion="concat", dropout=0.3)
+TARGETS = {
+    "behavior": behavior.GRU(dropout=0.4),
+    "predictor": predictor.Dot(item_bias=True),
+    "history_targets": 4,
+    "n_negatives": 1024,
+    "learning_rate": 3e-3,
+    "max_epochs": 40,
+    "n_iter_no_change": 4,
+}
+TEXT = content.MeanPooling()
 
 
 def recommender(operator, **parameters):
@@ -35,7 +43,7 @@ MODELS = {
     "NRMS": zoo.NRMS,
     "mean of words": recommender(content.MeanPooling()),
     "ids": recommender(content.ID()),
-    "text, history targets": recommender(TEXT, **TARGETS),
+    "text, history targets": recommender(TEXT, **TARGETS | {"learning_rate": 5e-3}),
     "ids, history targets": recommender(content.ID(), **TARGETS),
     "text and ids, history targets": recommender(content.WithID(TEXT), **TARGETS),
 }

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.callback import ScoringMonitor
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import Pipeline
 
@@ -149,13 +148,6 @@ def test_a_fitted_search_pickles(news, make_recommender):
     search.fit(news.train, items=Items(news.items))
     twin = pickle.loads(pickle.dumps(search))
     assert twin.score(news.test) == search.score(news.test)
-
-
-def test_callbacks_see_a_usable_model_each_epoch(news, make_recommender):
-    monitor = ScoringMonitor(scoring=None)
-    rec = make_recommender(max_epochs=3, early_stopping=False)
-    rec.set_callbacks(monitor).fit(news.train, news.items)
-    assert rec.n_epochs_ == 3
 
 
 def test_true_from_a_callback_stops_training(news, make_recommender):
