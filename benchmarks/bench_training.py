@@ -43,7 +43,7 @@ class Setting:
         data = encode(impressions, items=items, labels="required")
         sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
         examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)
-        batches = iterate_batches(examples, sampler, BATCH_SIZE, MAX_HISTORY, rng)
+        batches = iterate_batches(examples, BATCH_SIZE, MAX_HISTORY, rng)
         self.batches = [batch for batch, _ in zip(batches, range(n_batches), strict=False)]
         self.stepper = Stepper(self.network, Plan.of(self.rec, "softmax"))
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, fused=True)

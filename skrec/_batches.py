@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from skrec._examples import Drawn, Examples
-from skrec._negatives import NegativeSampler, Pool
+from skrec._negatives import Pool
 from skrec._segments import gather_ranges
 
 
@@ -64,7 +64,6 @@ class Batch:
 
 def iterate_batches(
     examples: Examples,
-    sampler: NegativeSampler,
     batch_size: int,
     max_history: int,
     rng: np.random.Generator,
@@ -77,8 +76,6 @@ def iterate_batches(
     ----------
     examples : Examples
         The training set.
-    sampler : NegativeSampler
-        Draws the negatives that a batch shares.
     batch_size : int
         Rows of a process.
     max_history : int
@@ -95,10 +92,10 @@ def iterate_batches(
     order = rng.permutation(len(examples))
     size = batch_size * n_processes
     for start in range(0, len(order), size):
-        pool = sampler.draw(rng)
+        pool = examples.sampler.draw(rng)
         drawn = examples.draw(order[start : start + size], pool, rng)
         share = drawn.take(slice(rank, None, n_processes))
-        batch = collate(share, pool, examples.history_codes, max_history, sampler.log_q)
+        batch = collate(share, pool, examples.history_codes, max_history, examples.sampler.log_q)
         yield replace(batch, n_rows=len(drawn.mask))
 
 

@@ -50,10 +50,11 @@ class Drawn:
 
 
 class Examples(Protocol):
-    """A training set; each epoch draws every row once."""
+    """A training set, with what samples its negatives; each epoch draws every row once."""
 
     history_codes: np.ndarray
     n_skipped: int
+    sampler: NegativeSampler
 
     def __len__(self) -> int: ...
 
@@ -89,7 +90,7 @@ class ImpressionExamples:
         self._negatives = _by_group(
             passed // sampler.n_items, passed % sampler.n_items, len(groups)
         )
-        self._sampler = sampler
+        self.sampler = sampler
         self.n_skipped = int((np.diff(self._positives[0]) == 0).sum())
         if not len(self._positive):
             raise ValueError(
@@ -103,11 +104,11 @@ class ImpressionExamples:
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> Drawn:
         """Return the examples of some rows; the first candidate is the click."""
         history, group = self._history[rows], self._group[rows]
-        n = self._sampler.n_negatives
+        n = self.sampler.n_negatives
         shown, shown_mask = _choose(*self._negatives, group, n, rng)
         need = n - shown_mask.sum(axis=1)
         forbidden = self._forbidden(history, group, shown, shown_mask)
-        sampled = self._sampler.fill(pool, need, *forbidden)
+        sampled = self.sampler.fill(pool, need, *forbidden)
         used = shown_mask.any(axis=0)  # shown ones are at the left
         return against(
             self._positive[rows],
@@ -142,7 +143,7 @@ class NextClickExamples:
         self._offsets = data.history_offsets
         self._history = data.history_of_row[filled]
         self._weight = weights_of(data)[filled]
-        self._sampler, self._n_targets = sampler, n_targets
+        self.sampler, self._n_targets = sampler, n_targets
         self.n_skipped = int((~filled).sum())
         if not len(self._history):
             raise ValueError(
@@ -158,7 +159,7 @@ class NextClickExamples:
         rows = np.repeat(rows, self._n_targets)
         history = self._history[rows]
         spans = self._offsets[history], self._offsets[history + 1]
-        return next_clicks(self.history_codes, spans, pool, self._sampler, self._weight[rows], rng)
+        return next_clicks(self.history_codes, spans, pool, self.sampler, self._weight[rows], rng)
 
 
 class PairExamples:
@@ -166,7 +167,7 @@ class PairExamples:
 
     n_skipped = 0
 
-    def __init__(self, data: CodedInteractions):
+    def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
         assert data.clicked is not None
         row = data.row_of_candidate()
         self.history_codes = data.history_codes
@@ -175,6 +176,7 @@ class PairExamples:
         self._candidates = data.candidate_codes.astype(np.int64)
         self._labels = data.clicked.astype(np.float32)
         self._weight = weights_of(data)[row]
+        self.sampler = sampler
         if not self._labels.any() or self._labels.all():
             raise ValueError(
                 f"all {len(self._labels)} labels are {self._labels[0]:.0f}; training needs both "
@@ -206,9 +208,9 @@ class WithHistoryTargets:
     history: a history teaches what follows what, and the first click what is liked at all.
     """
 
-    def __init__(self, examples: Examples, sampler: NegativeSampler, n_targets: int):
+    def __init__(self, examples: Examples, n_targets: int):
         self.history_codes, self.n_skipped = examples.history_codes, examples.n_skipped
-        self._examples, self._sampler, self._n_targets = examples, sampler, n_targets
+        self._examples, self.sampler, self._n_targets = examples, examples.sampler, n_targets
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -222,7 +224,7 @@ class WithHistoryTargets:
         spans = drawn.starts[owner], drawn.stops[owner]
         weight = drawn.weight[owner]
         return drawn.stack(
-            next_clicks(self.history_codes, spans, pool, self._sampler, weight, rng, clicked)
+            next_clicks(self.history_codes, spans, pool, self.sampler, weight, rng, clicked)
         )
 
 
@@ -309,8 +311,9 @@ def make_examples(
     """Return the training set that a loss wants of some rows."""
     if data.kind == "histories":
         return NextClickExamples(data, sampler, 1 + history_targets)
-    examples: Examples = PairExamples(data) if loss == "bce" else ImpressionExamples(data, sampler)
-    return WithHistoryTargets(examples, sampler, history_targets) if history_targets else examples
+    of_rows = PairExamples if loss == "bce" else ImpressionExamples
+    examples: Examples = of_rows(data, sampler)
+    return WithHistoryTargets(examples, history_targets) if history_targets else examples
 
 
 def _by_group(group: np.ndarray, codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Losses: scores and a batch to one number a row."""
+"""Losses, each of the logits (B, C) of a batch: one number a row, of shape (B,)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,6 @@ def softmax_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
     The chances of sampled candidates to be drawn are taken off, so that what is learned does
     not depend on them.
 
-    Parameters
-    ----------
-    scores : tensor of shape (B, C)
-        Logits.
-    batch : Batch
-        What they are scores of.
-
-    Returns
-    -------
-    tensor of shape (B,)
-
     References
     ----------
     .. [1] Bengio and Senecal, "Quick Training of Probabilistic Neural Nets by Importance
@@ -41,17 +30,6 @@ def softmax_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
 def bpr_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Mean of ``-log sigmoid(first - other)`` over the other candidates of a row.
 
-    Parameters
-    ----------
-    scores : tensor of shape (B, C)
-        Logits.
-    batch : Batch
-        What they are scores of.
-
-    Returns
-    -------
-    tensor of shape (B,)
-
     References
     ----------
     .. [1] Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback",
@@ -62,19 +40,7 @@ def bpr_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def bce_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Mean binary cross-entropy of a row's candidates.
-
-    Parameters
-    ----------
-    scores : tensor of shape (B, C)
-        Logits.
-    batch : Batch
-        What they are scores of.
-
-    Returns
-    -------
-    tensor of shape (B,)
-    """
+    """Mean binary cross-entropy of a row's candidates."""
     labels = batch.labels.to(scores.dtype)
     each = F.binary_cross_entropy_with_logits(scores, labels, reduction="none")
     return _masked_mean(each, batch.candidate_mask)

@@ -98,7 +98,7 @@ class Network(nn.Module):
         rows = empty.nonzero().squeeze(1)
         place = rows, torch.zeros_like(rows)
         click = self.empty_history.to(clicks.dtype)  # autocast may have shortened the clicks
-        return clicks.index_put(place, click), mask.index_put(place, empty.any())
+        return clicks.index_put(place, click), mask.index_put(place, mask.new_ones(()))
 
     @property
     def has_user_vectors(self) -> bool:

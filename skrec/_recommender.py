@@ -318,7 +318,6 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
                 self.network_,
                 self._cache.packed(self.network_),
                 examples,
-                sampler,
                 Plan.of(self, loss),
                 rng,
                 None if valid is None else partial(self._scorer().monitor, self.scoring, valid),

@@ -93,6 +93,7 @@ def match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) -> 
 
 
 def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
+    """Return which group each row ranks in (n,), as `impression_id` says; None for no groups."""
     if kind == "histories":
         return None
     if "impression_id" not in table:
@@ -105,6 +106,7 @@ def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
 
 
 def read_time(table: Table, n_rows: int) -> np.ndarray | None:
+    """Return the column `time` as finite floats (n,), or None where X has none."""
     if "time" not in table:
         return None
     column = table.column("time")
@@ -122,6 +124,7 @@ def read_time(table: Table, n_rows: int) -> np.ndarray | None:
 
 
 def read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    """Return the weights of rows (n,), finite, none negative and not all zero; or None."""
     if sample_weight is None:
         return None
     try:

@@ -16,7 +16,6 @@ from skrec._batches import Batch, iterate_batches
 from skrec._examples import Examples
 from skrec._inference import device_of
 from skrec._losses import batch_loss
-from skrec._negatives import NegativeSampler
 from skrec._network import TOKEN_BUDGET, Network
 from skrec._processes import Processes
 from skrec.content import Packed
@@ -68,8 +67,6 @@ class Trainer:
         The prepared catalogue, on the network's device.
     examples : Examples
         The training set.
-    sampler : NegativeSampler
-        Draws the negatives that a batch shares.
     plan : Plan
         Hyperparameters.
     rng : numpy.random.Generator
@@ -92,14 +89,13 @@ class Trainer:
         network: Network,
         packed: Packed,
         examples: Examples,
-        sampler: NegativeSampler,
         plan: Plan,
         rng: np.random.Generator,
         validate: Callable[[], float] | None = None,
         processes: Processes = ONE_PROCESS,
     ):
         self.network, self.packed, self.examples = network, packed, examples
-        self.sampler, self.plan, self.rng = sampler, plan, rng
+        self.plan, self.rng = plan, rng
         self.validate, self.processes = validate, processes
         self.losses: list[float] = []
         self.scores: list[float] = []
@@ -130,7 +126,6 @@ class Trainer:
         total, n_rows = 0.0, 0
         batches = iterate_batches(
             self.examples,
-            self.sampler,
             plan.batch_size,
             plan.max_history,
             self.rng,

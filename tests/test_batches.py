@@ -99,20 +99,19 @@ def test_pad_histories():
 
 
 def distinct_clicks(n=23):
-    """Examples with a click each that no other has, and the sampler of their negatives."""
+    """Examples with a click each that no other has."""
     X = {
         "history": [[i % 5, 30] for i in range(n)],
         "candidates": [[i, 40] for i in range(n)],
         "clicked": [[1, 0]] * n,
     }
     data = encode(X, items=Items([""] * 60))
-    sampler = NegativeSampler(data, 60, 3, "uniform")
-    return ImpressionExamples(data, sampler), sampler
+    return ImpressionExamples(data, NegativeSampler(data, 60, 3, "uniform"))
 
 
 def epoch(seed_or_rng=0, batch_size=5, rank=0, n_processes=1):
     rng = np.random.default_rng(seed_or_rng)
-    return list(iterate_batches(*distinct_clicks(), batch_size, 50, rng, rank, n_processes))
+    return list(iterate_batches(distinct_clicks(), batch_size, 50, rng, rank, n_processes))
 
 
 def clicks(batches):

@@ -53,9 +53,14 @@ def next_click_examples(X, n_negatives, n_items, n_targets=1):
     )
 
 
+def pair_examples(X, y, n_items=9):
+    data = coded(n_items, X, y)
+    return PairExamples(data, NegativeSampler(data, n_items, 1, "uniform"))
+
+
 def draw_all(examples, seed=0):
     """All rows against a pool of the whole catalogue, where items are their own places."""
-    pool = np.arange(examples._sampler.n_items)
+    pool = np.arange(examples.sampler.n_items)
     return examples.draw(np.arange(len(examples)), pool, np.random.default_rng(seed))
 
 
@@ -210,7 +215,7 @@ def test_empty_histories_alone_raise():
 def test_history_targets_stand_below_the_examples():
     X = {"history": [[0, 1, 2], []], "candidates": [[3, 4], [5, 6]], "clicked": [[1, 0], [0, 1]]}
     inner = impression_examples(X, 1, 20)
-    examples = WithHistoryTargets(inner, inner._sampler, 2)
+    examples = WithHistoryTargets(inner, 2)
     assert len(examples) == 2
     firsts = set()
     for seed in range(40):
@@ -255,7 +260,7 @@ def test_weights_are_one_on_average_and_follow_their_row():
     sampler = NegativeSampler(data, 9, 1, "uniform")
     inner = make_examples(data, "softmax", sampler)
     assert draw_all(inner).weight.tolist() == [0.5, 2.0, 2.0]
-    both = WithHistoryTargets(inner, sampler, 1)
+    both = WithHistoryTargets(inner, 1)
     drawn = both.draw(np.arange(3), np.arange(9), np.random.default_rng(0))
     assert drawn.weight.tolist() == [0.5, 2.0, 2.0] * 2
     pairs = make_examples(data, "bce", sampler)
@@ -271,7 +276,7 @@ def test_weights_are_one_on_average_and_follow_their_row():
 
 def test_pairs_keep_their_own_label():
     X = {"history": [[1, 2], [], [1, 2]], "candidate": [3, 4, 5]}
-    examples = PairExamples(coded(9, X, [0, 1, 1]))
+    examples = pair_examples(X, [0, 1, 1])
     drawn = examples.draw(np.array([2, 0]), np.arange(9), np.random.default_rng(0))
     assert_array_equal(drawn.candidates, [[5], [3]])
     assert_array_equal(drawn.labels, [[1.0], [0.0]])
@@ -283,7 +288,7 @@ def test_pairs_keep_their_own_label():
 def test_pairs_of_one_class_raise(label):
     X = {"history": [[1], [2]], "candidate": [3, 4]}
     with pytest.raises(ValueError, match=f"all 2 labels are {label}; training needs both"):
-        PairExamples(coded(9, X, [label, label]))
+        pair_examples(X, [label, label])
 
 
 # Which examples a loss trains on

@@ -115,7 +115,7 @@ def test_bug_09_negatives_are_neither_the_click_nor_in_the_history(how):
     sampler = NegativeSampler(data, 5, 4, how)
     examples = make_examples(data, "softmax", sampler)
     drawn = set()
-    for batch in iterate_batches(examples, sampler, 5, 10, np.random.default_rng(0)):
+    for batch in iterate_batches(examples, 5, 10, np.random.default_rng(0)):
         own = batch.candidates  # (B, C)
         columns = torch.cat([own, batch.shared.expand(len(own), -1)], dim=1)  # (B, C + S)
         codes = batch.items[columns]

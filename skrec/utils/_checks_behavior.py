@@ -24,6 +24,7 @@ from skrec.utils._checks_common import (
     require_gradients,
     require_repeatable,
     require_shape,
+    require_untouched,
     seeded,
 )
 
@@ -151,11 +152,7 @@ def check_inputs_are_left_alone(operator: BehaviorOperator) -> None:
     given = inputs()
     with torch.no_grad():
         Users(operator)(*given)
-    require(
-        all(map(torch.equal, given, inputs())),
-        operator,
-        "forward changes its input in place; use masked_fill, not masked_fill_",
-    )
+    require_untouched(given, inputs(), operator)
 
 
 def check_pickles(operator: BehaviorOperator) -> None:

@@ -169,6 +169,15 @@ def require_repeatable(operator: Any, forward: Callable[[], torch.Tensor]) -> No
     )
 
 
+def require_untouched(given: Any, before: Any, operator: Any, what: str = "its input") -> None:
+    """Require that tensors are what they were before `forward` read them."""
+    require(
+        all(map(torch.equal, given, before)),
+        operator,
+        f"forward changes {what} in place; use masked_fill, not masked_fill_",
+    )
+
+
 def same_weights(a: nn.Module, b: nn.Module) -> bool:
     """Whether two modules have weights of the same names and shapes."""
     first, second = a.state_dict(), b.state_dict()

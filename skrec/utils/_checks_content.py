@@ -24,6 +24,7 @@ from skrec.utils._checks_common import (
     require_gradients,
     require_repeatable,
     require_shape,
+    require_untouched,
     same_weights,
     seeded,
 )
@@ -204,11 +205,7 @@ def check_inputs_are_left_alone(operator: ContentOperator) -> None:
     before = pickle.loads(pickle.dumps(taken))
     module(taken)
     for name, column in before.items():
-        require(
-            all(map(torch.equal, column, taken[name])),
-            operator,
-            f"forward changes column {name!r} in place; use masked_fill, not masked_fill_",
-        )
+        require_untouched(taken[name], column, operator, f"column {name!r}")
 
 
 def check_pickles(operator: ContentOperator) -> None:
