@@ -72,7 +72,8 @@ class Network(nn.Module):
             return self.score(clicks, mask, rows, item)
         users = self.users(clicks, mask)  # (H, K, D)
         everyone = self.match_all(users, shared, len(users) * len(shared))  # (H, S)
-        return torch.cat([self.match(users[rows].unsqueeze(1), own), everyone[rows]], dim=1)
+        own_scores = self.match(users.index_select(0, rows).unsqueeze(1), own)
+        return torch.cat([own_scores, everyone.index_select(0, rows)], dim=1)
 
     def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
         """Return the vectors (U, D) of some items, in micro-batches of like lengths."""
@@ -117,10 +118,12 @@ class Network(nn.Module):
         item: torch.Tensor,
     ) -> torch.Tensor:
         """Score candidates item (B, C, D), row b against history ``history_of_row[b]``."""
+        # index_select, not [...]: the gradient of the latter is summed by threads in any order
         if self.candidate_aware:
-            users = self.behavior(clicks[history_of_row], mask[history_of_row], item)
+            clicks = clicks.index_select(0, history_of_row)
+            users = self.behavior(clicks, mask[history_of_row], item)
         else:
-            users = self.users(clicks, mask)[history_of_row].unsqueeze(1)  # (B, 1, K, D)
+            users = self.users(clicks, mask).index_select(0, history_of_row).unsqueeze(1)
         return self.match(users, item, mask[history_of_row] if self.late_fusion else None)
 
     def match(

@@ -8,7 +8,7 @@ from skrec import ContentRecommender, Items, explode
 from skrec.datasets import make_headlines
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Several threads on small tensors, or beside other processes, are slower than one."""
     before = torch.get_num_threads()

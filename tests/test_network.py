@@ -284,3 +284,27 @@ def test_match_all_equals_pair_by_pair(items, name, block):
         for h, n in itertools.product(range(5), range(7)):
             wanted = network.match(users[h][None, None], vectors[n][None, None])[0, 0]
             torch.testing.assert_close(found[h, n], wanted, **EXACT)
+
+
+def test_gradients_are_the_same_each_time_on_two_threads():
+    """Rows of one history sum their gradients; threads must not do so in any order."""
+    torch.set_num_threads(2)
+    try:
+        network = Network(
+            torch.nn.Identity(),
+            behavior.MeanPooling().build(width=64),
+            predictor.Dot().build(64),
+            64,
+        )
+        generator = torch.Generator().manual_seed(0)
+        clicks = torch.randn(20, 4, 64, generator=generator, requires_grad=True)
+        rows = torch.randint(0, 20, (4000,), generator=generator)
+        item = torch.randn(4000, 2, 64, generator=generator)
+        mask = torch.ones(20, 4, dtype=torch.bool)
+        found = set()
+        for _ in range(10):
+            loss = network.score(clicks, mask, rows, item).pow(2).sum()
+            found.add(torch.autograd.grad(loss, clicks)[0].numpy().tobytes())
+    finally:
+        torch.set_num_threads(1)
+    assert len(found) == 1
