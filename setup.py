@@ -25,12 +25,17 @@ INSTALL_REQUIRES = [
     "numpy>=2",
     "scipy>=1.13",
     "joblib>=1.4",
+    "safetensors>=0.4.3",  # as transformers 5 needs
+    "filelock>=3.24",
+    "xxhash>=3",
     "pandas>=2.2.2",  # the first built for numpy 2
     "pyarrow>=17",
 ]
 
 EXTRAS_REQUIRE = {
+    "gguf": ["gguf>=0.10"],  # language models in GGUF files
     "test": [
+        "gguf>=0.10",
         "pytest>=8.3",
         "ruff>=0.9",
         "mypy>=1.15",

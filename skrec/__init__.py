@@ -4,7 +4,7 @@ A :class:`ContentRecommender` trains three operators together: content (an item'
 become its vector), behavior (clicked items become a user vector) and a click predictor.
 """
 
-from skrec import behavior, content, datasets, metrics, predictor, zoo
+from skrec import behavior, cache, content, datasets, metrics, predictor, zoo
 from skrec._explode import explode
 from skrec._items import Items
 from skrec._recommender import ContentRecommender
@@ -17,6 +17,7 @@ __all__ = [
     "Items",
     "__version__",
     "behavior",
+    "cache",
     "content",
     "datasets",
     "explode",

@@ -10,16 +10,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from skrec._batches import Batch
 from skrec.content._packed import Packed
-from skrec.nn import masked_mean, micro_batches
+from skrec.nn import in_parts, masked_mean
 
 # items times tokens that are encoded together, which bounds memory
 TOKEN_BUDGET = 1 << 16
@@ -77,17 +77,10 @@ class Network(nn.Module):
 
     def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
         """Return the vectors (U, D) of some items, in micro-batches of like lengths."""
-        lengths = packed.lengths[codes.cpu().numpy()]
-        order = np.argsort(lengths, kind="stable")
-        cuts = list(micro_batches(lengths[order], token_budget))
-        if len(cuts) == 1:
-            return self.content(packed.take(codes))
-        parts = [
-            self.content(packed.take(codes[torch.from_numpy(order[cut]).to(codes.device)]))
-            for cut in cuts
-        ]
-        back = torch.from_numpy(np.argsort(order)).to(codes.device)
-        return F.embedding(back, torch.cat(parts))
+        lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
+        return in_parts(
+            lambda rows, _: self.content(packed.take(codes[rows])), lengths, token_budget
+        )
 
     def with_empty(
         self, clicks: torch.Tensor, mask: torch.Tensor
@@ -100,6 +93,25 @@ class Network(nn.Module):
         place = rows, torch.zeros_like(rows)
         click = self.empty_history.to(clicks.dtype)  # autocast may have shortened the clicks
         return clicks.index_put(place, click), mask.index_put(place, mask.new_ones(()))
+
+    def trained_state(self) -> dict[str, torch.Tensor]:
+        """Return weights and buffers, but for frozen weights that building loads again."""
+        reloaded = {
+            id(parameter)
+            for module in self.modules()
+            if getattr(module, "reloads_frozen", False)
+            for parameter in module.parameters()
+            if not parameter.requires_grad
+        }
+        state = self.state_dict(keep_vars=True)
+        return {name: value.detach() for name, value in state.items() if id(value) not in reloaded}
+
+    def load_trained_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `trained_state` returned."""
+        if state.keys() != self.trained_state().keys():
+            wrong = sorted(state.keys() ^ self.trained_state().keys())
+            raise ValueError(f"the weights do not fit this network; these differ: {wrong[:5]}")
+        self.load_state_dict(state, strict=False)
 
     @property
     def has_user_vectors(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -52,12 +53,23 @@ def snake_case(name: str) -> str:
 
 
 def aliases(namespace: Mapping[str, Any], family: type) -> dict[str, type]:
-    """Collect the operators of one family that a package's namespace holds."""
+    """Collect the operators of one family that a package's namespace holds.
+
+    Those with a parameter that has no default, such as the name of a language model, have none.
+    """
     return {
         snake_case(name): value
         for name, value in namespace.items()
         if isinstance(value, type) and issubclass(value, family) and value is not family
+        if not required_parameters(value)
     }
+
+
+def required_parameters(operator: type) -> list[str]:
+    """Return the names of the parameters of an operator class that have no default."""
+    parameters = inspect.signature(operator).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in parameters if p.default is p.empty and p.kind in named]
 
 
 def check_int(name: str, value: Any, minimum: int = 1) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, NoneType
 from typing import Any
 
 import torch
@@ -11,7 +12,14 @@ from sklearn.base import clone
 from skrec import behavior, content, predictor
 from skrec._arrow import did_you_mean
 from skrec._losses import LOSSES
-from skrec._operators import Operator, check_choice, check_int, check_real
+from skrec._operators import (
+    Operator,
+    check_choice,
+    check_int,
+    check_real,
+    required_parameters,
+    snake_case,
+)
 from skrec._training import AUTOCAST
 from skrec.metrics import get_metric
 
@@ -54,6 +62,8 @@ def check_parameters(estimator: Any) -> None:
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
     check_choice("early_stopping", e.early_stopping, (True, False))
     check_choice("warm_start", e.warm_start, (False,))
+    if not isinstance(e.memory, (str, Path, NoneType)):
+        raise TypeError(f"memory must be the path of a folder or None, got {e.memory!r}")
     try:
         get_metric(e.scoring)
     except ValueError as error:
@@ -64,8 +74,6 @@ def _refuse_planned(estimator: Any) -> None:
     """Refuse what is part of the interface and not built yet: nothing is ignored in silence."""
     if estimator.warm_start is True:
         raise NotImplementedError("warm_start=True is not built yet")
-    if estimator.memory is not None:
-        raise NotImplementedError(f"memory={estimator.memory!r} is not built yet; leave it at None")
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -102,6 +110,7 @@ def resolve_operator(name: str, value: Any, width: int) -> Any:
     package, family = FAMILIES[name]
     if isinstance(value, str):
         if value not in package.ALIASES:
+            _refuse_unfinished(name, value)
             known = ", ".join(repr(alias) for alias in sorted(package.ALIASES))
             raise ValueError(
                 f"{name} must be a {name} operator or one of {known}, got {value!r}"
@@ -119,6 +128,19 @@ def resolve_operator(name: str, value: Any, width: int) -> Any:
     operator = clone(value)
     operator.check(width)
     return operator
+
+
+def _refuse_unfinished(name: str, value: str) -> None:
+    """Raise for the snake-case name of an operator that has a parameter without default."""
+    package, family = FAMILIES[name]
+    for operator in vars(package).values():
+        if isinstance(operator, type) and issubclass(operator, family) and operator is not family:
+            if snake_case(operator.__name__) == value:
+                needed = ", ".join(f"{p}=..." for p in required_parameters(operator))
+                raise ValueError(
+                    f"{name}={value!r} needs parameters; pass skrec.{name}.{operator.__name__}"
+                    f"({needed})"
+                )
 
 
 def refuse_nested_on_alias(estimator: Any, parameters: dict[str, Any]) -> None:

@@ -7,9 +7,12 @@ import torch
 
 from skrec._network import Network
 
+# numpy has no such numbers: their bits, under a name that says so
+BFLOAT16 = np.dtype([("bfloat16", np.int16)])
+
 
 def to_arrays(network: Network) -> dict[str, np.ndarray]:
-    """Return the weights as arrays, which any machine can read whatever device they were on.
+    """Return what was trained as arrays, which any machine can read whatever device it was on.
 
     Parameters
     ----------
@@ -19,7 +22,19 @@ def to_arrays(network: Network) -> dict[str, np.ndarray]:
     -------
     dict of str to ndarray
     """
-    return {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+    return {name: _to_array(value.cpu()) for name, value in network.trained_state().items()}
+
+
+def _to_array(value: torch.Tensor) -> np.ndarray:
+    if value.dtype is torch.bfloat16:
+        return value.view(torch.int16).numpy().view(BFLOAT16)
+    return value.numpy()
+
+
+def _to_tensor(array: np.ndarray) -> torch.Tensor:
+    if array.dtype == BFLOAT16:
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(array.copy())
 
 
 def load_arrays(network: Network, arrays: dict[str, np.ndarray]) -> Network:
@@ -37,7 +52,8 @@ def load_arrays(network: Network, arrays: dict[str, np.ndarray]) -> Network:
     Network
         The same, in the number type of the weights.
     """
-    tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
-    network = network.to(tensors["empty_history"].dtype)
-    network.load_state_dict(tensors)
+    tensors = {name: _to_tensor(value) for name, value in arrays.items()}
+    if tensors["empty_history"].dtype is torch.float64:
+        network = network.double()
+    network.load_trained_state(tensors)
     return network

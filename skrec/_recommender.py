@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -33,9 +32,11 @@ from skrec._parameters import (
 )
 from skrec._persistence import load_arrays, to_arrays
 from skrec._processes import launched_processes
+from skrec._progress import Stage
 from skrec._random import borrowed_generator
 from skrec._training import Plan, Trainer
 from skrec._verbs import Verbs
+from skrec.content import Resources
 
 
 class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -77,7 +78,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         `n_negatives` with them. Of bare histories, clicks learned besides the one.
     learning_rate : float, default=3e-3
         Of AdamW.
-    pretrained_learning_rate : float, default=1e-5
+    pretrained_learning_rate : float, default=1e-4
         Of modules that an operator marks as pretrained (``module.pretrained = True``).
     weight_decay : float, default=0.0
         Of AdamW.
@@ -102,8 +103,10 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
     unknown_items : {"raise", "ignore"}, default="raise"
         Whether ids that the catalogue lacks raise, or are dropped from histories (and in `fit`
         from candidates). "ignore" takes the catalogue as an ``Items`` only.
-    memory : None, default=None
-        Not built yet.
+    memory : str or Path, default=None
+        Folder in which language models keep what they compute once of each item; estimators and
+        processes that name the same one share it. None keeps it as long as the fitted estimator
+        lives. Ignored by other operators. See :mod:`skrec.cache`.
     device : str or torch.device, default=None
         Where to compute; None takes a CUDA GPU if there is one, else the CPU.
     precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
@@ -187,7 +190,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         negative_sampling: str = "uniform",
         history_targets: int = 0,
         learning_rate: float = 3e-3,
-        pretrained_learning_rate: float = 1e-5,
+        pretrained_learning_rate: float = 1e-4,
         weight_decay: float = 0.0,
         batch_size: int = 64,
         max_epochs: int = 20,
@@ -300,9 +303,18 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         sampler = NegativeSampler(data, items.n_items, self.n_negatives, self.negative_sampling)
         examples = make_examples(data, loss, sampler, self.history_targets)
 
+        # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
+        pairs = cache(partial(labelled_pairs, X, y, data.kind))
+        told = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
         self.classes_ = np.array([0, 1])
         self.items_ = items
-        self.content_ = operators["content"].fit(items)
+        self.content_ = operators["content"]
+        n_tasks = self.max_epochs + self.content_.keeps_states
+        context = self._init_callback_context(max_subtasks=n_tasks)
+        context.call_on_fit_task_begin(**told)
+        progress = Stage(context, "prefix states", self.verbose, **told)
+        self.content_.use(Resources(self.memory, device, progress))
+        self.content_.fit(items)
         self.behavior_, self.predictor_ = operators["behavior"], operators["predictor"]
         self.calibration_ = (1.0, 0.0)
         self.n_skipped_ = examples.n_skipped
@@ -323,7 +335,8 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
                 None if valid is None else partial(self._scorer().monitor, self.scoring, valid),
                 processes,
             )
-            self._run(trainer, cache(partial(labelled_pairs, X, y, data.kind)))
+            self._run(trainer, context, told)
+        self.content_.use(Resources(self.memory, device))  # no longer told: this fit has ended
         if valid is not None and self.calibration == "sigmoid":
             self.calibration_ = self._calibrate(valid)
         return self
@@ -352,15 +365,9 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             self.behavior_.late_fusion,
         )
 
-    def _run(self, trainer: Trainer, pairs: Callable[[], tuple[Any, Any]]) -> None:
-        """Run the epochs, telling callbacks; Ctrl-C ends training and keeps the model.
-
-        Callbacks that ask for X and y get `pairs`, which any scorer of scikit-learn can score.
-        """
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
-        told = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
+    def _run(self, trainer: Trainer, context: Any, told: dict[str, Any]) -> None:
+        """Run the epochs, telling callbacks; Ctrl-C ends training and keeps the model."""
         ended = {**told, "reconstruction_attributes": self._fitted_attributes}
-        context.call_on_fit_task_begin(**told)
         try:
             stopped = False
             while not (trainer.finished or stopped):
@@ -402,11 +409,11 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         arrays = state.get("network_")
         super().__setstate__(state)
         if arrays is not None:
+            device = resolve_device(self.device, fall_back=True)
+            self.content_.use(Resources(self.memory, device))
             with borrowed_generator():
                 network = self._build_network(len(arrays["empty_history"]))
-            self.network_ = load_arrays(network, arrays).to(
-                resolve_device(self.device, fall_back=True)
-            )
+            self.network_ = load_arrays(network, arrays).to(device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -151,7 +151,7 @@ class Trainer:
         if not math.isnan(score) and (self._best_weights is None or score > self.best_score):
             self.best_score, self._best_epoch = score, len(self.losses)
             self._best_weights = {
-                name: value.clone() for name, value in self.network.state_dict().items()
+                name: value.clone() for name, value in self.network.trained_state().items()
             }
 
     def progress(self) -> str:
@@ -163,7 +163,7 @@ class Trainer:
     def restore_best(self) -> None:
         """Put the best weights back; without a validation score, keep the last."""
         if self._best_weights is not None:
-            self.network.load_state_dict(self._best_weights)
+            self.network.load_trained_state(self._best_weights)
         elif self.scores:
             warnings.warn(
                 "the validation score was NaN in every epoch, so the last weights are kept; does "

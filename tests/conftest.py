@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import torch
+from tiny_models import save_tiny
 
 from skrec import ContentRecommender, Items, explode
 from skrec.datasets import make_headlines
@@ -67,3 +68,9 @@ def mixed():
             "vector": [[float(i), 1.0, -float(i)] for i in range(8)],
         }
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(news, tmp_path_factory):
+    """Save a random BERT of 3 layers, with a tokenizer that knows the headlines' words."""
+    return save_tiny(tmp_path_factory.mktemp("tiny_bert"), list(news.items["title"]))

@@ -1,8 +1,6 @@
-"""Bugs of comparable libraries that must not be here: REFERENCE section 5, by their numbers.
+"""Bugs of comparable libraries that must not be here: REFERENCE section 5, by their numbers."""
 
-Numbers 1 and 3 concern language models, which are not built yet.
-"""
-
+import copy
 import pickle
 import threading
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from tiny_models import tiny_model
 from torch import nn
 
 from skrec import ContentRecommender, Items, behavior, content, metrics, predictor
@@ -19,6 +18,7 @@ from skrec._batches import iterate_batches
 from skrec._examples import make_examples
 from skrec._interactions import encode
 from skrec._negatives import NegativeSampler
+from skrec.lm import Prefix, split_top
 from skrec.nn import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
 
 
@@ -27,6 +27,18 @@ def histories(news):
     """Histories of which many are equal, in an order that is not that of the users."""
     lists = [list(history) for history in news.test.history.head(12)]
     return [*lists[::-1], [], *lists]
+
+
+def test_bug_01_split_mode_drops_no_layer():
+    """States after k layers, fed to the layers from k + 1 on."""
+    model = tiny_model("BERT", dtype=torch.float64)
+    ids = torch.tensor([[5, 9, 77, 3, 8]])
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    expected = model(ids).last_hidden_state
+    for n_frozen in (1, 2):
+        top = split_top(model, n_frozen).eval()
+        states = Prefix(copy.deepcopy(model), n_frozen).states(ids, mask).clone()
+        torch.testing.assert_close(top(states, mask), expected, rtol=0, atol=1e-10)
 
 
 def test_bug_02_cached_and_uncached_predictions_agree(news, histories, make_recommender):
@@ -44,6 +56,26 @@ def test_bug_02_cached_and_uncached_predictions_agree(news, histories, make_reco
             np.testing.assert_allclose(
                 model.decision_function(one), warm[i, [3, 7]], rtol=1e-6, atol=1e-7
             )
+
+
+def test_bug_03_stale_states_are_never_read(news, tiny_bert, make_recommender, tmp_path):
+    """A cache keyed by the data's name alone: a changed text or length reuses what was there."""
+    items = news.items[["item_id", "title"]]
+    changed = items.assign(title=items.title.replace(items.title[0], "Something else altogether"))
+
+    def vectors(catalogue, memory, **parameters):
+        operator = content.LanguageModel(tiny_bert, trainable_layers=0, **parameters)
+        rec = make_recommender(content=operator, memory=memory, max_epochs=1)
+        return rec.fit(news.train.head(50), catalogue).item_vectors()
+
+    for catalogue, parameters in (
+        (items, {}),
+        (changed, {}),
+        (items, {"max_length": 4}),
+        (items, {"template": "headline {title}"}),
+    ):
+        shared = vectors(catalogue, tmp_path, **parameters)
+        np.testing.assert_array_equal(shared, vectors(catalogue, None, **parameters))
 
 
 def test_bug_04_masking_leaves_stored_items_alone(news, histories, make_recommender):

@@ -5,13 +5,15 @@ A new operator is one file and one line here; its alias follows from its name.
 
 from skrec._operators import aliases
 from skrec.content._additive_attention import AdditiveAttention
-from skrec.content._base import ContentOperator
+from skrec.content._base import ContentOperator, Resources
 from skrec.content._cnn import CNN
 from skrec.content._features import Features
 from skrec.content._id import ID
+from skrec.content._language_model import LanguageModel
 from skrec.content._mean_pooling import MeanPooling
 from skrec.content._packed import Packed
 from skrec.content._self_attention import SelfAttention
+from skrec.content._side_network import SideNetwork
 from skrec.content._vectors import Vectors
 from skrec.content._with_id import WithID
 
@@ -23,9 +25,12 @@ __all__ = [
     "AdditiveAttention",
     "ContentOperator",
     "Features",
+    "LanguageModel",
     "MeanPooling",
     "Packed",
+    "Resources",
     "SelfAttention",
+    "SideNetwork",
     "Vectors",
     "WithID",
 ]

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from skrec._items import Items
 from skrec._operators import Operator
 from skrec.content._packed import Packed
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a recommender lends its content operator: where to compute, and where to keep it.
+
+    Parameters
+    ----------
+    memory : str, Path or None
+        The recommender's `memory`.
+    device : torch.device
+        Where to compute what is computed once.
+    progress : callable, default=None
+        Told ``(n_done, n_in_all)`` items in long work.
+    """
+
+    memory: str | Path | None = None
+    device: torch.device = torch.device("cpu")
+    progress: Callable[[int, int], None] | None = None
 
 
 class ContentOperator(Operator):
@@ -17,7 +40,33 @@ class ContentOperator(Operator):
     A subclass defines `fit`, `prepare` and `build`. `fit` learns what the columns hold
     (vocabularies, scales) and sets ``schema_``; `build` makes the module that the recommender
     trains from that schema alone; `prepare` turns items into the tensors that it reads.
+
+    Of a module that loads pretrained weights, ``module.pretrained = True`` gives its weights the
+    recommender's `pretrained_learning_rate`, and ``module.reloads_frozen = True`` says that
+    `build` makes its frozen weights the same each time, so that pickles leave them out.
     """
+
+    _resources = Resources()
+
+    def use(self, resources: Resources) -> None:
+        """Take what the recommender lends, before `fit` and `prepare`.
+
+        Parameters
+        ----------
+        resources : Resources
+            Where to compute, and where to keep what is computed.
+        """
+        self._resources = resources
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_resources", None)  # of this machine
+        return state
 
     def fit(self, items: Items, y: Any = None) -> ContentOperator:
         """Learn vocabularies and scales from the training catalogue.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from skrec._states import States
 
 # one column of some items: values (U, L) or (U, k), and the mask (U, L) of real tokens
 Column = tuple[torch.Tensor, torch.Tensor]
@@ -65,7 +68,7 @@ class Packed:
 
     Parameters
     ----------
-    columns : dict of str to Ragged or Dense
+    columns : dict of str to Ragged, Dense or States
         The columns, all of N items.
 
     Attributes
@@ -74,7 +77,7 @@ class Packed:
         Tokens of each item over all columns.
     """
 
-    def __init__(self, columns: dict[str, Ragged | Dense]):
+    def __init__(self, columns: Mapping[str, Ragged | Dense | States]):
         self.columns = columns
         lengths = [column.lengths.cpu().numpy() for column in columns.values()]
         self.lengths: np.ndarray = np.sum(lengths, axis=0)

@@ -11,9 +11,9 @@ from torch import nn
 from skrec._arrow import did_you_mean
 from skrec._items import Items
 from skrec._operators import check_real
-from skrec.content._base import ContentOperator, refuse_nested
+from skrec.content._base import ContentOperator, Resources, refuse_nested
 from skrec.content._id import id_codes, ids_only
-from skrec.content._packed import Column, Dense, Packed, Ragged
+from skrec.content._packed import Column, Packed
 
 # before the names of the inner operator's columns, so that no column can pass for the id
 PREFIX = "content."
@@ -68,6 +68,16 @@ class WithID(ContentOperator):
         refuse_nested(self, "operator", params, "the operator, such as content.CNN(...)")
         return super().set_params(**params)
 
+    def use(self, resources: Resources) -> None:
+        super().use(resources)
+        if hasattr(self, "operator_"):
+            self.operator_.use(resources)
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        return self._resolve().keeps_states
+
     def check(self, width: int) -> None:
         check_real("dropout", self.dropout, 0, 1, closed="left")
         self._resolve().check(width)
@@ -109,7 +119,9 @@ class WithID(ContentOperator):
         -------
         self
         """
-        self.operator_ = self._resolve().fit(items)
+        inner = self._resolve()
+        inner.use(self._resources)
+        self.operator_ = inner.fit(items)
         self.items_ = ids_only(items)
         self.schema_ = (self.operator_.schema_, items.n_items)
         return self
@@ -126,14 +138,15 @@ class WithID(ContentOperator):
         -------
         Packed
         """
-        columns: dict[str, Ragged | Dense] = {"id": id_codes(self.items_, items)}
+        columns: dict[str, Any] = {"id": id_codes(self.items_, items)}
         for name, column in self.operator_.prepare(items).columns.items():
             columns[PREFIX + name] = column
         return Packed(columns)
 
     def build(self, schema: Any, width: int) -> nn.Module:
         inner, n_items = schema
-        return ContentAndID(self._resolve().build(inner, width), n_items, width, self.dropout)
+        operator = getattr(self, "operator_", None) or self._resolve()
+        return ContentAndID(operator.build(inner, width), n_items, width, self.dropout)
 
 
 class ContentAndID(nn.Module):

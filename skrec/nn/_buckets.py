@@ -35,6 +35,38 @@ def micro_batches(lengths: np.ndarray, token_budget: int) -> Iterator[slice]:
         start = stop
 
 
+def in_parts(
+    encode: Callable[[torch.Tensor, int], torch.Tensor],
+    lengths: torch.Tensor,
+    token_budget: int,
+) -> torch.Tensor:
+    """Encode sequences in parts of like lengths, and put the answers back in order.
+
+    Parameters
+    ----------
+    encode : callable
+        Maps rows (n,) and the length of the longest of them to vectors (n, D).
+    lengths : int tensor of shape (U,)
+        Tokens of each sequence.
+    token_budget : int
+        Padded tokens of a part; see `micro_batches`.
+
+    Returns
+    -------
+    tensor of shape (U, D)
+    """
+    device, sizes = lengths.device, lengths.cpu().numpy()
+    order = np.argsort(sizes, kind="stable")
+    sizes = sizes[order]
+    cuts = list(micro_batches(sizes, token_budget))
+    if len(cuts) == 1:
+        return encode(torch.arange(len(sizes), device=device), max(1, int(sizes[-1])))
+    rows = torch.from_numpy(order).to(device)
+    parts = [encode(rows[cut], max(1, int(sizes[cut.stop - 1]))) for cut in cuts]
+    back = torch.from_numpy(np.argsort(order)).to(device)
+    return F.embedding(back, torch.cat(parts))
+
+
 def encode_by_length(
     embed: Callable[[torch.Tensor], torch.Tensor],
     encoder: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],

@@ -1,0 +1,368 @@
+"""Ways to train a language model, beside a plain twin that encodes the padded grid.
+
+The twin fine-tunes the whole model. It encodes every slot of every history (padded to 50) and
+every candidate by itself, with texts padded to the longest of the data, in micro-batches whose
+gradients add up to a batch. Its slots cost all alike, so a few are timed and scaled up. The items'
+states are computed before the steps are timed; `fill_seconds` says how long that took.
+
+`--model` is a folder or a GGUF file, `--layers N` keeps its lowest N layers. `--quality` trains each
+way on a few impressions and compares GAUC instead. Both take `--modes`, split by commas.
+"""
+
+import ctypes
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from _common import alternate, arguments, environment, peak_mb, report
+from _ml100k import read_items, read_split
+from skrec import ContentRecommender, Items, cache, content
+from skrec._batches import iterate_batches
+from skrec._examples import ImpressionExamples
+from skrec._interactions import encode
+from skrec._losses import batch_loss
+from skrec._negatives import NegativeSampler
+from skrec._training import AUTOCAST, Plan, Stepper, parameter_groups
+from skrec.content import Resources
+from skrec.datasets import make_headlines
+
+MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4
+HINT = "name a language model: --model FOLDER or --model FILE.gguf (--quick makes one)"
+
+
+def operators(args):
+    """Return the content operator of each way."""
+    shared = {"template": args.template or None, "max_length": args.max_length, "dtype": args.dtype}
+    model = partial(content.LanguageModel, args.folder, **shared)
+    return {
+        "whole": model(),
+        "lora": model(lora=args.rank),
+        "split-2": model(trainable_layers=2),
+        "split-1": model(trainable_layers=1),
+        "split-1-lora": model(trainable_layers=1, lora=args.rank),
+        "frozen": model(trainable_layers=0),
+        "side": content.SideNetwork(args.folder, **shared),
+    }
+
+
+def chosen_modes(args, default):
+    """Return the ways that were asked for and that the model has the layers for."""
+    from transformers import AutoConfig
+
+    n_layers = AutoConfig.from_pretrained(args.folder).num_hidden_layers
+    modes = args.modes.split(",") if args.modes else default
+    known = operators(args)
+    if set(modes) - set(known):
+        sys.exit(f"--modes must be of {', '.join(known)}, got {args.modes}")
+    too_deep = [m for m in modes if (getattr(known[m], "trainable_layers", 0) or 0) > n_layers]
+    return [mode for mode in modes if mode not in too_deep]
+
+
+def read_data(args):
+    """Return items, and impressions of train and test."""
+    if args.quick and not Path(args.data).expanduser().exists():
+        news = make_headlines(n_users=60, n_items=150, n_impressions=400, random_state=0)
+        return Items(news.items), news.train, news.test
+    return read_items(args.data), read_split(args.data, "train"), read_split(args.data, "test")
+
+
+def prepare_model(args, folder):
+    """Return the folder of the model; what is no plain folder is written to the given one."""
+    from skrec.lm import layer_list, load_base, load_tokenizer
+
+    if not args.model and not args.quick:
+        sys.exit(HINT)
+    if not args.model:
+        model, tokenizer = tiny_bert()
+    elif Path(args.model).is_dir() and not args.layers:
+        return args.model
+    else:
+        model = load_base(args.model).model
+        tokenizer = load_tokenizer(None, args.model)
+    if args.layers:
+        config, (_, layers) = model.config, layer_list(model)
+        del layers[args.layers :]
+        config.num_hidden_layers = len(layers)
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[: len(layers)]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_bert():
+    """Make a random BERT of 3 layers, whose tokens are characters."""
+    import tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    letters = ["[PAD]", "[UNK]", *map(chr, range(32, 127))]
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({x: at for at, x in enumerate(letters)}, unk_token="[UNK]")
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=len(letters), num_hidden_layers=3, **sizes)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]"
+    )
+    return BertModel(config), tokenizer
+
+
+def recommender(args, mode, **parameters):
+    return ContentRecommender(
+        content=operators(args)[mode],
+        memory=Path(args.memory) / mode,
+        max_history=MAX_HISTORY,
+        batch_size=BATCH_SIZE,
+        n_negatives=N_NEGATIVES,
+        pretrained_learning_rate=args.pretrained_learning_rate,
+        learning_rate=args.learning_rate,
+        early_stopping=False,
+        precision=args.precision,
+        device="cpu",
+        **parameters,
+    )
+
+
+class Setting:
+    """The network of one way, its batches, and what takes the steps of training."""
+
+    def __init__(self, args, mode):
+        torch.set_num_threads(args.threads)
+        items, train, _ = read_data(args)
+        # a step on one row makes the network and prepares the items
+        self.rec = recommender(args, mode, max_epochs=1, random_state=0).fit(train.head(1), items)
+        self.network = self.rec.network_.train()
+        self.packed = self.rec._catalogue().packed(self.network)
+        data = encode(train, items=items, labels="required")
+        sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
+        examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)
+        batches = iterate_batches(examples, BATCH_SIZE, MAX_HISTORY, rng)
+        self.batches = [batch for batch, _ in zip(batches, range(args.batches), strict=False)]
+        self.plan = Plan.of(self.rec, "softmax")
+        self.stepper = Stepper(self.network, self.plan)
+
+    def steps(self):
+        for batch in self.batches:
+            self.stepper.step(self.packed, batch)
+
+
+class Twin:
+    """Whole fine-tuning in plain torch: every slot of the padded grid goes through the model."""
+
+    def __init__(self, args):
+        setting = Setting(args, "whole")
+        self.n_impressions = args.twin_impressions  # of a micro-batch
+        self.network, self.plan = setting.network, setting.plan
+        self.model = self.network.content.top.model  # of transformers, as it is
+        self.packed, self.batch = setting.packed, setting.batches[0]
+        everything = torch.arange(len(self.packed))
+        [(self.ids, self.mask)] = self.packed.take(everything).values()  # to the longest text
+        self.precision = args.twin_precision or args.precision
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, self.plan), weight_decay=0.0, fused=True
+        )
+
+    @property
+    def n_slots(self):
+        """Slots of a micro-batch."""
+        return self.n_impressions * (MAX_HISTORY + self.batch.candidates.shape[1])
+
+    def loss(self, rows):
+        """Return what some rows add to the loss of the batch."""
+        batch = rows_of(self.batch, rows)
+        history = batch.items[batch.history[batch.history_of_row]]  # (B, L)
+        mask = batch.history_mask[batch.history_of_row]
+        history = torch.nn.functional.pad(history, (0, MAX_HISTORY - history.shape[1]))
+        mask = torch.nn.functional.pad(mask, (0, MAX_HISTORY - mask.shape[1]))
+        grid = torch.cat([history, batch.items[batch.candidates]], dim=1)  # (B, 50 + C)
+        slots = grid.ravel()
+        vectors = self.vectors(self.ids[slots], self.mask[slots]).view(*grid.shape, -1)
+        clicks, mask = self.network.with_empty(vectors[:, :MAX_HISTORY], mask)
+        each = torch.arange(len(grid))
+        scores = self.network.score(clicks, mask, each, vectors[:, MAX_HISTORY:])
+        return batch_loss("softmax", scores, batch)
+
+    def vectors(self, ids, mask):
+        """Return the vectors (S, D) of slots, ids (S, T): the longest text decides T."""
+        hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        head = self.network.content
+        return head.project(head.pool(hidden, mask))
+
+    def micro_batch(self):
+        dtype = AUTOCAST.get(self.precision)
+        with torch.autocast("cpu", dtype, enabled=dtype is not None):
+            loss = self.loss(torch.arange(self.n_impressions))
+        loss.backward()
+        return loss.item()
+
+    def update(self):
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def a_step(self):
+        self.micro_batch()
+        self.update()
+
+    @torch.no_grad()
+    def difference(self):
+        """Return how far the twin's loss is from the network's, without dropout, relatively."""
+        rows = torch.arange(self.n_impressions)
+        self.network.eval()
+        batch = rows_of(self.batch, rows)
+        ours = batch_loss("softmax", self.network(batch, self.packed, 1 << 16), batch)
+        twins = self.loss(rows)
+        self.network.train()
+        return (twins / ours - 1).abs().item()
+
+
+def rows_of(batch, rows):
+    """Return some rows of a batch; they count in the loss as they do in the whole batch."""
+    names = ("history_of_row", "candidates", "candidate_mask", "labels", "log_q", "weight")
+    return replace(batch, **{name: getattr(batch, name)[rows] for name in names})
+
+
+def fill_seconds(args, mode):
+    """Compute the states of all items, and return the seconds; None where nothing is kept."""
+    items, _, _ = read_data(args)
+    operator = operators(args)[mode]
+    operator.use(Resources(Path(args.memory) / mode))
+    seconds = []
+    for _ in range(2):  # the second time they are there: what is left is loading and tokens
+        start = time.perf_counter()
+        operator.fit(items)
+        if not operator.keeps_states:
+            return None
+        operator.prepare(items)
+        seconds.append(time.perf_counter() - start)
+    return seconds[0] - seconds[1]
+
+
+def prepared(args, mode):
+    setting = Twin(args) if mode == "twin" else Setting(args, mode)
+    # what making it has freed goes back to the system, or steps would use it unseen
+    ctypes.CDLL(None).malloc_trim(0)
+    return setting
+
+
+def take_steps(setting):
+    (setting.a_step if isinstance(setting, Twin) else setting.steps)()
+
+
+def peak(args, mode):
+    """Return the peak memory of two steps, above the network and the data."""
+    if args.quick and mode not in ("twin", "whole", "split-1"):
+        return None  # each takes a process that imports everything
+    args = type(args)(**vars(args) | {"batches": 2})
+    return peak_mb(take_steps, prepare=partial(prepared, args, mode))
+
+
+def speed(args, modes):
+    twin = Twin(args)  # the first to load a model: imports count for none of the others
+    difference = twin.difference()
+    filled = {mode: fill_seconds(args, mode) for mode in modes}
+    settings = {mode: Setting(args, mode) for mode in modes}
+    ways = {"micro-batch": twin.micro_batch, "update": twin.update}
+    ways |= {mode: settings[mode].steps for mode in modes}
+    seconds = alternate(ways, args.repeats)
+    per_row = seconds["micro-batch"] / twin.n_impressions + seconds["update"] / BATCH_SIZE
+    report(
+        "split",
+        mode="twin",
+        ratio=1.0,
+        seconds=1000 * per_row,
+        peak_mb=peak(args, "twin"),
+        threads=args.threads,
+        precision=twin.precision,
+        impressions_timed=twin.n_impressions,
+        slots_timed=twin.n_slots,
+        tokens_of_a_slot=twin.ids.shape[1],
+        mean_tokens_of_an_item=float(twin.packed.lengths.mean()),
+        scaled_by=1000 / twin.n_impressions,
+        loss_differs_by=difference,
+    )
+    for mode, setting in settings.items():
+        n_impressions = sum(len(batch.labels) for batch in setting.batches)
+        kept = cache.info(Path(args.memory) / mode)
+        report(
+            "split",
+            mode=mode,
+            ratio=per_row / (seconds[mode] / n_impressions),
+            seconds=1000 * seconds[mode] / n_impressions,
+            peak_mb=peak(args, mode),
+            threads=args.threads,
+            precision=args.precision,
+            impressions_timed=n_impressions,
+            items_of_a_batch=float(np.mean([len(batch.items) for batch in setting.batches])),
+            fill_seconds=filled[mode],
+            kept_mb=float(kept["bytes"].sum()) / 2**20,
+            n_trained=sum(p.numel() for p in setting.network.parameters() if p.requires_grad),
+        )
+
+
+def quality(args, modes):
+    """Compare the GAUC of each way with whole fine-tuning, seed by seed."""
+    items, train, test = read_data(args)
+    gauc = {mode: [] for mode in modes}
+    for seed in range(args.seeds):
+        rows = train.sample(min(args.impressions, len(train)), random_state=seed)
+        for mode in modes:
+            start = time.perf_counter()
+            rec = recommender(args, mode, max_epochs=args.epochs, random_state=seed)
+            rec.fit(rows, items)
+            seconds = time.perf_counter() - start
+            gauc[mode].append(rec.evaluate(test, metrics=["gauc"])["gauc"])
+            each = {"mode": mode, "seed": seed, "gauc": gauc[mode][-1], "seconds": seconds}
+            report("split_quality_of_a_seed", **each)
+    for mode in modes:
+        row = {"mode": mode, "gauc": np.mean(gauc[mode]), "gauc_spread": np.ptp(gauc[mode])}
+        if "whole" in modes:
+            differences = np.subtract(gauc[mode], gauc["whole"])
+            row |= {"to_whole": differences.mean(), "to_whole_spread": np.ptp(differences)}
+        report("split_quality", seeds=args.seeds, impressions=len(rows), **row)
+
+
+def main():
+    args = arguments(
+        __doc__,
+        model="",
+        layers=0,
+        data="~/.cache/skrec/ml100k",
+        modes="",
+        quality=False,
+        repeats=5,
+        threads=torch.get_num_threads(),
+        batches=4,
+        twin_impressions=4,
+        template="",
+        max_length=64,
+        rank=8,
+        dtype="float32",
+        precision="auto",
+        twin_precision="",
+        learning_rate=3e-3,
+        pretrained_learning_rate=1e-5,
+        impressions=2000,
+        epochs=2,
+        seeds=3,
+    )
+    if args.quick:
+        args.repeats, args.batches, args.twin_impressions = 2, 2, 1
+        args.impressions, args.epochs, args.seeds = 100, 1, 2
+    torch.set_num_threads(args.threads)
+    report("environment", **environment())
+    with tempfile.TemporaryDirectory() as folder:
+        args.folder = str(prepare_model(args, str(Path(folder) / "model")))
+        args.memory = str(Path(folder) / "memory")
+        (quality if args.quality else speed)(args, chosen_modes(args, list(operators(args))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""A pretrained language model, trained with the clicks in whole or in part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from skrec._operators import check_choice, check_int
+from skrec.content._pretrained import Kept, PretrainedSchema, PretrainedText, Reader
+from skrec.lm import (
+    POOLINGS,
+    LanguageModelNetwork,
+    Prefix,
+    add_adapters,
+    check_lora,
+    checkpoint_activations,
+    layer_list,
+    split_top,
+    whole_model,
+)
+
+
+class LanguageModel(PretrainedText):
+    """A pretrained language model that is trained with the clicks: whole, in part, or not at all.
+
+    Any encoder or decoder of the transformers library. With ``trainable_layers=k`` only the top k
+    layers are trained (**split mode**): what goes into them, the *prefix states*, is computed once
+    for each item, kept on disk, and read from there in every step, as in [1]_ and [2]_. With
+    `lora`, small adapters [3]_ are trained in place of the layers' own weights.
+
+    Parameters
+    ----------
+    model : str, Path or transformers.PreTrainedModel
+        A name on the hub, a folder, a GGUF file, or a model. A model that is given as an object is
+        copied, never changed; it needs a `tokenizer`.
+    trainable_layers : int, default=None
+        Layers to train, counted from the top, with the norm above them. 0 trains none: the model
+        is a fixed encoder. None trains all, and the embeddings too.
+    lora : int or peft.LoraConfig, default=None
+        Rank of the adapters that are trained in place of the layers' weights, or a configuration of
+        them. An int takes ``lora_alpha = 2 * rank``, and the layers that peft adapts by default.
+        Adapters have the recommender's `learning_rate`, weights its `pretrained_learning_rate`.
+    pooling : {"attention", "mean", "cls", "last"}, default="attention"
+        How the last hidden states become one vector: additive attention [2]_, their mean, the
+        first token (which encoders such as BERT trained for it), or the last token (for decoders,
+        where it alone has read the whole text). A linear map to `width` follows.
+    template : str, default=None
+        The text of an item, with names of columns in braces: ``"{title} ({genres})"``. None takes
+        all columns but vectors, as ``"title: ..., genres: ..."``; a single column, its text.
+    tokenizer : str or transformers tokenizer, default=None
+        None takes the model's own.
+    max_length : int, default=64
+        Tokens that are read of each text, with the special ones.
+    dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
+        Number type of the language model's weights.
+    cache_dtype : {"bfloat16", "float32", "float16", "float64"}, default="bfloat16"
+        Number type of the states that are kept. Ignored where there are none.
+    gradient_checkpointing : bool, default=False
+        Whether the activations inside the layers are computed again in the backward pass, which
+        saves memory and takes a third more time.
+    trust_remote_code : bool, default=False
+        Whether code that comes with the model may be run.
+
+    Attributes
+    ----------
+    n_layers_ : int
+        Layers of the model.
+    tokenizer_ : transformers tokenizer
+        The tokenizer.
+    schema_ : object
+        Sizes, revision and fingerprint of the model.
+
+    See Also
+    --------
+    SideNetwork : Small blocks beside a language model that is never run in training.
+    skrec.cache : What is kept, and how to delete it.
+
+    References
+    ----------
+    .. [1] Liu et al., "Legommenders: A Comprehensive Content-Based Recommendation Library with
+       LLM Support", arXiv 2412.15973.
+    .. [2] Wu et al., "Empowering News Recommendation with Pre-trained Language Models" (PLM-NR),
+       arXiv 2104.07413.
+    .. [3] Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
+
+    Examples
+    --------
+    >>> from skrec import ContentRecommender, content
+    >>> rec = ContentRecommender(
+    ...     content=content.LanguageModel(
+    ...         "sentence-transformers/all-MiniLM-L6-v2", trainable_layers=2, template="{title}"
+    ...     ),
+    ...     memory="~/.cache/skrec",
+    ... )
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        trainable_layers: int | None = None,
+        lora: Any = None,
+        pooling: str = "attention",
+        template: str | None = None,
+        tokenizer: Any = None,
+        max_length: int = 64,
+        dtype: str = "float32",
+        cache_dtype: str = "bfloat16",
+        gradient_checkpointing: bool = False,
+        trust_remote_code: bool = False,
+    ):
+        self.model = model
+        self.trainable_layers = trainable_layers
+        self.lora = lora
+        self.pooling = pooling
+        self.template = template
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.dtype = dtype
+        self.cache_dtype = cache_dtype
+        self.gradient_checkpointing = gradient_checkpointing
+        self.trust_remote_code = trust_remote_code
+
+    def check(self, width: int) -> None:
+        super().check(width)
+        if self.trainable_layers is not None:
+            check_int("trainable_layers", self.trainable_layers, minimum=0)
+        check_lora(self.lora)
+        if self.lora is not None and self.trainable_layers == 0:
+            raise ValueError(
+                "lora adapts the layers that are trained, and trainable_layers=0 trains none; "
+                "take trainable_layers=None or at least 1"
+            )
+        check_choice("pooling", self.pooling, ("attention", *POOLINGS))
+        check_choice("gradient_checkpointing", self.gradient_checkpointing, (True, False))
+
+    def _check_layers(self, n_layers: int) -> None:
+        if self.trainable_layers is not None and self.trainable_layers > n_layers:
+            raise ValueError(
+                f"trainable_layers must be at most {n_layers}, the layers of this model, "
+                f"got {self.trainable_layers}"
+            )
+
+    def _n_frozen(self, n_layers: int) -> int | None:
+        return None if self.trainable_layers is None else n_layers - self.trainable_layers
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        return self.trainable_layers is not None
+
+    def _kept(self, schema: PretrainedSchema) -> Kept | None:
+        n_frozen = self._n_frozen(schema.n_layers)
+        if not n_frozen:
+            return None
+        if self.trainable_layers == 0 and self.pooling != "attention":
+            return Kept(self.pooling, (n_frozen,), schema.output_size, one_row=True)
+        width = schema.hidden_size if self.trainable_layers else schema.output_size
+        return Kept("tokens", (n_frozen,), width, one_row=False)
+
+    def _reader(self, model: Any, kept: Kept) -> Reader:
+        prefix = Prefix(model, kept.layers[0])
+        pool = None if self.trainable_layers else POOLINGS.get(self.pooling)
+
+        def read(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            states = prefix.states(ids, mask)  # (U, L, H)
+            return states[mask] if pool is None else pool(states, mask)
+
+        return read
+
+    def build(self, schema: PretrainedSchema, width: int) -> nn.Module:
+        if self.trainable_layers == 0:
+            return LanguageModelNetwork(None, self.pooling, schema.output_size, width)
+        base = self._base or self._load(schema)
+        top = split_top(base.model, self._n_frozen(schema.n_layers))
+        self._adapters = None
+        if self.lora is not None:
+            trained = layer_list(top.model)[1][top.n_frozen or 0 :]
+            self._adapters = add_adapters(top.model, trained, self.lora)
+            top.pretrained = False  # what is trained of it is new
+        if self.gradient_checkpointing:
+            checkpoint_activations(top.model)
+        self._top = top
+        return LanguageModelNetwork(top, self.pooling, schema.output_size, width)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_top", None)  # the network's; a recommender builds it again
+        state.pop("_adapters", None)
+        return state
+
+    def language_model(self, merge_lora: bool = False) -> Any:
+        """Return the language model as it was trained, to be saved or used elsewhere.
+
+        Parameters
+        ----------
+        merge_lora : bool, default=False
+            Whether adapters are added into the weights. Ignored without `lora`.
+
+        Returns
+        -------
+        transformers.PreTrainedModel or peft.PeftModel
+            A copy, on the CPU: the whole model with the trained weights in their places. With
+            adapters that are not merged, a ``PeftModel``.
+
+        Raises
+        ------
+        AttributeError
+            Where the operator has not been trained by a recommender.
+        """
+        if self.trainable_layers == 0 and hasattr(self, "schema_"):
+            return self._load(self.schema_).model
+        if not hasattr(self, "_top"):
+            raise AttributeError(
+                "the language model is trained by ContentRecommender.fit; call it on the fitted "
+                "operator, rec.content_.language_model()"
+            )
+        base = self._load(self.schema_)
+        return whole_model(base.model, self._top.model, self._adapters, merge_lora)

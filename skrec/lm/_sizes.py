@@ -1,0 +1,51 @@
+"""Number types of language models, and how much text they can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+@torch.inference_mode()
+def output_size(model: Any) -> int:
+    """Return the size of a model's last hidden states, which OPT may project to another.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+
+    Returns
+    -------
+    int
+    """
+    ids = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+    return model(input_ids=ids, attention_mask=ids + 1).last_hidden_state.shape[-1]
+
+
+def most_tokens(model: Any) -> int | None:
+    """Return the longest text that a model has positions for.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+
+    Returns
+    -------
+    int or None
+        None where positions are not learned one by one, or not counted in the configuration.
+    """
+    longest = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            used_up = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - used_up  # as RoBERTa counts them
+    return longest

@@ -1,0 +1,128 @@
+"""Tiny language models of many architectures, built from configurations in memory.
+
+pytest puts this folder on the path, so tests say ``from tiny_models import tiny_model``.
+"""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+VOCABULARY = 400
+WIDTH = 32
+
+SMALL = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 70,
+}
+GROUPED = {**SMALL, "num_key_value_heads": 2, "head_dim": 8}
+
+# name: model class, configuration class, and its parameters besides the number of layers
+_MODELS = {
+    "BERT": ("BertModel", "BertConfig", SMALL),
+    "RoBERTa": ("RobertaModel", "RobertaConfig", SMALL),
+    "DistilBERT": (
+        "DistilBertModel",
+        "DistilBertConfig",
+        {"vocab_size": VOCABULARY, "dim": WIDTH, "n_heads": 4, "hidden_dim": 48},
+    ),
+    "MPNet": ("MPNetModel", "MPNetConfig", SMALL),
+    "ELECTRA": ("ElectraModel", "ElectraConfig", {**SMALL, "embedding_size": 16}),
+    "DeBERTa-v2": (
+        "DebertaV2Model",
+        "DebertaV2Config",
+        {
+            **SMALL,
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "position_biased_input": False,
+        },
+    ),
+    "ModernBERT": (
+        "ModernBertModel",
+        "ModernBertConfig",
+        {**SMALL, "global_attn_every_n_layers": 2, "local_attention": 4, "pad_token_id": 0},
+    ),
+    "Llama": ("LlamaModel", "LlamaConfig", GROUPED),
+    "Mistral": ("MistralModel", "MistralConfig", {**GROUPED, "sliding_window": 4}),
+    "Qwen2": ("Qwen2Model", "Qwen2Config", {**GROUPED, "use_sliding_window": True}),
+    "Qwen3": ("Qwen3Model", "Qwen3Config", GROUPED),
+    "Gemma3": (
+        "Gemma3TextModel",
+        "Gemma3TextConfig",
+        {**GROUPED, "sliding_window": 4, "sliding_window_pattern": 2},
+    ),
+    "Phi": ("PhiModel", "PhiConfig", SMALL),
+    "OPT": (
+        "OPTModel",
+        "OPTConfig",
+        {
+            "vocab_size": VOCABULARY,
+            "hidden_size": WIDTH,
+            "num_attention_heads": 4,
+            "ffn_dim": 48,
+            "max_position_embeddings": 70,
+            "word_embed_proj_dim": 16,
+        },
+    ),
+    "GPT-2": (
+        "GPT2Model",
+        "GPT2Config",
+        {"vocab_size": VOCABULARY, "n_embd": WIDTH, "n_head": 4, "n_positions": 70},
+    ),
+    "GPT-NeoX": ("GPTNeoXModel", "GPTNeoXConfig", SMALL),
+    "GLM": ("GlmModel", "GlmConfig", {**GROUPED, "pad_token_id": 0}),
+    "BLOOM": (
+        "BloomModel",
+        "BloomConfig",
+        {"vocab_size": VOCABULARY, "hidden_size": WIDTH, "n_head": 4},
+    ),
+    "Falcon": (
+        "FalconModel",
+        "FalconConfig",
+        {"vocab_size": VOCABULARY, "hidden_size": WIDTH, "num_attention_heads": 4},
+    ),
+}
+ARCHITECTURES = list(_MODELS)
+
+
+def tiny_model(name, n_layers=3, seed=0, dtype=torch.float32):
+    """Build a random model of one of ARCHITECTURES, in evaluation mode."""
+    import transformers
+
+    model, config, parameters = _MODELS[name]
+    made = getattr(transformers, config)(num_hidden_layers=n_layers, **parameters)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return getattr(transformers, model)(made).to(dtype).eval()
+
+
+def tiny_tokenizer(texts):
+    """Make a tokenizer that knows the words of some texts, up to VOCABULARY, in order of use."""
+    from transformers import PreTrainedTokenizerFast
+
+    words = dict.fromkeys(word for text in texts for word in text.lower().split())
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    known = [*special, *words][:VOCABULARY]
+    vocabulary = {word: at for at, word in enumerate(known)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)
+
+
+def save_tiny(folder, texts, name="BERT", **parameters):
+    """Save a tiny model and its tokenizer where from_pretrained can read both."""
+    tiny_model(name, **parameters).save_pretrained(folder)
+    tiny_tokenizer(texts).save_pretrained(folder)
+    return str(Path(folder))
