@@ -5,8 +5,9 @@ every candidate by itself, with texts padded to the longest of the data, in micr
 gradients add up to a batch. Its slots cost all alike, so a few are timed and scaled up. The items'
 states are computed before the steps are timed; `fill_seconds` says how long that took.
 
-`--model` is a folder or a GGUF file, `--layers N` keeps its lowest N layers. `--quality` trains each
-way on a few impressions and compares GAUC instead. Both take `--modes`, split by commas.
+`--model` is a folder or a GGUF file, `--layers N` keeps its lowest N layers. `--measure quality`
+trains each way on a few impressions and compares GAUC instead of the time. Both take `--modes`,
+split by commas.
 """
 
 import ctypes
@@ -21,8 +22,9 @@ import numpy as np
 import torch
 
 from _common import alternate, arguments, environment, peak_mb, report
+from _language_models import operators, prepare_model
 from _ml100k import read_items, read_split
-from skrec import ContentRecommender, Items, cache, content
+from skrec import ContentRecommender, Items, cache
 from skrec._batches import iterate_batches
 from skrec._examples import ImpressionExamples
 from skrec._interactions import encode
@@ -33,22 +35,6 @@ from skrec.content import Resources
 from skrec.datasets import make_headlines
 
 MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4
-HINT = "name a language model: --model FOLDER or --model FILE.gguf (--quick makes one)"
-
-
-def operators(args):
-    """Return the content operator of each way."""
-    shared = {"template": args.template or None, "max_length": args.max_length, "dtype": args.dtype}
-    model = partial(content.LanguageModel, args.folder, **shared)
-    return {
-        "whole": model(),
-        "lora": model(lora=args.rank),
-        "split-2": model(trainable_layers=2),
-        "split-1": model(trainable_layers=1),
-        "split-1-lora": model(trainable_layers=1, lora=args.rank),
-        "frozen": model(trainable_layers=0),
-        "side": content.SideNetwork(args.folder, **shared),
-    }
 
 
 def chosen_modes(args, default):
@@ -70,49 +56,6 @@ def read_data(args):
         news = make_headlines(n_users=60, n_items=150, n_impressions=400, random_state=0)
         return Items(news.items), news.train, news.test
     return read_items(args.data), read_split(args.data, "train"), read_split(args.data, "test")
-
-
-def prepare_model(args, folder):
-    """Return the folder of the model; what is no plain folder is written to the given one."""
-    from skrec.lm import layer_list, load_base, load_tokenizer
-
-    if not args.model and not args.quick:
-        sys.exit(HINT)
-    if not args.model:
-        model, tokenizer = tiny_bert()
-    elif Path(args.model).is_dir() and not args.layers:
-        return args.model
-    else:
-        model = load_base(args.model).model
-        tokenizer = load_tokenizer(None, args.model)
-    if args.layers:
-        config, (_, layers) = model.config, layer_list(model)
-        del layers[args.layers :]
-        config.num_hidden_layers = len(layers)
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[: len(layers)]
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def tiny_bert():
-    """Make a random BERT of 3 layers, whose tokens are characters."""
-    import tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    letters = ["[PAD]", "[UNK]", *map(chr, range(32, 127))]
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({x: at for at, x in enumerate(letters)}, unk_token="[UNK]")
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
-    config = BertConfig(vocab_size=len(letters), num_hidden_layers=3, **sizes)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]"
-    )
-    return BertModel(config), tokenizer
 
 
 def recommender(args, mode, **parameters):
@@ -194,7 +137,7 @@ class Twin:
         """Return the vectors (S, D) of slots, ids (S, T): the longest text decides T."""
         hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         head = self.network.content
-        return head.project(head.pool(hidden, mask))
+        return head.project(head.pool(hidden.to(head.project.weight.dtype), mask))
 
     def micro_batch(self):
         dtype = AUTOCAST.get(self.precision)
@@ -206,10 +149,6 @@ class Twin:
     def update(self):
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-
-    def a_step(self):
-        self.micro_batch()
-        self.update()
 
     @torch.no_grad()
     def difference(self):
@@ -242,7 +181,7 @@ def fill_seconds(args, mode):
             return None
         operator.prepare(items)
         seconds.append(time.perf_counter() - start)
-    return seconds[0] - seconds[1]
+    return max(0.0, seconds[0] - seconds[1])
 
 
 def prepared(args, mode):
@@ -253,11 +192,17 @@ def prepared(args, mode):
 
 
 def take_steps(setting):
-    (setting.a_step if isinstance(setting, Twin) else setting.steps)()
+    """Take two steps: the optimiser has its state from the first."""
+    if isinstance(setting, Setting):
+        setting.steps()
+        return
+    for _ in range(2):
+        setting.micro_batch()
+        setting.update()
 
 
 def peak(args, mode):
-    """Return the peak memory of two steps, above the network and the data."""
+    """Return the peak memory of two steps above the network; of the twin, of micro-batches."""
     if args.quick and mode not in ("twin", "whole", "split-1"):
         return None  # each takes a process that imports everything
     args = type(args)(**vars(args) | {"batches": 2})
@@ -336,19 +281,19 @@ def main():
         layers=0,
         data="~/.cache/skrec/ml100k",
         modes="",
-        quality=False,
+        measure="speed",
         repeats=5,
         threads=torch.get_num_threads(),
         batches=4,
         twin_impressions=4,
-        template="",
-        max_length=64,
+        template="{title}",
+        max_length=32,
         rank=8,
         dtype="float32",
         precision="auto",
         twin_precision="",
         learning_rate=3e-3,
-        pretrained_learning_rate=1e-5,
+        pretrained_learning_rate=1e-4,
         impressions=2000,
         epochs=2,
         seeds=3,
@@ -361,7 +306,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         args.folder = str(prepare_model(args, str(Path(folder) / "model")))
         args.memory = str(Path(folder) / "memory")
-        (quality if args.quality else speed)(args, chosen_modes(args, list(operators(args))))
+        measure = {"speed": speed, "quality": quality}[args.measure]
+        measure(args, chosen_modes(args, list(operators(args))))
 
 
 if __name__ == "__main__":

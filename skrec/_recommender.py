@@ -314,11 +314,11 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         context.call_on_fit_task_begin(**told)
         progress = Stage(context, "prefix states", self.verbose, **told)
         self.content_.use(Resources(self.memory, device, progress))
-        self.content_.fit(items)
         self.behavior_, self.predictor_ = operators["behavior"], operators["predictor"]
         self.calibration_ = (1.0, 0.0)
         self.n_skipped_ = examples.n_skipped
         with borrowed_generator(device):
+            self.content_.fit(items)
             torch.manual_seed(int(rng.integers(2**31)))
             self.network_ = self._build_network(self.width).to(device)
             if self.precision == "float64":

@@ -41,7 +41,8 @@ class PrefixStore:
     memory : str, Path or None
         Folder that stores share; None for a temporary folder that goes with the object.
     spec : dict
-        All that the states depend on besides an item's key; JSON can hold it.
+        All that the states depend on besides an item's key; JSON can hold it. Its ``model`` is a
+        name for people, and does not count.
     width : int
         Size of a row.
     dtype : torch.dtype
@@ -66,7 +67,9 @@ class PrefixStore:
             "width": width,
             "dtype": str(dtype).removeprefix("torch."),
         }
-        identity = json.dumps({"format": folders.FORMAT, **self._described}, sort_keys=True)
+        counts = {name: value for name, value in spec.items() if name != "model"}
+        identified = {"format": folders.FORMAT, **self._described, "spec": counts}
+        identity = json.dumps(identified, sort_keys=True)
         self.folder = folders.prefixes(memory) / xxhash.xxh3_128_hexdigest(identity.encode())
         self.width, self.dtype = width, dtype
         self._pages: dict[str, Page] = {}

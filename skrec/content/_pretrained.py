@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,10 @@ class Kept:
     layers: tuple[int, ...]
     width: int
     one_row: bool
+
+
+def _is_name(model: Any) -> bool:
+    return isinstance(model, (str, Path))
 
 
 class PretrainedText(ContentOperator):
@@ -115,6 +120,11 @@ class PretrainedText(ContentOperator):
         return True
 
     def check(self, width: int) -> None:
+        if not (_is_name(self.model) or isinstance(self.model, torch.nn.Module)):
+            raise TypeError(
+                "model must be the name of a language model on the hub, a folder, a GGUF file, or "
+                f"a model of transformers, got {self.model!r}"
+            )
         check_int("max_length", self.max_length)
         check_choice("dtype", self.dtype, tuple(DTYPES))
         check_choice("cache_dtype", self.cache_dtype, tuple(DTYPES))
@@ -203,7 +213,7 @@ class PretrainedText(ContentOperator):
     def _description(self, kept: Kept) -> dict[str, Any]:
         """Return all that the kept rows depend on besides an item's token ids."""
         return {
-            "model": self.model if isinstance(self.model, str) else type(self.model).__name__,
+            "model": str(self.model) if _is_name(self.model) else type(self.model).__name__,
             "fingerprint": self.schema_.fingerprint,
             "kind": kept.kind,
             "layer": list(kept.layers),

@@ -16,10 +16,10 @@ from skrec._operators import check_choice
 from skrec.lm._sizes import DTYPES
 from skrec.lm._sources import Source, find, quiet
 
-# What a configuration says besides what the model computes.
+# What a configuration says besides what the model computes; and all that starts with "_".
 VOLATILE = {
-    *("_name_or_path", "_commit_hash", "transformers_version", "architectures", "auto_map"),
-    *("dtype", "torch_dtype", "quantization_config", "use_cache", "tie_word_embeddings"),
+    *("transformers_version", "architectures", "auto_map", "dtype", "torch_dtype"),
+    *("quantization_config", "use_cache", "tie_word_embeddings"),
     *("output_hidden_states", "output_attentions", "return_dict", "initializer_range"),
     *("id2label", "label2id", "problem_type", "finetuning_task", "task_specific_params"),
 }
@@ -244,12 +244,14 @@ def _fingerprint(model: Any) -> str:
     """Hash what the last hidden states of a model depend on: weights and configuration."""
     whole = xxhash.xxh3_128()
     lasting = model.state_dict()
-    derived = {name: buffer for name, buffer in model.named_buffers() if name not in lasting}
+    # what follows from the configuration counts by its type alone: rotary frequencies may differ
+    # in the last bit between machines, but must not be rounded. Scalars are cast in each use
+    derived = {n: b for n, b in model.named_buffers() if n not in lasting and b.ndim}
     for name, tensor in sorted({**lasting, **derived}.items()):
         if _is_pooler(name):
             continue
         whole.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        if name in lasting:  # the others follow from the configuration, to the last bit or nearly
+        if name in lasting:
             flat = tensor.detach().contiguous().reshape(-1)
             whole.update(flat.view(torch.uint8).numpy())
     whole.update(_config_text(model.config).encode())
@@ -269,7 +271,9 @@ def _config_text(config: Any) -> str:
     said = {
         name: value
         for name, value in config.to_dict().items()
-        if name not in VOLATILE and not (name in defaults and defaults[name] == value)
+        if name not in VOLATILE
+        and not name.startswith("_")
+        and not (name in defaults and defaults[name] == value)
     }
     said["model_type"] = config.model_type
     return json.dumps(said, sort_keys=True, default=str)

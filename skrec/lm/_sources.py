@@ -8,12 +8,14 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 CONFIG = "config.json"
+# files of the hub, one of which tells that there is a model or a tokenizer
+MARKS = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,7 @@ class Source:
         return {"gguf_file": self.gguf} if self.gguf else {"revision": self.commit or "main"}
 
 
-def find(
-    name: str | os.PathLike, what: str, revision: str | None = None, file: str = CONFIG
-) -> Source:
+def find(name: str | os.PathLike, what: str, revision: str | None = None) -> Source:
     """Find a model or tokenizer, on disk first.
 
     Parameters
@@ -45,8 +45,6 @@ def find(
         The parameter, for messages.
     revision : str, default=None
         Branch, tag or commit of the hub. Ignored for what lies on disk.
-    file : str, default="config.json"
-        The file that a repository of the hub must have.
 
     Returns
     -------
@@ -73,9 +71,8 @@ def find(
         return Source(given, str(path.parent.resolve()), gguf=str(path.resolve()))
     if not isinstance(name, str) or _looks_like_path(given):
         raise FileNotFoundError(f"{what}={given!r} is neither a folder nor a file")
-    config = _from_hub(given, what, revision, file)
-    read = _read_config(config) if file == CONFIG else {}
-    return Source(given, given, commit=config.parent.name, config=read)
+    folder = _from_hub(given, what, revision)
+    return Source(given, given, commit=folder.name, config=_read_config(folder / CONFIG))
 
 
 def _need_gguf(name: str, what: str) -> None:
@@ -105,8 +102,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _from_hub(name: str, what: str, revision: str | None, file: str) -> Path:
-    """Return where the hub's cache keeps a small file, whose folder is named for the commit."""
+def _from_hub(name: str, what: str, revision: str | None) -> Path:
+    """Return the folder of the hub's cache that is named for the commit."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -119,7 +116,11 @@ def _from_hub(name: str, what: str, revision: str | None, file: str) -> Path:
 
     called = f"{what}={name!r}"
     try:
-        return Path(hf_hub_download(name, file, revision=revision))
+        *others, last = MARKS[what]
+        for file in others:
+            with suppress(EntryNotFoundError):
+                return Path(hf_hub_download(name, file, revision=revision)).parent
+        return Path(hf_hub_download(name, last, revision=revision)).parent
     except HFValidationError:
         raise ValueError(
             f"{called} is neither a folder, a file, nor a valid name on the hub, such as "
@@ -146,7 +147,7 @@ def _from_hub(name: str, what: str, revision: str | None, file: str) -> Path:
             f"{at}, while {reason}. Give the folder of a model, or run once with a connection"
         ) from error
     except EntryNotFoundError as error:
-        raise OSError(f"{called} has no {file} on the hub, so it holds no {what}") from error
+        raise OSError(f"{called} has no {last} on the hub, so it holds no {what}") from error
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def load_tokenizer(
         )
     what = "model" if own and given is model else "tokenizer"
     with quiet():
-        source = find(given, what, revision if own else None, SETTINGS)
+        source = find(given, what, revision if own else None)
         try:
             found = AutoTokenizer.from_pretrained(
                 source.where, **source.options, trust_remote_code=trust_remote_code
@@ -130,5 +130,9 @@ def _saved(tokenizer: Any) -> dict[str, Any]:
     return {
         "files": files,
         "vocabulary": tokenizer.get_vocab(),
-        "settings": {name: value for name, value in settings.items() if name not in VOLATILE},
+        "settings": {
+            name: value
+            for name, value in settings.items()
+            if name not in VOLATILE and value is not None
+        },
     }

@@ -2,8 +2,10 @@
 
 import copy
 import pickle
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -161,6 +163,14 @@ def test_equals_the_whole_model_text_by_text(
     assert_allclose(rec.item_vectors()[:20], vectors, rtol=rtol, atol=atol)
 
 
+def test_torchs_generator_is_left_alone(make, news, titles):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    rec = make(trainable_layers=1).fit(news.train, titles)
+    pickle.loads(pickle.dumps(rec)).item_vectors()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_bf16_states_change_scores_little(make, news, titles):
     exact, short = (
         make(trainable_layers=1, cache_dtype=dtype).fit(news.train, titles).item_vectors()
@@ -245,6 +255,15 @@ def test_a_changed_weight_of_the_model_computes_all(make, news, titles, tmp_path
     # the first can't be opened with the new base
     with pytest.raises(ValueError, match="is not the one that this was trained with"):
         pickle.loads(pickle.dumps(first))
+
+
+def test_the_same_model_under_another_name_computes_nothing(
+    make, news, titles, tmp_path, tiny_bert
+):
+    memory = tmp_path / "memory"
+    for model in (tiny_bert, Path(shutil.copytree(tiny_bert, tmp_path / "copy"))):
+        make(memory=memory, model=model, trainable_layers=1).fit(news.train, titles)
+    assert list(cache.info(memory)["n_items"]) == [titles["title"].nunique()]
 
 
 def test_a_second_process_reads_what_the_first_computed(make, news, titles, tmp_path):
@@ -405,6 +424,11 @@ def test_the_alias_says_what_it_needs(news, titles):
         ValueError, match=r"needs parameters; pass skrec.content.LanguageModel\(model="
     ):
         ContentRecommender("language_model").fit(news.train, titles)
+
+
+def test_a_model_that_is_none(make, news, titles):
+    with pytest.raises(TypeError, match="model must be the name of a language model.*got 3"):
+        make(model=3).fit(news.train, titles)
 
 
 @pytest.mark.parametrize("memory", [3, ["a"]])

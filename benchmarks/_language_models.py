@@ -1,0 +1,68 @@
+"""The language models of a benchmark, and the operators that train them."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from skrec import content
+from skrec.lm import layer_list, load_base, load_tokenizer
+
+HINT = "name a language model: --model FOLDER or --model FILE.gguf (--quick makes one)"
+
+
+def operators(args):
+    """Return the content operator of each way."""
+    shared = {"template": args.template or None, "max_length": args.max_length, "dtype": args.dtype}
+    model = partial(content.LanguageModel, args.folder, **shared)
+    return {
+        "whole": model(),
+        "lora": model(lora=args.rank),
+        "split-2": model(trainable_layers=2),
+        "split-1": model(trainable_layers=1),
+        "split-1-lora": model(trainable_layers=1, lora=args.rank),
+        "frozen": model(trainable_layers=0),
+        "side": content.SideNetwork(args.folder, **shared),
+    }
+
+
+def prepare_model(args, folder):
+    """Return the folder of the model; what is no plain folder is written to the given one."""
+    if not args.model and not args.quick:
+        sys.exit(HINT)
+    if not args.model:
+        model, tokenizer = tiny_bert()
+    elif Path(args.model).is_dir() and not args.layers:
+        return args.model
+    else:
+        model = load_base(args.model).model
+        tokenizer = load_tokenizer(None, args.model)
+    if args.layers:
+        config, (_, layers) = model.config, layer_list(model)
+        del layers[args.layers :]
+        config.num_hidden_layers = len(layers)
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[: len(layers)]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_bert():
+    """Make a random BERT of 3 layers, whose tokens are characters."""
+    import tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    letters = ["[PAD]", "[UNK]", *map(chr, range(32, 127))]
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({x: at for at, x in enumerate(letters)}, unk_token="[UNK]")
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=len(letters), num_hidden_layers=3, **sizes)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]"
+    )
+    return BertModel(config), tokenizer
