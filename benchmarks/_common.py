@@ -17,15 +17,16 @@ from typing import Any
 def arguments(description: str, **defaults: Any) -> argparse.Namespace:
     """Parse the command line: `--quick`, and an option for each default, of its type.
 
-    `arguments(__doc__, n_seeds=3)` adds `--n-seeds`, an int; a default of False makes a switch.
+    `arguments(__doc__, n_seeds=3)` adds `--n-seeds`, an int.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a smaller run, to see that it works")
     for name, default in defaults.items():
-        kind = {"action": "store_true"} if default is False else {"type": type(default)}
-        parser.add_argument(f"--{name.replace('_', '-')}", **kind, default=default, help=" ")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), default=default, help=" "
+        )
     return parser.parse_args()
 
 

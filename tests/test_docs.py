@@ -47,6 +47,7 @@ def test_each_page_of_the_guide_has_code_that_runs():
     # a page whose >>> are all taken out would pass the test above by not being there
     pages = {path.stem for path in (DOCS / "guide").glob("*.rst")} - {"index"}
     assert {"data", "operators", "training", "searching", "cold_start"} <= pages
+    assert "language_models" in pages
     assert pages <= {path.stem for path in GUIDE}
 
 

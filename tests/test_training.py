@@ -17,7 +17,7 @@ from skrec import ContentRecommender, Items, behavior
 from skrec._batches import Batch, collate
 from skrec._examples import Drawn
 from skrec._network import Network
-from skrec._training import Plan, Stepper, parameter_groups
+from skrec._training import Plan, Stepper, memory_advice, parameter_groups
 from skrec.content import ID
 
 
@@ -258,3 +258,12 @@ def test_two_processes_equal_one_with_the_doubled_batch():
 def test_two_processes_agree_on_a_seed_where_none_is_given():
     first, second = run_two([16, "once", 0])
     assert first == second
+
+
+def test_too_little_memory_says_what_helps():
+    with pytest.raises(RuntimeError, match="allocate memory") as raised, memory_advice():
+        torch.empty(1 << 60)
+    assert "lower batch_size or max_history" in raised.value.__notes__[0]
+    with pytest.raises(RuntimeError) as raised, memory_advice():
+        torch.ones(2) @ torch.ones(3)
+    assert not hasattr(raised.value, "__notes__")

@@ -42,6 +42,7 @@ class PretrainedSchema:
     hidden_size: int  # of states between layers
     output_size: int  # of the last ones
     n_layers: int
+    vocab_size: int
     revision: str | None
     fingerprint: str
 
@@ -153,8 +154,10 @@ class PretrainedText(ContentOperator):
             catalogue lacks, or where the model has fewer layers than parameters ask for.
         """
         check_template(self.template, items.roles)
-        self.tokenizer_ = load_tokenizer(self.tokenizer, self.model, self.trust_remote_code)
         base = load_base(self.model, self.dtype, self.trust_remote_code)
+        self.tokenizer_ = load_tokenizer(
+            self.tokenizer, self.model, self.trust_remote_code, base.revision
+        )
         config = base.model.config
         longest = most_tokens(base.model)
         if longest is not None and self.max_length > longest:
@@ -168,6 +171,7 @@ class PretrainedText(ContentOperator):
             config.hidden_size,
             output_size(base.model),
             self.n_layers_,
+            base.model.get_input_embeddings().num_embeddings,
             base.revision,
             base.fingerprint,
         )
@@ -188,6 +192,11 @@ class PretrainedText(ContentOperator):
         """
         texts = render(items, self.template)
         offsets, ids = token_ids(self.tokenizer_, texts, self.max_length)
+        if ids.max() >= self.schema_.vocab_size:
+            raise ValueError(
+                f"the tokenizer gave the id {ids.max()}, but the language model knows "
+                f"{self.schema_.vocab_size} tokens; give the tokenizer that belongs to it"
+            )
         tokens = Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))
         kept = self._kept(self.schema_)
         if kept is None:

@@ -97,22 +97,21 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
 
     if not source.gguf:
         _check_config(source, trust_remote_code)
-    with torch.random.fork_rng(devices=[]):
-        # a pooler that the weights lack is made at random, always the same
-        torch.default_generator.manual_seed(0)
-        try:
-            model, report = AutoModel.from_pretrained(
-                source.where,
-                **source.options,
-                dtype=dtype,
-                trust_remote_code=trust_remote_code,
-                use_safetensors=None if source.gguf else True,
-                output_loading_info=True,
-            )
-        except MemoryError:
-            raise
-        except Exception as error:  # of several libraries, with as many classes of errors
-            raise _explained(source, error) from error
+    # a pooler that the weights lack is made at random, always the same
+    torch.default_generator.manual_seed(0)
+    try:
+        model, report = AutoModel.from_pretrained(
+            source.where,
+            **source.options,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if source.gguf else True,
+            output_loading_info=True,
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # of several libraries, with as many classes of errors
+        raise _explained(source, error) from error
     missing = sorted(name for name in report["missing_keys"] if not _is_pooler(name))
     if missing:
         raise ValueError(
@@ -137,6 +136,14 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
         adapters = os.path.exists(os.path.join(source.where, "adapter_config.json"))
         hint = "adapters alone; merge them into their model first" if adapters else "no model"
         raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
+    if os.path.exists(os.path.join(source.where, "adapter_config.json")):
+        raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")
+    weights = str(config.get("transformers_weights") or "")
+    if weights and ".safetensors" not in weights:
+        raise ValueError(
+            f"model={name!r} names its weights {weights!r} in config.json; only files in the "
+            "safetensors format are opened, as others may run any code"
+        )
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING and not trust_remote_code:
         if config.get("auto_map"):
@@ -175,6 +182,8 @@ def _explained(source: Source, error: Exception) -> Exception:
     """Return what users are told where transformers can't read a model."""
     called = f"model={source.name!r}"
     if isinstance(error, OSError) and "safetensors" in str(error):
+        if list(Path(source.where).glob("*.safetensors.index.json")):
+            return OSError(f"{called} lacks a file of its weights: {error}")
         if os.path.isdir(source.where) and not list(Path(source.where).glob("*.bin")):
             return FileNotFoundError(f"{called} has no weights (model.safetensors)")
         return OSError(
@@ -185,6 +194,8 @@ def _explained(source: Source, error: Exception) -> Exception:
         )
     if isinstance(error, OSError):
         return OSError(f"{called} can't be read: {error}")
+    if "ignore_mismatched_sizes" in str(error):
+        return ValueError(f"{called} has weights of other shapes than its config.json says")
     return ValueError(f"{called} can't be read: {error}")
 
 

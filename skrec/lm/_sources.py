@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from skrec._random import borrowed_generator
+
 CONFIG = "config.json"
 # files of the hub, one of which tells that there is a model or a tokenizer
 MARKS = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
@@ -56,6 +58,8 @@ def find(name: str | os.PathLike, what: str, revision: str | None = None) -> Sou
         Where there is no such folder or name, or no way to the hub.
     """
     given = os.fspath(name)
+    if not given:
+        raise ValueError(f"{what} must be a folder, a GGUF file or a name on the hub, got ''")
     path = Path(given).expanduser()
     if path.is_dir():
         return Source(given, str(path), config=_read_config(path / CONFIG))
@@ -159,22 +163,24 @@ def quiet() -> Iterator[None]:
     from huggingface_hub import utils as hub
     from transformers.utils import logging as transformers_logging
 
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub", "gguf")]
-    levels = [logger.level for logger in loggers]
-    bars = transformers_logging.is_progress_bar_enabled()
-    hub_bars = not hub.are_progress_bars_disabled()
-    # some of their bars know no switch
-    with redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        transformers_logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            if bars:
-                transformers_logging.enable_progress_bar()
-            if hub_bars != (not hub.are_progress_bars_disabled()):
-                (hub.enable_progress_bars if hub_bars else hub.disable_progress_bars)()
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    # streams, filters and levels are the process's, and reading a model moves torch's generator
+    with borrowed_generator():
+        loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub", "gguf")]
+        levels = [logger.level for logger in loggers]
+        bars = transformers_logging.is_progress_bar_enabled()
+        hub_bars = not hub.are_progress_bars_disabled()
+        # some of their bars know no switch
+        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            transformers_logging.disable_progress_bar()
+            try:
+                yield
+            finally:
+                if bars:
+                    transformers_logging.enable_progress_bar()
+                if hub_bars != (not hub.are_progress_bars_disabled()):
+                    (hub.enable_progress_bars if hub_bars else hub.disable_progress_bars)()
+                for logger, level in zip(loggers, levels, strict=True):
+                    logger.setLevel(level)

@@ -134,7 +134,7 @@ def _values(items: Items, name: str) -> list[str]:
     """Return a column as texts; what is null is empty."""
     column, role = items.column(name), items.roles[name]
     if role == "number":
-        return [format(value, "g") for value in column.to_pylist()]
+        return [format(value, ".15g") for value in column.to_pylist()]
     if is_list(column.type):
         return [", ".join(v for v in row if v is not None) for row in column.to_pylist()]
     return pc.fill_null(column, "").to_pylist()

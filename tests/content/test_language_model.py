@@ -426,6 +426,14 @@ def test_the_alias_says_what_it_needs(news, titles):
         ContentRecommender("language_model").fit(news.train, titles)
 
 
+def test_a_tokenizer_of_another_model(make, news, titles):
+    model = tiny_model("BERT")
+    model.resize_token_embeddings(20)
+    tokenizer = tiny_tokenizer(list(titles["title"]))
+    with pytest.raises(ValueError, match="knows 20 tokens; give the tokenizer that belongs to it"):
+        make(model=model, tokenizer=tokenizer).fit(news.train, titles)
+
+
 def test_a_model_that_is_none(make, news, titles):
     with pytest.raises(TypeError, match="model must be the name of a language model.*got 3"):
         make(model=3).fit(news.train, titles)
