@@ -13,6 +13,8 @@ import skrec
 
 # What a reader looks for first; further public modules follow by name.
 FIRST = ["skrec", "skrec.content", "skrec.behavior", "skrec.predictor", "skrec.zoo"]
+# Parts of operators that nobody calls by themselves.
+PRIVATE = {"skrec.lm"}
 HEAD = """\
 .. Written by docs/_extensions/public_api.py at each build.
 
@@ -29,7 +31,8 @@ def public_modules() -> list[ModuleType]:
     for module in pkgutil.walk_packages(skrec.__path__, "skrec."):
         if not any(part.startswith("_") for part in module.name.split(".")):
             found[module.name] = importlib.import_module(module.name)
-    names = [name for name in FIRST if name in found] + sorted(set(found) - set(FIRST))
+    rest = set(found) - set(FIRST) - PRIVATE
+    names = [name for name in FIRST if name in found] + sorted(rest)
     return [found[name] for name in names if public_names(found[name])]
 
 

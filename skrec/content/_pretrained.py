@@ -217,6 +217,9 @@ class PretrainedText(ContentOperator):
             lambda items: self._compute(tokens, items, lengths, kept),
             self._resources.progress,
         )
+        self._base = None
+        if self._resources.device.type != "cpu":
+            self._read = None  # a GPU's memory is for training
         return Packed({"states": self._store.take_layout(keys)})
 
     def _description(self, kept: Kept) -> dict[str, Any]:
