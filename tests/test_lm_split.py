@@ -4,12 +4,21 @@ import copy
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, VOCABULARY, tiny_model
+from tiny_models import ARCHITECTURES, MORE_ARCHITECTURES, VOCABULARY, tiny_model
 
-from skrec.lm import Prefix, Replay, checkpoint_activations, layer_list, most_tokens, split_top
+from skrec.lm import (
+    Prefix,
+    Replay,
+    check_padding,
+    checkpoint_activations,
+    layer_list,
+    most_tokens,
+    split_top,
+)
 from skrec.lm._network import LanguageModelNetwork
 
 N_LAYERS = 3
+ALL = [*ARCHITECTURES, *MORE_ARCHITECTURES]
 LENGTHS = torch.tensor([9, 5, 1])
 MASK = torch.arange(9) < LENGTHS.unsqueeze(1)
 IDS = torch.randint(4, VOCABULARY, MASK.shape, generator=torch.Generator().manual_seed(0))
@@ -28,7 +37,7 @@ def prefix_states(model, n_frozen):
 
 
 @pytest.mark.parametrize("n_frozen", range(1, N_LAYERS))
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(
     ("dtype", "atol"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=["float64", "float32"]
 )
@@ -39,7 +48,7 @@ def test_split_forward_equals_whole_forward(name, n_frozen, dtype, atol):
     torch.testing.assert_close(answer[MASK], whole(model)[MASK], rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ALL)
 def test_all_layers_frozen_gives_the_last_hidden_states(name):
     model = tiny_model(name, N_LAYERS, dtype=torch.float64)
     torch.testing.assert_close(
@@ -47,7 +56,7 @@ def test_all_layers_frozen_gives_the_last_hidden_states(name):
     )
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ALL)
 def test_padding_and_neighbours_change_nothing(name):
     model = tiny_model(name, N_LAYERS, dtype=torch.float64)
     top = split_top(model, 2).eval()
@@ -61,7 +70,7 @@ def test_padding_and_neighbours_change_nothing(name):
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("n_frozen", range(1, N_LAYERS))
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ALL)
 def test_gradients_of_the_top_equal_those_of_the_whole(name, n_frozen, checkpointing):
     model = tiny_model(name, N_LAYERS, dtype=torch.float64)
     top = split_top(model, n_frozen)
@@ -167,6 +176,43 @@ def test_a_model_without_a_list_of_layers_is_refused():
         layer_list(AlbertModel(config))
 
 
+def test_a_model_whose_upper_layers_need_more_than_the_states_is_refused():
+    # T5's lowest layer hands its position biases on to the others; XLNet has (L, U, H) states
+    from transformers import T5Config, T5EncoderModel, XLNetConfig, XLNetModel
+
+    config = T5Config(vocab_size=VOCABULARY, d_model=16, d_kv=4, d_ff=16, num_layers=3, num_heads=4)
+    model = T5EncoderModel(config).double().eval()
+    for n_frozen in (1, 2):
+        with pytest.raises(ValueError, match="T5EncoderModel can't be split: its upper layers"):
+            split_top(model, n_frozen)
+    torch.testing.assert_close(split_top(model, 0).eval()(IDS, MASK)[MASK], whole(model)[MASK])
+    torch.testing.assert_close(prefix_states(model, 3)[MASK], whole(model)[MASK])
+    config = XLNetConfig(vocab_size=VOCABULARY, d_model=16, n_layer=3, n_head=4, d_inner=16)
+    with pytest.raises(ValueError, match="XLNetModel can't be split: its upper layers"):
+        split_top(XLNetModel(config), 1)
+
+
+def test_a_model_that_calls_its_layers_in_its_own_way_is_refused():
+    from transformers import SqueezeBertConfig, SqueezeBertModel
+
+    config = SqueezeBertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        embedding_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=16,
+    )
+    with pytest.raises(ValueError, match="SqueezeBertModel can't be split: its layers are called"):
+        split_top(SqueezeBertModel(config), 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize("name", ALL)
+def test_half_precision_is_not_refused(name, dtype):
+    assert split_top(tiny_model(name, N_LAYERS, dtype=dtype), 1).n_frozen == 1
+
+
 def test_a_model_that_computes_between_its_layers_is_refused_there_and_there_only():
     from transformers import DebertaV2Config, DebertaV2Model
 
@@ -220,3 +266,26 @@ def test_a_batch_over_the_token_budget_is_computed_again_and_equals_one_at_once(
     assert sorted(ran[3:]) == [1, 1, 5, 5, 9, 9]  # each part again in the backward pass
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-12)
     assert all(gradient.abs().sum() > 0 for gradient in gradients[1].values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_padding_is_found_harmless(name, dtype):
+    check_padding(tiny_model(name, N_LAYERS, dtype=dtype))
+
+
+def test_a_model_that_reads_its_padding_is_refused():
+    from transformers import ConvBertConfig, ConvBertModel
+
+    torch.manual_seed(0)
+    config = ConvBertConfig(
+        vocab_size=50,
+        hidden_size=32,
+        embedding_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=32,
+        initializer_range=0.3,
+    )
+    with pytest.raises(ValueError, match="ConvBertModel lets padding change what it reads"):
+        check_padding(ConvBertModel(config).eval())

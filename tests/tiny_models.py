@@ -91,12 +91,48 @@ _MODELS = {
 }
 ARCHITECTURES = list(_MODELS)
 
+_MORE = {
+    "XLM-RoBERTa": ("XLMRobertaModel", "XLMRobertaConfig", SMALL),
+    "CamemBERT": ("CamembertModel", "CamembertConfig", SMALL),
+    # always calls its pooler
+    "LayoutLM": ("LayoutLMModel", "LayoutLMConfig", SMALL),
+    # its layers return lists
+    "GPT": (
+        "OpenAIGPTModel",
+        "OpenAIGPTConfig",
+        {"vocab_size": VOCABULARY, "n_embd": WIDTH, "n_head": 4, "n_positions": 70},
+    ),
+    # in float64 a window that ends before the last padding gives NaN in transformers itself
+    "Gemma2": ("Gemma2Model", "Gemma2Config", GROUPED),
+    "OLMo2": ("Olmo2Model", "Olmo2Config", {**GROUPED, "pad_token_id": 0}),
+    "Cohere": ("CohereModel", "CohereConfig", GROUPED),
+    "StableLM": ("StableLmModel", "StableLmConfig", GROUPED),
+    # the forward pass looks up the kind of each layer by its position
+    "Qwen2, sliding above": (
+        "Qwen2Model",
+        "Qwen2Config",
+        {**GROUPED, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    ),
+    "Falcon, alibi": (
+        "FalconModel",
+        "FalconConfig",
+        {
+            "vocab_size": VOCABULARY,
+            "hidden_size": WIDTH,
+            "num_attention_heads": 4,
+            "alibi": True,
+        },
+    ),
+}
+# for tests of what a model's forward pass may do; the others go over ARCHITECTURES
+MORE_ARCHITECTURES = list(_MORE)
+
 
 def tiny_model(name, n_layers=3, seed=0, dtype=torch.float32):
-    """Build a random model of one of ARCHITECTURES, in evaluation mode."""
+    """Build a random model of one of (MORE_)ARCHITECTURES, in evaluation mode."""
     import transformers
 
-    model, config, parameters = _MODELS[name]
+    model, config, parameters = (_MODELS | _MORE)[name]
     made = getattr(transformers, config)(num_hidden_layers=n_layers, **parameters)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

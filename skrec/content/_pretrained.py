@@ -19,6 +19,7 @@ from skrec.content._packed import Packed, Ragged
 from skrec.lm import (
     DTYPES,
     Base,
+    check_padding,
     check_template,
     load_base,
     load_tokenizer,
@@ -158,6 +159,7 @@ class PretrainedText(ContentOperator):
         self.tokenizer_ = load_tokenizer(
             self.tokenizer, self.model, self.trust_remote_code, base.revision
         )
+        check_padding(base.model)
         config = base.model.config
         longest = most_tokens(base.model)
         if longest is not None and self.max_length > longest:

@@ -5,7 +5,7 @@ from skrec.lm._lora import add_adapters, check_lora, whole_model
 from skrec.lm._network import POOLINGS, LanguageModelNetwork, part_size
 from skrec.lm._prefix import Prefix
 from skrec.lm._side import PooledLayers, SideTower
-from skrec.lm._sizes import DTYPES, most_tokens, output_size
+from skrec.lm._sizes import DTYPES, check_padding, most_tokens, output_size
 from skrec.lm._split import Replay, Top, checkpoint_activations, layer_list, split_top
 from skrec.lm._text import check_template, render, token_ids
 from skrec.lm._tokenizers import load_tokenizer, tokenizer_hash
@@ -23,6 +23,7 @@ __all__ = [
     "add_adapters",
     "check_lora",
     "checkpoint_activations",
+    "check_padding",
     "check_template",
     "layer_list",
     "load_base",

@@ -12,6 +12,7 @@ the masks, positions and layer types of every architecture.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -123,21 +124,23 @@ class Top(nn.Module):
     def __init__(self, model: Any, n_frozen: int | None):
         super().__init__()
         if getattr(model, "pooler", None) is not None:
-            model.pooler = None  # BERT's, whose output is not read
-        trained, outputs = _survey(model, n_frozen)
+            model.pooler = nn.Identity()  # BERT's, whose output is not read; some always call it
+        seen = _survey(model, n_frozen)
         for parameter in model.parameters():
-            parameter.requires_grad_(parameter in trained)
+            parameter.requires_grad_(parameter in seen.trained)
         self._held: list = [None]
         self.n_frozen = n_frozen
         if n_frozen:
             layers = layer_list(model)[1]
             for at in range(n_frozen):
-                layers[at] = Replay(layers[at], self._held, outputs[at])
+                layers[at] = Replay(layers[at], self._held, seen.outputs[at])
             table = model.get_input_embeddings()
             empty = nn.Embedding(1, table.embedding_dim, dtype=table.weight.dtype)
             model.set_input_embeddings(empty.requires_grad_(False))
             self._n_inputs = table.embedding_dim
         self.model = model
+        if n_frozen:
+            self._check_exact(seen)
 
     def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return last hidden states (U, L, H) of ids (U, L) or prefix states (U, L, H)."""
@@ -153,6 +156,29 @@ class Top(nn.Module):
         finally:
             self._held[0] = None
         return answer.last_hidden_state
+
+    def _check_exact(self, seen: Survey) -> None:
+        """Refuse a model that, cut in two, fails or answers something else than in one piece."""
+        expected = seen.answer
+        # the same arithmetic twice: only kernels that sum in another order may differ
+        tolerance = max(1e-5, 8 * torch.finfo(expected.dtype).eps)
+        training = self.model.training
+        self.model.eval()
+        reason: Exception | None = None
+        try:
+            with torch.no_grad():
+                answer = self(seen.states, torch.ones_like(seen.ids, dtype=torch.bool))
+            atol = tolerance * float(expected.nan_to_num().abs().max())
+            exact = answer.shape == expected.shape and torch.allclose(
+                answer, expected, rtol=0, atol=atol, equal_nan=True
+            )
+        except Exception as error:  # whatever the code of an architecture runs into
+            exact, reason = False, error
+        finally:
+            self.model.train(training)
+        if not exact:
+            need = "its upper layers need more than the states that come from below"
+            raise ValueError(_refusal(self.model, need)) from reason
 
 
 def checkpoint_activations(model: Any) -> None:
@@ -174,16 +200,31 @@ def checkpoint_activations(model: Any) -> None:
     (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
-def _survey(model: Any, n_frozen: int | None) -> tuple[set[nn.Parameter], list[int]]:
-    """Run a model on two tokens, and see what its output and its prefix depend on.
+@dataclass
+class Survey:
+    """What was seen when a model read a few tokens.
 
-    Returns
-    -------
+    Parameters
+    ----------
     trained : set of Parameter
-        Weights that the output depends on and the prefix states do not.
+        Weights that the last hidden states depend on and the prefix states do not.
     outputs : list of int
         Length of the tuple that each layer returns; 0 for a bare tensor.
+    ids : Tensor (1, L)
+        The tokens.
+    states, answer : Tensor (1, L, H)
+        Prefix states, and last hidden states.
     """
+
+    trained: set[nn.Parameter]
+    outputs: list[int]
+    ids: torch.Tensor
+    states: torch.Tensor | None
+    answer: torch.Tensor
+
+
+def _survey(model: Any, n_frozen: int | None) -> Survey:
+    """Run a model on a few tokens, and see what its output and its prefix depend on."""
     reached: list[torch.Tensor] = []  # input of layer s
     answers: list[Any] = []  # of each layer
     hooks = []
@@ -198,26 +239,38 @@ def _survey(model: Any, n_frozen: int | None) -> tuple[set[nn.Parameter], list[i
     model.requires_grad_(True)
     training = model.training
     model.eval()
-    ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
+    # all different, for positions count; an odd number, for windows are even
+    ids = torch.arange(5, device=model.device).unsqueeze(0)
     try:
         with torch.enable_grad():
-            output = model(input_ids=ids, attention_mask=ids + 1).last_hidden_state
+            output = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
     trained = _leaves(output)
     if n_frozen is not None:
+        if not reached:
+            raise ValueError(_refusal(model, "its layers are called in a way of its own"))
         trained -= _leaves(reached[0])
     if n_frozen:
         last = answers[n_frozen - 1]
-        if (last[0] if isinstance(last, tuple) else last) is not reached[0]:
+        if (last[0] if isinstance(last, (tuple, list)) else last) is not reached[0]:
             raise ValueError(
                 f"{type(model).__name__} computes between its layers {n_frozen - 1} and "
                 f"{n_frozen}, so it can't be split there; train one layer more or less "
                 f"(trainable_layers, now {len(layers) - n_frozen})"
             )
-    return trained, [len(answer) if isinstance(answer, tuple) else 0 for answer in answers]
+    outputs = [len(answer) if isinstance(answer, (tuple, list)) else 0 for answer in answers]
+    states = reached[0].detach() if reached else None
+    return Survey(trained, outputs, ids, states, output.detach())
+
+
+def _refusal(model: Any, why: str) -> str:
+    return (
+        f"{type(model).__name__} can't be split: {why}; train it whole (trainable_layers=None) or "
+        "not at all (trainable_layers=0)"
+    )
 
 
 def _leaves(tensor: torch.Tensor) -> set[nn.Parameter]:

@@ -21,6 +21,7 @@ from transformers import AutoModel
 from skrec import ContentRecommender, Items, cache, content
 from skrec._training import Plan, parameter_groups
 from skrec.content import LanguageModel
+from skrec.utils.estimator_checks import check_content_operator, check_recommender
 
 WAYS = {
     "whole": {},
@@ -90,6 +91,15 @@ def test_every_way_trains_predicts_and_pickles(name, make, fit_ways, news):
     new = pd.DataFrame({"item_id": [-1], "title": ["storm over the northern sea"]})
     X = pd.DataFrame({"history": [news.test["history"].iloc[0]], "candidates": [[-1]]})
     assert_allclose(scores(again, X, items=new), scores(rec, X, items=new), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["whole", "split, LoRA", "frozen tokens", "frozen mean"])
+def test_passes_the_public_checks(name, tiny_bert):
+    check_content_operator(LanguageModel(tiny_bert, **WAYS[name]))
+
+
+def test_a_recommender_of_it_passes_the_public_checks(make):
+    check_recommender(make(trainable_layers=1))
 
 
 @pytest.mark.parametrize("name", ["split, LoRA", "frozen mean", "whole"])
