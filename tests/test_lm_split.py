@@ -289,3 +289,10 @@ def test_a_model_that_reads_its_padding_is_refused():
     )
     with pytest.raises(ValueError, match="ConvBertModel lets padding change what it reads"):
         check_padding(ConvBertModel(config).eval())
+
+
+def test_dropout_of_what_replays_answer_for_is_off():
+    top = split_top(tiny_model("BERT", N_LAYERS), 2).train()
+    assert not top.model.embeddings.dropout.training
+    assert layer_list(top.model)[1][2].output.dropout.training
+    assert split_top(tiny_model("BERT", N_LAYERS), 0).train().model.embeddings.dropout.training

@@ -142,6 +142,15 @@ class Top(nn.Module):
         if n_frozen:
             self._check_exact(seen)
 
+    def train(self, mode: bool = True) -> Top:
+        """Set the mode of what is trained; what replays answer for needs no dropout."""
+        super().train(mode)
+        if self.n_frozen:
+            for part in self.model.children():
+                if not any(parameter.requires_grad for parameter in part.parameters()):
+                    part.eval()
+        return self
+
     def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return last hidden states (U, L, H) of ids (U, L) or prefix states (U, L, H)."""
         if not self.n_frozen:
