@@ -50,8 +50,7 @@ class SideNetwork(PretrainedText):
     where each block f is a bottleneck with a residual, ``f(x) = x + U gelu(V x)``. It is the
     text side of IISAN [1]_; standardising is new here. There, BERT's normalised states come in as
     they are. In decoders, a few numbers are thousands of times as large as the others and alike
-    for all texts: on MovieLens 100K (1,600 impressions, 2 epochs, three seeds or more)
-    standardising lifts GAUC from .56 to .73 with SmolLM2-135M, and by about .02 with MiniLM.
+    for all texts, and would drown what tells texts apart.
 
     Parameters
     ----------

@@ -312,10 +312,7 @@ def test_frozen_layers_are_not_run_in_training(name, make, news, titles, tmp_pat
 
     def watch(self, *args, **kwargs):
         if type(self).__name__ == "BertLayer":
-            ran.append(
-                next(self.parameters()).requires_grad
-                or any(p.requires_grad for p in self.parameters())
-            )
+            ran.append(any(p.requires_grad for p in self.parameters()))
         return run(self, *args, **kwargs)
 
     rec = make(memory=memory, **WAYS[name])
@@ -323,8 +320,9 @@ def test_frozen_layers_are_not_run_in_training(name, make, news, titles, tmp_pat
     monkeypatch.setattr(torch.nn.Module, "__call__", watch)
     rec.fit(news.train, titles)
     n_trained = WAYS[name]["trainable_layers"]
-    # loading looks at the model's output once, and at what it depends on once more
-    looks = 3 * (1 + (n_trained > 0))
+    # loading looks at the model's output and its padding thrice, and building at what the output
+    # depends on
+    looks = 3 * (3 + (n_trained > 0))
     assert len([one for one in ran if not one]) <= looks
     assert bool(len(ran) > looks) == bool(n_trained)
 
