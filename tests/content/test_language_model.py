@@ -281,7 +281,8 @@ def test_a_second_process_reads_what_the_first_computed(make, news, titles, tmp_
     rec = make(memory=memory, trainable_layers=1)
     (tmp_path / "rec.pickle").write_bytes(pickle.dumps((rec, news.train, titles)))
     script = (
-        "import pickle, sys\n"
+        "import pickle, sys, torch\n"
+        "torch.set_num_threads(1)\n"  # as here: sums of other threads round otherwise
         "rec, X, items = pickle.load(open(sys.argv[1], 'rb'))\n"
         "pickle.dump(rec.fit(X, items), open(sys.argv[1], 'wb'))\n"
     )
