@@ -2,9 +2,14 @@
 
 Models are trained on the training impressions; the epoch to keep and the calibration come from the
 valid ones, which `time` makes the held-out part. Everything about the models was chosen on valid.
+
+`--models NAML,NRMS` measures some. Those of `skrec.zoo` with a language model take its folder,
+`--language-model FOLDER`, and are left out without one.
 """
 
+import sys
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -37,18 +42,34 @@ def recommender(operator, **parameters):
     return make
 
 
-MODELS = {
-    "NAML": zoo.NAML,
-    "NAML, columns side by side": recommender(content.CNN(fusion="concat")),
-    "NRMS": zoo.NRMS,
+# published models as they are; those with a language model need its folder
+PRETRAINED = ("PLMNR", "ONCE", "IISAN", "MINER")
+ZOO = {name: getattr(zoo, name) for name in zoo.__all__ if name not in PRETRAINED}
+OURS = {
+    "columns side by side": recommender(content.CNN(fusion="concat")),
     "mean of words": recommender(content.MeanPooling()),
     "ids": recommender(content.ID()),
-    "text, history targets": recommender(TEXT, **TARGETS | {"learning_rate": 5e-3}),
-    "ids, history targets": recommender(content.ID(), **TARGETS),
-    "text and ids, history targets": recommender(content.WithID(TEXT), **TARGETS),
+    "text with history targets": recommender(TEXT, **TARGETS | {"learning_rate": 5e-3}),
+    "ids with history targets": recommender(content.ID(), **TARGETS),
+    "text and ids with history targets": recommender(content.WithID(TEXT), **TARGETS),
 }
 # what is compared on films that training never met
-COLD = ["text, history targets", "ids, history targets", "text and ids, history targets"]
+COLD = [name for name in OURS if name.endswith("history targets")]
+
+
+def chosen_models(names, folder, epochs):
+    """Return what makes each model that was named, or all, by name."""
+    models = ZOO | OURS
+    if folder:
+        pretrained = {"max_epochs": epochs} if epochs else {}
+        models |= {name: partial(getattr(zoo, name), folder, **pretrained) for name in PRETRAINED}
+    chosen = [name.strip() for name in names.split(",")] if names else list(models)
+    for name in chosen:
+        if name in PRETRAINED and name not in models:
+            sys.exit(f"{name} reads texts by a language model: name its --language-model FOLDER")
+        if name not in models:
+            sys.exit(f"--models takes names among {', '.join(models)}; got {name!r}")
+    return {name: models[name] for name in chosen}
 
 
 def of_scores(X, scores):
@@ -90,11 +111,11 @@ def report_base_rate(test):
     report("calibration", model="base rate", probabilities="constant", **measured)
 
 
-def report_model(name, splits, items, seeds, quick):
+def report_model(name, make, splits, items, seeds, quick):
     measured = {split: [] for split in ("valid", "test", "calibrated", "uncalibrated")}
     seconds = []
     for seed in range(seeds):
-        rec, duration = fit(MODELS[name], splits, items, seed, quick)
+        rec, duration = fit(make, splits, items, seed, quick)
         seconds.append(duration)
         for split in ("valid", "test"):
             measured[split].append(rec.evaluate(splits[split], metrics=METRICS))
@@ -141,7 +162,7 @@ def report_cold(name, splits, films, seeds, quick):
         cold = set(np.random.default_rng(seed).choice(ids, len(ids) // 5, replace=False))
         seen = {split: without(splits[split], cold) for split in ("train", "valid")}
         warm_films = films[~films.item_id.isin(cold)]
-        rec, _ = fit(MODELS[name], seen, Items(warm_films, roles=ROLES), seed, quick)
+        rec, _ = fit(OURS[name], seen, Items(warm_films, roles=ROLES), seed, quick)
         test = splits["test"]
         is_cold = clicked_film(test).isin(cold)
         for kind, part in {"cold": test[is_cold], "warm": test[~is_cold]}.items():
@@ -152,7 +173,11 @@ def report_cold(name, splits, films, seeds, quick):
 
 
 def main():
-    args = arguments(__doc__, data="~/.cache/skrec/ml100k", seeds=3, only="")
+    options = {"language_model": "", "language_model_epochs": 0}
+    args = arguments(
+        __doc__, data="~/.cache/skrec/ml100k", seeds=3, models="", parts="quality,cold", **options
+    )
+    models = chosen_models(args.models, args.language_model, args.language_model_epochs)
     report("environment", **environment())
     films = read_films(args.data)
     items = Items(films, roles=ROLES)
@@ -160,14 +185,15 @@ def main():
     if args.quick:
         splits = {name: X.head(400) for name, X in splits.items()}
     seeds = 1 if args.quick else args.seeds
-    report_baselines(splits, items.ids)
-    report_base_rate(splits["test"])
-    for name in MODELS:
-        if args.only in ("", name):
-            report_model(name, splits, items, seeds, args.quick)
-    for name in COLD:
-        if args.only in ("", name, "cold"):
-            report_cold(name, splits, films, seeds, args.quick)
+    if "quality" in args.parts:
+        report_baselines(splits, items.ids)
+        report_base_rate(splits["test"])
+        for name, make in models.items():
+            report_model(name, make, splits, items, seeds, args.quick)
+    if "cold" in args.parts:
+        for name in COLD:
+            if name in models:
+                report_cold(name, splits, films, seeds, args.quick)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@ class Batch:
     items : int64 tensor of shape (U,)
         Catalogue codes.
     history : int64 tensor of shape (H, L)
-        The batch's distinct histories, padded with 0.
+        The batch's distinct histories, padded with 0; once for each user.
     history_mask : bool tensor of shape (H, L)
+    user : int64 tensor of shape (H,)
+        Who reads each of them: 0 for unknown users.
     history_of_row : int64 tensor of shape (B,)
     candidates : int64 tensor of shape (B, C)
         Those of each row by itself.
@@ -44,6 +46,7 @@ class Batch:
     items: torch.Tensor
     history: torch.Tensor
     history_mask: torch.Tensor
+    user: torch.Tensor
     history_of_row: torch.Tensor
     candidates: torch.Tensor
     shared: torch.Tensor
@@ -126,8 +129,10 @@ def collate(
     Batch
     """
     starts = np.maximum(drawn.starts, drawn.stops - max_history)
-    key = starts * (max_history + 1) + (drawn.stops - starts)
+    n_users = int(drawn.user.max(initial=0)) + 1
+    key = (starts * (max_history + 1) + (drawn.stops - starts)) * n_users + drawn.user
     key, history_of_row = np.unique(key, return_inverse=True)
+    key, user = np.divmod(key, n_users)
     starts, lengths = np.divmod(key, max_history + 1)
     history, history_mask = pad_histories(history_codes, starts, starts + lengths)
     used = drawn.sampled.any(axis=0)
@@ -142,6 +147,7 @@ def collate(
         "items": items,
         "history": history,
         "history_mask": history_mask,
+        "user": user,
         "history_of_row": history_of_row,
         "candidates": candidates,
         "shared": shared,

@@ -7,28 +7,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from skrec._inference import device_of, item_vectors, weights_version
+from skrec._inference import device_of, item_rows, weights_version
 from skrec._items import Items
 from skrec._network import Network
 from skrec.content import ContentOperator, Packed
+from skrec.content._side import WithSide
+from skrec.nn import stack_rows
 
 
 class Catalogue:
     """Items with what is computed of them, when it is first asked for.
+
+    An item's row (R,) is its vector, and behind it what else the behavior operator reads.
 
     Parameters
     ----------
     items : Items
         The items.
     content : content operator
-        A fitted one, which prepares them.
+        What prepares them: a fitted one, or one with another beside it.
     """
 
-    def __init__(self, items: Items, content: ContentOperator):
+    def __init__(self, items: Items, content: ContentOperator | WithSide):
         self.items = items
         self.content = content
         self._packed: Packed | None = None
-        self._vectors: torch.Tensor | None = None
+        self._rows: torch.Tensor | None = None
         self._version: Any = None
 
     def packed(self, network: Network) -> Packed:
@@ -38,24 +42,30 @@ class Catalogue:
         return self._packed
 
     def vectors(self, network: Network) -> torch.Tensor:
-        """Return the item vectors (N, D), computing them where the weights have changed."""
+        """Return the item vectors (N, D)."""
+        return self.rows(network)[:, : network.width]
+
+    def rows(self, network: Network) -> torch.Tensor:
+        """Return the item rows (N, R), computing them where the weights have changed."""
         version = weights_version(network)
-        if self._vectors is None or version != self._version:
-            self._vectors = item_vectors(network, self.packed(network))
+        if self._rows is None or version != self._version:
+            self._rows = item_rows(network, self.packed(network))
             self._version = version
-        return self._vectors
+        return self._rows
 
     def extend(self, data: Any, network: Network) -> Catalogue:
         """Return a catalogue in which `data` adds and overrides items; only these are encoded."""
         items = self.items.extend(data)
-        old = self.vectors(network)
+        old = self.rows(network)
         same = items.hashes()[: len(old)] == self.items.hashes()
         changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
-        vectors = old.new_empty((items.n_items, old.shape[1]))
-        vectors[: len(old)] = old
+        rows = old
         if len(changed):
             packed = self.content.prepare(items.take(changed)).to(old.device)
-            vectors[torch.from_numpy(changed).to(old.device)] = item_vectors(network, packed)
+            both = stack_rows([old, item_rows(network, packed)])
+            place = np.arange(items.n_items)
+            place[changed] = len(old) + np.arange(len(changed))
+            rows = both[torch.from_numpy(place).to(old.device)]
         extended = Catalogue(items, self.content)
-        extended._vectors, extended._version = vectors, self._version
+        extended._rows, extended._version = rows, self._version
         return extended

@@ -30,6 +30,8 @@ class CodedInteractions:
     time : ndarray of float64, shape (n,), or None
     weight : ndarray of float64, shape (n,), or None
         What each row counts in training; None for all alike.
+    user_of_row : ndarray of int64, shape (n,), or None
+        Codes of known users from 1 up, 0 for unknown ones; None where nothing reads them.
     """
 
     kind: str
@@ -42,11 +44,37 @@ class CodedInteractions:
     group_of_row: np.ndarray | None = None
     time: np.ndarray | None = None
     weight: np.ndarray | None = None
+    user_of_row: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
         """Number of rows of X."""
         return len(self.history_of_row)
+
+    def users(self) -> np.ndarray:
+        """Return the user of each row, of shape (n,)."""
+        return np.zeros(self.n_rows, np.int64) if self.user_of_row is None else self.user_of_row
+
+    def readers(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Find the distinct pairs of a history and a user, who have the same user vector.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (m,), default=None
+            Rows to look at; None for all.
+
+        Returns
+        -------
+        histories, users : ndarray of int64, shape (H,)
+        inverse : ndarray of int64, shape (m,)
+            Which of them each row has.
+        """
+        history, user = self.history_of_row, self.users()
+        if rows is not None:
+            history, user = history[rows], user[rows]
+        size = int(user.max(initial=0)) + 1
+        key, inverse = np.unique(history * size + user, return_inverse=True)
+        return key // size, key % size, inverse
 
     def row_of_candidate(self) -> np.ndarray:
         """Return the row of each candidate, of shape (P,)."""
@@ -101,4 +129,5 @@ class CodedInteractions:
             group_of_row=None if self.group_of_row is None else self.group_of_row[rows],
             time=None if self.time is None else self.time[rows],
             weight=None if self.weight is None else self.weight[rows],
+            user_of_row=None if self.user_of_row is None else self.user_of_row[rows],
         )

@@ -20,7 +20,7 @@ from skrec._segments import gather_ranges, gather_segments, offsets_of, segment_
 
 @dataclass(frozen=True)
 class Drawn:
-    """Examples of one batch: history ranges (B,), candidates (B, C), and each row's weight (B,).
+    """Examples of one batch: history ranges (B,), candidates (B, C), each row's weight and user.
 
     `sampled` (B, S) says which items of the batch's pool are negatives of a row as well.
     """
@@ -32,6 +32,7 @@ class Drawn:
     labels: np.ndarray
     sampled: np.ndarray
     weight: np.ndarray
+    user: np.ndarray
 
     def take(self, rows: slice) -> Drawn:
         """Return some of the examples."""
@@ -86,6 +87,7 @@ class ImpressionExamples:
         self._group = group[clicked]
         self._positive = data.candidate_codes[clicked].astype(np.int64)
         self._weight = weights_of(data)[row[clicked]]
+        self._user = data.users()[row[clicked]]
         self._positives = _by_group(group[clicked], self._positive, len(groups))
         self._negatives = _by_group(
             passed // sampler.n_items, passed % sampler.n_items, len(groups)
@@ -117,6 +119,7 @@ class ImpressionExamples:
             sampled,
             (self._history_offsets[history], self._history_offsets[history + 1]),
             self._weight[rows],
+            self._user[rows],
         )
 
     def _forbidden(
@@ -142,7 +145,7 @@ class NextClickExamples:
         self.history_codes = data.history_codes
         self._offsets = data.history_offsets
         self._history = data.history_of_row[filled]
-        self._weight = weights_of(data)[filled]
+        self._weight, self._user = weights_of(data)[filled], data.users()[filled]
         self.sampler, self._n_targets = sampler, n_targets
         self.n_skipped = int((~filled).sum())
         if not len(self._history):
@@ -159,7 +162,8 @@ class NextClickExamples:
         rows = np.repeat(rows, self._n_targets)
         history = self._history[rows]
         spans = self._offsets[history], self._offsets[history + 1]
-        return next_clicks(self.history_codes, spans, pool, self.sampler, self._weight[rows], rng)
+        who = self._weight[rows], self._user[rows]
+        return next_clicks(self.history_codes, spans, pool, self.sampler, *who, rng)
 
 
 class PairExamples:
@@ -175,7 +179,7 @@ class PairExamples:
         self._history = data.history_of_row[row]
         self._candidates = data.candidate_codes.astype(np.int64)
         self._labels = data.clicked.astype(np.float32)
-        self._weight = weights_of(data)[row]
+        self._weight, self._user = weights_of(data)[row], data.users()[row]
         self.sampler = sampler
         if not self._labels.any() or self._labels.all():
             raise ValueError(
@@ -198,6 +202,7 @@ class PairExamples:
             self._labels[rows][:, None],
             np.zeros((len(rows), len(pool)), dtype=bool),
             self._weight[rows],
+            self._user[rows],
         )
 
 
@@ -222,9 +227,9 @@ class WithHistoryTargets:
         row, column = np.nonzero((drawn.labels == 1)[owner])
         clicked = row, drawn.candidates[owner[row], column]  # later clicks are no negatives
         spans = drawn.starts[owner], drawn.stops[owner]
-        weight = drawn.weight[owner]
+        who = drawn.weight[owner], drawn.user[owner]
         return drawn.stack(
-            next_clicks(self.history_codes, spans, pool, self.sampler, weight, rng, clicked)
+            next_clicks(self.history_codes, spans, pool, self.sampler, *who, rng, clicked)
         )
 
 
@@ -234,6 +239,7 @@ def next_clicks(
     pool: Pool,
     sampler: NegativeSampler,
     weight: np.ndarray,
+    user: np.ndarray,
     rng: np.random.Generator,
     forbidden: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Drawn:
@@ -249,7 +255,7 @@ def next_clicks(
         Sampled items.
     sampler : NegativeSampler
         What drew them.
-    weight : ndarray of shape (B,)
+    weight, user : ndarray of shape (B,)
     rng : numpy.random.Generator
     forbidden : tuple of ndarray, default=None
         Further rows and codes that are no negatives, besides each span's own.
@@ -267,7 +273,7 @@ def next_clicks(
     need = np.full(len(starts), sampler.n_negatives)
     sampled = sampler.fill(pool, need, rows, own)
     none = np.empty((len(starts), 0), dtype=np.int64)
-    return against(codes[place], none, none.astype(bool), sampled, (starts, place), weight)
+    return against(codes[place], none, none.astype(bool), sampled, (starts, place), weight, user)
 
 
 def against(
@@ -277,6 +283,7 @@ def against(
     sampled: np.ndarray,
     spans: tuple[np.ndarray, np.ndarray],
     weight: np.ndarray,
+    user: np.ndarray,
 ) -> Drawn:
     """Put each click (B,) in front of those that were shown with it (B, n)."""
     first = positive[:, None].astype(np.int64)
@@ -284,7 +291,7 @@ def against(
     mask = np.concatenate([np.ones(first.shape, dtype=bool), shown_mask], axis=1)
     labels = np.zeros(candidates.shape, dtype=np.float32)
     labels[:, 0] = 1.0
-    return Drawn(*spans, candidates, mask, labels, sampled, weight)
+    return Drawn(*spans, candidates, mask, labels, sampled, weight, user)
 
 
 def weights_of(data: CodedInteractions) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 ::
 
-    Packed --encode--> item vectors (N, D) --gather--> user vectors (H, K, D), each history once
-                               |                               |
-                               +-> scores of rows' candidates <+-> scores of all items, top k
+    Packed --encode--> item rows (N, R) --gather--> user vectors (H, K, D), each history once
+                              |                             |
+                              +-> scores of rows' candidates <+-> scores of all items, top k
 
 Everything runs without autograd and in evaluation mode, in blocks of bounded size.
 """
@@ -53,8 +53,8 @@ def weights_version(network: Network) -> tuple:
 
 
 @_inference
-def item_vectors(network: Network, packed: Packed, codes: np.ndarray | None = None) -> torch.Tensor:
-    """Encode items.
+def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None) -> torch.Tensor:
+    """Encode items: their vectors, and behind them what else the behavior operator reads.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def item_vectors(network: Network, packed: Packed, codes: np.ndarray | None = No
 
     Returns
     -------
-    tensor of shape (U, D), on the network's device
+    tensor of shape (U, R), on the network's device
     """
     wanted = torch.arange(len(packed)) if codes is None else torch.from_numpy(codes)
     return network.encode(packed, wanted.to(device_of(network)), TOKEN_BUDGET)
@@ -74,15 +74,15 @@ def item_vectors(network: Network, packed: Packed, codes: np.ndarray | None = No
 
 @_inference
 def user_vectors(
-    network: Network, vectors: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Compute the vectors of the distinct histories that rows of `data` name.
 
     Parameters
     ----------
     network : Network
-    vectors : tensor of shape (N, D)
-        Item vectors.
+    items : tensor of shape (N, R)
+        Item rows.
     data : CodedInteractions
     max_history : int
         How many of the latest clicks are read.
@@ -92,41 +92,48 @@ def user_vectors(
     users : tensor of shape (H, K, D)
     user_of_row : ndarray of int64, shape (n,)
     """
-    used, user_of_row = np.unique(data.history_of_row, return_inverse=True)
+    used, user, user_of_row = data.readers()
     parts = [
-        network.users(*_clicks(network, vectors, data, used[block], max_history))
-        for block in iterate_blocks(len(used), HISTORY_BLOCK)
+        network.users(
+            *_clicks(network, items, data, used[block], max_history), _index(user[block], items)
+        )
+        for block in iterate_blocks(len(used), _block_of_histories(network, items))
     ]
     return torch.cat(parts), user_of_row
 
 
 def _clicks(
     network: Network,
-    vectors: torch.Tensor,
+    items: torch.Tensor,
     data: CodedInteractions,
     histories: np.ndarray,
     max_history: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gather the clicked items' vectors (H, L, D) and mask (H, L) of some histories."""
+    """Gather the clicked items' rows (H, L, R) and mask (H, L) of some histories."""
     stops = data.history_offsets[histories + 1]
     starts = np.maximum(data.history_offsets[histories], stops - max_history)
     codes, mask = pad_histories(data.history_codes, starts, stops)
-    device = vectors.device
-    clicks = vectors[torch.from_numpy(codes).to(device)]
+    device = items.device
+    clicks = items[torch.from_numpy(codes).to(device)]
     return network.with_empty(clicks, torch.from_numpy(mask).to(device))
+
+
+def _block_of_histories(network: Network, items: torch.Tensor) -> int:
+    """Return how many histories to gather at a time: fewer where items have tokens."""
+    return max(1, HISTORY_BLOCK * network.width // items.shape[1])
 
 
 @_inference
 def score_candidates(
-    network: Network, vectors: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
 ) -> np.ndarray:
     """Score the candidates of each row.
 
     Parameters
     ----------
     network : Network
-    vectors : tensor of shape (N, D)
-        Item vectors.
+    items : tensor of shape (N, R)
+        Item rows.
     data : CodedInteractions
         With P candidates in all.
     max_history : int
@@ -137,33 +144,35 @@ def score_candidates(
     ndarray of shape (P,)
     """
     row = data.row_of_candidate()
-    scores = np.empty(len(row), dtype=_numpy_dtype(vectors))
+    scores = np.empty(len(row), dtype=_numpy_dtype(items))
+    candidates = items[:, : network.item_width]
     if not network.has_user_vectors:
-        for block in iterate_blocks(len(row), HISTORY_BLOCK):
-            used, own = np.unique(data.history_of_row[row[block]], return_inverse=True)
-            clicks, mask = _clicks(network, vectors, data, used, max_history)
-            item = vectors[_index(data.candidate_codes[block], vectors)].unsqueeze(1)
-            part = network.score(clicks, mask, _index(own, vectors), item)
+        for block in iterate_blocks(len(row), _block_of_histories(network, items)):
+            used, user, own = data.readers(row[block])
+            clicks, mask = _clicks(network, items, data, used, max_history)
+            item = candidates[_index(data.candidate_codes[block], items)].unsqueeze(1)
+            rows = _index(own, items)
+            part = network.score(clicks, mask, rows, item, _index(user, items))
             scores[block] = part.squeeze(1).cpu().numpy()
         return scores
-    users, user_of_row = user_vectors(network, vectors, data, max_history)
+    users, user_of_row = user_vectors(network, items, data, max_history)
     for block in iterate_blocks(len(row), PAIR_BLOCK):
-        user = users[_index(user_of_row[row[block]], vectors)].unsqueeze(1)  # (P, 1, K, D)
-        item = vectors[_index(data.candidate_codes[block], vectors)].unsqueeze(1)  # (P, 1, D)
+        user = users[_index(user_of_row[row[block]], items)].unsqueeze(1)  # (P, 1, K, D)
+        item = candidates[_index(data.candidate_codes[block], items)].unsqueeze(1)  # (P, 1, W)
         scores[block] = network.match(user, item).squeeze(1).cpu().numpy()
     return scores
 
 
 def score_catalogue(
-    network: Network, vectors: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield blocks of rows with their scores (b, N) of all items.
 
     Parameters
     ----------
     network : Network
-    vectors : tensor of shape (N, D)
-        Item vectors.
+    items : tensor of shape (N, R)
+        Item rows.
     data : CodedInteractions
     max_history : int
         How many of the latest clicks are read.
@@ -173,37 +182,43 @@ def score_catalogue(
     rows : slice
     scores : tensor of shape (b, N)
     """
-    size = max(1, CELL_BLOCK // len(vectors))
+    size = max(1, CELL_BLOCK // len(items))
     for rows in iterate_blocks(data.n_rows, size):
         part = data.take(np.arange(rows.start, rows.stop))
-        yield rows, _score_all(network, vectors, part, max_history)
+        yield rows, _score_all(network, items, part, max_history)
 
 
 @_inference
 def _score_all(
-    network: Network, vectors: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
 ) -> torch.Tensor:
-    used, history_of_row = np.unique(data.history_of_row, return_inverse=True)
+    used, user, user_of_row = data.readers()
     parts = []
-    for block in iterate_blocks(len(used), HISTORY_BLOCK):
-        clicks, mask = _clicks(network, vectors, data, used[block], max_history)
+    for block in iterate_blocks(len(used), _block_of_histories(network, items)):
+        clicks, mask = _clicks(network, items, data, used[block], max_history)
+        who = _index(user[block], items)
         if network.candidate_aware:
-            parts += [_score_one(network, vectors, *one) for one in zip(clicks, mask, strict=True)]
+            everyone = zip(clicks, mask, who, strict=True)
+            parts += [_score_one(network, items, *one) for one in everyone]
         else:
-            users = network.users(clicks, mask)
+            users = network.users(clicks, mask, who)
             real = mask if network.late_fusion else None
-            parts.append(network.match_all(users, vectors, PAIR_BLOCK, real))
-    return torch.cat(parts)[_index(history_of_row, vectors)]
+            parts.append(network.match_all(users, items, PAIR_BLOCK, real))
+    return torch.cat(parts)[_index(user_of_row, items)]
 
 
 def _score_one(
-    network: Network, vectors: torch.Tensor, clicks: torch.Tensor, mask: torch.Tensor
+    network: Network,
+    items: torch.Tensor,
+    clicks: torch.Tensor,
+    mask: torch.Tensor,
+    user: torch.Tensor,
 ) -> torch.Tensor:
-    """Score all items for one history of clicks (L, D), to (1, N)."""
-    only = torch.zeros(1, dtype=torch.long, device=vectors.device)
+    """Score all items for one history of clicks (L, R), to (1, N)."""
+    only = torch.zeros(1, dtype=torch.long, device=items.device)
     parts = [
-        network.score(clicks[None], mask[None], only, part[None])
-        for part in vectors.split(HISTORY_BLOCK)
+        network.score(clicks[None], mask[None], only, part[None], user[None])
+        for part in items[:, : network.item_width].split(HISTORY_BLOCK)
     ]
     return torch.cat(parts, dim=1)
 

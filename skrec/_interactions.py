@@ -19,7 +19,14 @@ import pyarrow as pa
 from skrec._arrow import SLICE, Table, list_chunks, preview
 from skrec._coded import CodedInteractions
 from skrec._items import Items
-from skrec._row_values import match_clicks, read_clicks, read_groups, read_time, read_weight
+from skrec._row_values import (
+    match_clicks,
+    read_clicks,
+    read_groups,
+    read_time,
+    read_users,
+    read_weight,
+)
 from skrec._rows import as_table, kind_of, warn_of_misspelt
 from skrec._segments import distinct_segments, gather_segments, offsets_of
 
@@ -32,6 +39,7 @@ def encode(
     labels: str = "optional",
     drop_unknown: str = "nothing",
     sample_weight: Any = None,
+    users: pa.Array | None = None,
 ) -> CodedInteractions:
     """Read X and y against a catalogue.
 
@@ -50,6 +58,8 @@ def encode(
         Where ids that the catalogue lacks are dropped; elsewhere they raise.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows: finite, none negative, not all zero.
+    users : Array of ids, default=None
+        The users to know, as `read_user_ids` gives them; None where nothing reads users.
 
     Returns
     -------
@@ -99,6 +109,7 @@ def encode(
         group_of_row=read_groups(table, kind, n_rows),
         time=read_time(table, n_rows),
         weight=read_weight(sample_weight, n_rows),
+        user_of_row=None if users is None else read_users(table, users, n_rows),
     )
     return _without_unknown_candidates(data) if drop_unknown == "all" else data
 

@@ -6,6 +6,10 @@
                                               --gather--> candidates (B, C, D)     |
                                                               |             users (H, K, D)
                                    scores (B, C) <-- predictor <---gather by row---+
+
+What a behavior operator reads beside items' vectors stands behind them, in the same row (U, R)::
+
+    vector (D) | side columns (D), if it has any | tokens (T * (D + 1)), if it reads them
 """
 
 from __future__ import annotations
@@ -18,11 +22,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from skrec._batches import Batch
-from skrec.content._packed import Packed
-from skrec.nn import in_parts, masked_mean
+from skrec.behavior import BehaviorOperator
+from skrec.content._packed import Column, Packed
+from skrec.content._side import split_side
+from skrec.content._tokens import tokens_of
+from skrec.nn import in_parts, join_tokens, masked_mean, split_tokens
 
 # items times tokens that are encoded together, which bounds memory
 TOKEN_BUDGET = 1 << 16
+VECTORS_ONLY = BehaviorOperator()
 CLICK_CELLS = 1 << 22  # scores of single clicks against the catalogue at a time
 
 
@@ -35,10 +43,10 @@ class Network(nn.Module):
         What the operators built.
     width : int
         D.
-    candidate_aware : bool
-        Whether the behavior module also reads the candidates.
-    late_fusion : bool, default=False
-        Whether its vectors are one a click, each scored by itself: the mean of the scores counts.
+    reads : BehaviorOperator, default=VECTORS_ONLY
+        What built `behavior`: its attributes say what that reads beside the clicks' vectors.
+    side : torch.nn.Module, default=None
+        Makes vectors (U, D) of the side columns that `behavior` reads.
     """
 
     def __init__(
@@ -47,51 +55,91 @@ class Network(nn.Module):
         behavior: nn.Module,
         predictor: nn.Module,
         width: int,
-        candidate_aware: bool = False,
-        late_fusion: bool = False,
+        reads: BehaviorOperator = VECTORS_ONLY,
+        side: nn.Module | None = None,
     ):
         super().__init__()
         self.content = content
         self.behavior = behavior
         self.predictor = predictor
-        self.candidate_aware = candidate_aware
-        self.late_fusion = late_fusion
+        self.side = side
+        self.width = width
+        # W: the part of a row that stands for a candidate
+        self.item_width = width if side is None else 2 * width
+        self.candidate_aware = reads.candidate_aware
+        self.late_fusion = reads.late_fusion
+        self.reads_tokens = reads.reads_tokens
+        self.reads_users = reads.reads_users
         self.empty_history = nn.Parameter(torch.randn(width) * 0.1)
         self.n_steps = 0  # counts optimiser steps: fused ones leave tensor versions as they were
 
     def forward(self, batch: Batch, packed: Packed, token_budget: int) -> torch.Tensor:
         """Return the scores (B, C + S) of a batch; what `candidate_mask` hides is arbitrary."""
-        vectors = self.encode(packed, batch.items, token_budget)  # (U, D)
-        clicks = F.embedding(batch.history, vectors)  # (H, L, D)
-        own = F.embedding(batch.candidates, vectors)  # (B, C, D)
-        shared = F.embedding(batch.shared, vectors)  # (S, D)
+        return self.scores_and_penalty(batch, packed, token_budget)[0]
+
+    def scores_and_penalty(
+        self, batch: Batch, packed: Packed, token_budget: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scores (B, C + S) of a batch, and the penalty of the behavior module."""
+        items = self.encode(packed, batch.items, token_budget)  # (U, R)
+        clicks = F.embedding(batch.history, items)  # (H, L, R)
+        items = items[:, : self.item_width]
+        own = F.embedding(batch.candidates, items)  # (B, C, W)
+        shared = F.embedding(batch.shared, items)  # (S, W)
         clicks, mask = self.with_empty(clicks, batch.history_mask)
         rows = batch.history_of_row
         if not (self.has_user_vectors and len(shared)):
             item = torch.cat([own, shared.expand(len(own), -1, -1)], dim=1)
-            return self.score(clicks, mask, rows, item)
-        users = self.users(clicks, mask)  # (H, K, D)
+            users = self.users_of_rows(clicks, mask, rows, item, batch.user)
+            scores = self.match(users, item, mask[rows] if self.late_fusion else None)
+            real = users[batch.candidate_mask] if self.candidate_aware else users
+            return scores, self._penalty(real)
+        users = self.users(clicks, mask, batch.user)  # (H, K, D)
         everyone = self.match_all(users, shared, len(users) * len(shared))  # (H, S)
         own_scores = self.match(users.index_select(0, rows).unsqueeze(1), own)
-        return torch.cat([own_scores, everyone.index_select(0, rows)], dim=1)
+        scores = torch.cat([own_scores, everyone.index_select(0, rows)], dim=1)
+        return scores, self._penalty(users)
+
+    def _penalty(self, users: torch.Tensor) -> torch.Tensor:
+        penalty: Any = getattr(self.behavior, "penalty", None)
+        return users.new_zeros(()) if penalty is None else penalty(users)
 
     def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
-        """Return the vectors (U, D) of some items, in micro-batches of like lengths."""
+        """Return the rows (U, R) of some items, in micro-batches of like lengths."""
         lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
         return in_parts(
-            lambda rows, _: self.content(packed.take(codes[rows])), lengths, token_budget
+            lambda rows, _: self._item_rows(packed.take(codes[rows])), lengths, token_budget
         )
+
+    def _item_rows(self, columns: dict[str, Column]) -> torch.Tensor:
+        """Return the vectors of items, and behind them what else the behavior module reads."""
+        if self.side is None:
+            own, beside = columns, None
+        else:
+            own, side = split_side(columns)
+            beside = self.side(side)  # (U, D)
+        if self.reads_tokens:
+            vectors, x, mask = tokens_of(self.content, own)
+        else:
+            vectors = self.content(own)  # (U, D)
+        if beside is not None:
+            vectors = torch.cat([vectors, beside], dim=1)  # (U, W)
+        return join_tokens(vectors, x, mask) if self.reads_tokens else vectors
 
     def with_empty(
         self, clicks: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give each empty history of (H, L, D) the learned click in its first place."""
+        """Give each empty history of (H, L, R) the learned click in its first place."""
         empty = ~mask.any(dim=1)  # (H,)
         if not empty.any():
             return clicks, mask
         rows = empty.nonzero().squeeze(1)
         place = rows, torch.zeros_like(rows)
-        click = self.empty_history.to(clicks.dtype)  # autocast may have shortened the clicks
+        click = F.pad(self.empty_history, (0, self.item_width - self.width))
+        if self.reads_tokens:  # its one token is itself
+            click = torch.cat([click, self.empty_history, click.new_ones(1)])
+        click = F.pad(click, (0, clicks.shape[2] - len(click)))
+        click = click.to(clicks.dtype)  # autocast may have shortened the clicks
         return clicks.index_put(place, click), mask.index_put(place, mask.new_ones(()))
 
     def trained_state(self) -> dict[str, torch.Tensor]:
@@ -118,9 +166,46 @@ class Network(nn.Module):
         """Whether a user is K vectors that serve all candidates, so that they can be stored."""
         return not (self.candidate_aware or self.late_fusion)
 
-    def users(self, clicks: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return user vectors (H, K, D) of clicks (H, L, D) where they need no candidates."""
-        return self.behavior(clicks, mask)
+    def users(
+        self,
+        clicks: torch.Tensor,
+        mask: torch.Tensor,
+        user: torch.Tensor | None = None,
+        item: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return user vectors (H, K, D) of clicks (H, L, R), or (H, C, K, D) for candidates.
+
+        The codes `user` (H,) and the candidates `item` (H, C, W) are passed on where the behavior
+        module reads them.
+        """
+        if self.reads_tokens:
+            x, real = split_tokens(clicks[..., self.item_width :], self.width)  # (H, L, T, D)
+            arguments = [x, real & mask.unsqueeze(2)]
+        else:
+            arguments = [clicks, mask]
+        if self.candidate_aware:
+            assert item is not None
+            arguments.append(item)
+        if self.reads_users:
+            unknown = torch.zeros(len(clicks), dtype=torch.long, device=clicks.device)
+            arguments.append(unknown if user is None else user)
+        return self.behavior(*arguments)
+
+    def users_of_rows(
+        self,
+        clicks: torch.Tensor,
+        mask: torch.Tensor,
+        history_of_row: torch.Tensor,
+        item: torch.Tensor,
+        user: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return user vectors (B, C or 1, K, D), row b that of history ``history_of_row[b]``."""
+        # index_select, not [...]: the gradient of the latter is summed by threads in any order
+        if not self.candidate_aware:
+            return self.users(clicks, mask, user).index_select(0, history_of_row).unsqueeze(1)
+        clicks = clicks.index_select(0, history_of_row)
+        user = None if user is None else user[history_of_row]
+        return self.users(clicks, mask[history_of_row], user, item)
 
     def score(
         self,
@@ -128,23 +213,20 @@ class Network(nn.Module):
         mask: torch.Tensor,
         history_of_row: torch.Tensor,
         item: torch.Tensor,
+        user: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Score candidates item (B, C, D), row b against history ``history_of_row[b]``."""
-        # index_select, not [...]: the gradient of the latter is summed by threads in any order
-        if self.candidate_aware:
-            clicks = clicks.index_select(0, history_of_row)
-            users = self.behavior(clicks, mask[history_of_row], item)
-        else:
-            users = self.users(clicks, mask).index_select(0, history_of_row).unsqueeze(1)
+        """Score candidates item (B, C, W), row b against history ``history_of_row[b]``."""
+        users = self.users_of_rows(clicks, mask, history_of_row, item, user)
         return self.match(users, item, mask[history_of_row] if self.late_fusion else None)
 
     def match(
         self, users: torch.Tensor, item: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Score candidates item (B, C, D) against users (B, C or 1, K, D), to (B, C).
+        """Score candidates item (B, C, W) against users (B, C or 1, K, D), to (B, C).
 
         The mask (B, K) says which of the vectors are real; None: all.
         """
+        item = item[..., : self.width]
         if mask is None:
             mask = users.new_ones((users.shape[0], users.shape[2]), dtype=torch.bool)
         if not self.late_fusion:
@@ -162,11 +244,12 @@ class Network(nn.Module):
         block: int,
         mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Score all items (N, D) for users (H, K, D), to (H, N), in blocks of about `block` pairs.
+        """Score all items (N, W) for users (H, K, D), to (H, N), in blocks of about `block` pairs.
 
         The mask (H, K) says which vectors are real where late fusion averages over them. Where
         the predictor has a method ``score_all``, that does it for one vector a user.
         """
+        items = items[:, : self.width]
         if self.late_fusion and mask is not None:
             return self._mean_over_clicks(users, mask, items, block)
         score_all: Any = getattr(self.predictor, "score_all", None)

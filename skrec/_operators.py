@@ -113,9 +113,18 @@ def check_heads(n_heads: Any, width: int) -> None:
         raise ValueError(f"n_heads must divide width={width}, got n_heads={n_heads}")
 
 
-def check_hidden(hidden: Any, minimum: int = 1) -> None:
+def check_layers(operator: Any, width: int) -> None:
+    """Raise unless a stack of attention layers can be made of an operator's parameters."""
+    check_int("n_layers", operator.n_layers)
+    check_heads(operator.n_heads, width)
+    if operator.hidden is not None:
+        check_int("hidden", operator.hidden)
+    check_real("dropout", operator.dropout, 0, 1, closed="left")
+
+
+def check_hidden(hidden: Any, minimum: int = 1, name: str = "hidden") -> None:
     """Raise unless `hidden` is a sequence of at least `minimum` layer sizes."""
     if not isinstance(hidden, (list, tuple)) or len(hidden) < minimum:
-        raise ValueError(f"hidden must be a sequence of layer sizes, got {hidden!r}")
+        raise ValueError(f"{name} must be a sequence of layer sizes, got {hidden!r}")
     for size in hidden:
-        check_int("each size in hidden", size)
+        check_int(f"each size in {name}", size)

@@ -34,9 +34,12 @@ from skrec._persistence import load_arrays, to_arrays
 from skrec._processes import launched_processes
 from skrec._progress import Stage
 from skrec._random import borrowed_generator
+from skrec._row_values import read_user_ids
+from skrec._rows import as_table
 from skrec._training import Plan, Trainer
 from skrec._verbs import Verbs
 from skrec.content import Resources
+from skrec.content._side import side_operator
 
 
 class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -128,6 +131,10 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         The catalogue.
     content_, behavior_, predictor_ : operators
         The fitted clones.
+    side_ : content operator or None
+        What reads the columns that the behavior operator looks at by itself, if it does.
+    users_ : pyarrow.Array or None
+        Ids of the known users, where the behavior operator has vectors of users.
     network_ : torch.nn.Module
         The trained network.
     n_epochs_ : int
@@ -293,7 +300,9 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             name: resolve_operator(name, getattr(self, name), self.width) for name in FAMILIES
         }
         items = read_catalogue(items, self.unknown_items)
-        data = self._training_rows(X, y, items, sample_weight)
+        behavior = operators["behavior"]
+        users = read_user_ids(as_table(X)) if behavior.reads_users else None
+        data = self._training_rows(X, y, items, sample_weight, users)
         loss = resolve_loss(self.loss, data)
         seed = check_random_state(self.random_state).randint(2**31, size=4)
         rng = np.random.default_rng(processes.agree(seed))
@@ -314,18 +323,21 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         context.call_on_fit_task_begin(**told)
         progress = Stage(context, "prefix states", self.verbose, **told)
         self.content_.use(Resources(self.memory, device, progress))
-        self.behavior_, self.predictor_ = operators["behavior"], operators["predictor"]
+        self.behavior_, self.predictor_ = behavior, operators["predictor"]
+        self.side_, self.users_ = side_operator(behavior), users
         self.calibration_ = (1.0, 0.0)
         self.n_skipped_ = examples.n_skipped
         with borrowed_generator(device):
             self.content_.fit(items)
+            if self.side_ is not None:
+                self.side_.fit(items)
             torch.manual_seed(int(rng.integers(2**31)))
             self.network_ = self._build_network(self.width).to(device)
             if self.precision == "float64":
                 self.network_.double()
             # processes start alike, and drop unlike
             torch.manual_seed(int(rng.integers(2**31)) + processes.rank)
-            self._cache = Catalogue(items, self.content_)
+            self._cache = Catalogue(items, self._reader())
             trainer = Trainer(
                 self.network_,
                 self._cache.packed(self.network_),
@@ -341,9 +353,18 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             self.calibration_ = self._calibrate(valid)
         return self
 
-    def _training_rows(self, X: Any, y: Any, items: Items, weight: Any) -> CodedInteractions:
-        drop = "all" if self.unknown_items == "ignore" else "nothing"
-        data = encode(X, y, items=items, labels="required", drop_unknown=drop, sample_weight=weight)
+    def _training_rows(
+        self, X: Any, y: Any, items: Items, weight: Any, users: Any
+    ) -> CodedInteractions:
+        data = encode(
+            X,
+            y,
+            items=items,
+            labels="required",
+            drop_unknown="all" if self.unknown_items == "ignore" else "nothing",
+            sample_weight=weight,
+            users=users,
+        )
         if data.weight is None:
             return data
         return data.take(np.flatnonzero(data.weight))  # a row of weight 0 is as good as absent
@@ -358,11 +379,11 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
     def _build_network(self, width: int) -> Network:
         return Network(
             self.content_.build(self.content_.schema_, width),
-            self.behavior_.build(width),
+            self.behavior_.build(width, *([] if self.users_ is None else [len(self.users_)])),
             self.predictor_.build(width),
             width,
-            self.behavior_.candidate_aware,
-            self.behavior_.late_fusion,
+            self.behavior_,
+            None if self.side_ is None else self.side_.build(self.side_.schema_, width),
         )
 
     def _run(self, trainer: Trainer, context: Any, told: dict[str, Any]) -> None:

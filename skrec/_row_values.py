@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skrec._arrow import Table, is_list, list_chunks, preview, to_arrow
 
@@ -103,6 +104,40 @@ def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
         raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64)
+
+
+def read_user_ids(table: Table) -> pa.Array:
+    """Return the distinct ids in the column `user_id`, in a fixed order."""
+    if "user_id" not in table:
+        raise ValueError(
+            "the behavior operator reads users, and X has no 'user_id' column; give one, or take "
+            "an operator without user vectors"
+        )
+    ids = pc.drop_null(_user_column(table)).unique()
+    return ids.take(pc.sort_indices(ids))
+
+
+def read_users(table: Table, known: pa.Array, n_rows: int) -> np.ndarray:
+    """Return the code of each row's user (n,): 1 and up for known ones, 0 for all others."""
+    if "user_id" not in table:
+        return np.zeros(n_rows, dtype=np.int64)
+    ids = _user_column(table)
+    if ids.type != known.type:
+        raise TypeError(f"column 'user_id' holds {ids.type}; in fit it held {known.type}")
+    found = pc.index_in(ids, value_set=known, skip_nulls=True)
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+
+
+def _user_column(table: Table) -> pa.Array:
+    """Return the column `user_id` as int64 or strings, however it is kept."""
+    column = table.column("user_id").combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.int64())
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_string())
+    raise TypeError(f"column 'user_id' must hold one int or string in each row, got {column.type}")
 
 
 def read_time(table: Table, n_rows: int) -> np.ndarray | None:

@@ -40,8 +40,8 @@ class Scorer:
     def scores(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores of all candidates (P,), or of bare histories for all items (n, N)."""
         if data.kind != "histories":
-            vectors = self.catalogue.vectors(self.network)
-            return inference.score_candidates(self.network, vectors, data, self.max_history)
+            items = self.catalogue.rows(self.network)
+            return inference.score_candidates(self.network, items, data, self.max_history)
         shape = (data.n_rows, self.catalogue.items.n_items)
         if shape[0] * shape[1] > MAX_CELLS:
             raise ValueError(
@@ -66,8 +66,8 @@ class Scorer:
 
     def users(self, data: CodedInteractions) -> np.ndarray:
         """Return the user vectors (n, K, D)."""
-        vectors = self.catalogue.vectors(self.network)
-        users, user_of_row = inference.user_vectors(self.network, vectors, data, self.max_history)
+        items = self.catalogue.rows(self.network)
+        users, user_of_row = inference.user_vectors(self.network, items, data, self.max_history)
         return users.cpu().numpy()[user_of_row]
 
     def evaluate(self, names: str | list[str], data: CodedInteractions) -> dict[str, Any]:
@@ -99,8 +99,8 @@ class Scorer:
         return value if metric.greater_is_better else -value
 
     def _blocks(self, data: CodedInteractions) -> Any:
-        vectors = self.catalogue.vectors(self.network)
-        return inference.score_catalogue(self.network, vectors, data, self.max_history)
+        items = self.catalogue.rows(self.network)
+        return inference.score_catalogue(self.network, items, data, self.max_history)
 
 
 def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:

@@ -223,8 +223,9 @@ class Stepper:
         value = torch.zeros((), device=batch.labels.device)
         if len(batch.labels):  # the last step may leave a process without rows
             with torch.autocast(self._device, self._dtype, enabled=self._dtype is not None):
-                scores = self.network(batch, packed, TOKEN_BUDGET)
-                value = batch_loss(self.loss, scores, batch)
+                scores, penalty = self.network.scores_and_penalty(batch, packed, TOKEN_BUDGET)
+                share = len(batch.labels) / batch.n_rows  # of this process
+                value = batch_loss(self.loss, scores, batch) + penalty * share
             self._scaler.scale(value).backward()
         self.processes.sum_gradients(self.network)
         self.network.n_steps += 1  # before the weights change: Ctrl-C may come in between

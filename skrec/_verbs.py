@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +18,7 @@ from skrec._operators import check_int
 from skrec._scoring import Scorer, in_rows
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator
+from skrec.content._side import WithSide
 
 
 class Verbs:
@@ -27,6 +29,8 @@ class Verbs:
 
     items_: Items
     content_: ContentOperator
+    side_: ContentOperator | None
+    users_: pa.Array | None
     behavior_: BehaviorOperator
     network_: Network
     calibration_: tuple[float, float]
@@ -218,14 +222,18 @@ class Verbs:
         check_is_fitted(self, "network_")
         if items is None:
             return self._catalogue().vectors(self.network_).cpu().numpy()
-        asked = Catalogue(self.items_.conform(items), self.content_)
+        asked = Catalogue(self.items_.conform(items), self._reader())
         return asked.vectors(self.network_).cpu().numpy()
 
     def _catalogue(self) -> Catalogue:
         """Return the fitted catalogue, made again where a pickle left it out."""
         if not hasattr(self, "_cache"):
-            self._cache = Catalogue(self.items_, self.content_)
+            self._cache = Catalogue(self.items_, self._reader())
         return self._cache
+
+    def _reader(self) -> ContentOperator | WithSide:
+        """Return what prepares items for the network."""
+        return self.content_ if self.side_ is None else WithSide(self.content_, self.side_)
 
     def _scorer(self, items: Any = None) -> Scorer:
         catalogue = self._catalogue()
@@ -240,5 +248,6 @@ class Verbs:
         check_is_fitted(self, "network_")
         scorer = self._scorer(items)
         drop = "histories" if self.unknown_items == "ignore" else "nothing"
-        data = encode(X, y, items=scorer.catalogue.items, labels=labels, drop_unknown=drop)
+        known = scorer.catalogue.items
+        data = encode(X, y, items=known, labels=labels, drop_unknown=drop, users=self.users_)
         return data, scorer

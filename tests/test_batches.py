@@ -21,7 +21,8 @@ def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
     candidates[~mask] = 1  # masked: must never be encoded
     labels = rng.integers(2, size=candidates.shape).astype(np.float32)
     sampled = rng.random((n_rows, len(POOL))) < [0.5, 0.0, 0.5, 0.5]
-    return Drawn(starts, stops, candidates, mask, labels, sampled, rng.random(n_rows)), codes
+    user = np.zeros(n_rows, dtype=np.int64)
+    return Drawn(starts, stops, candidates, mask, labels, sampled, rng.random(n_rows), user), codes
 
 
 @pytest.mark.parametrize("max_history", [1, 4, 50])
@@ -84,7 +85,7 @@ def test_empty_histories_have_one_masked_column():
     empty = np.zeros(2, dtype=np.int64)
     one = np.ones((2, 1))
     none = np.zeros((2, 0), dtype=bool)
-    drawn = Drawn(empty, empty, np.array([[7], [7]]), one.astype(bool), one, none, one[:, 0])
+    drawn = Drawn(empty, empty, np.array([[7], [7]]), one.astype(bool), one, none, one[:, 0], empty)
     batch = collate(drawn, np.empty(0, int), np.empty(0, np.int32), 50)
     assert batch.history.shape == (1, 1)
     assert not batch.history_mask.any()
@@ -168,5 +169,5 @@ def test_processes_share_a_step_that_is_that_of_one_process():
 def test_a_batch_moves_to_a_device():
     moved = epoch()[0].to(torch.device("meta"))
     tensors = [v for v in vars(moved).values() if isinstance(v, torch.Tensor)]
-    assert len(tensors) == 10
+    assert len(tensors) == 11
     assert all(tensor.is_meta for tensor in tensors)

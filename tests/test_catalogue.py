@@ -36,8 +36,8 @@ def catalogue_and_network(request, texts):
 def test_item_vectors_equal_the_content_module(catalogue_and_network, monkeypatch):
     catalogue, network = catalogue_and_network
     monkeypatch.setattr(inference, "TOKEN_BUDGET", 4)
-    found = inference.item_vectors(network, catalogue.packed(network))
-    some = inference.item_vectors(network, catalogue.packed(network), np.array([4, 1]))
+    found = inference.item_rows(network, catalogue.packed(network))
+    some = inference.item_rows(network, catalogue.packed(network), np.array([4, 1]))
     network.eval()
     with torch.no_grad():
         wanted = network.content(catalogue.packed(network).take(torch.arange(N_ITEMS)))
@@ -55,14 +55,14 @@ def test_cached_vectors_hold_no_autograd_graph(catalogue_and_network):
 
 def test_vectors_are_computed_once_a_version_of_the_weights(catalogue_and_network):
     catalogue, network = catalogue_and_network
-    first = catalogue.vectors(network)
-    assert catalogue.vectors(network) is first
+    first = catalogue.rows(network)
+    assert catalogue.rows(network) is first
     with torch.no_grad():
         next(network.content.parameters()).add_(1.0)
-    second = catalogue.vectors(network)
+    second = catalogue.rows(network)
     assert not torch.equal(first, second)
     torch.testing.assert_close(
-        second, inference.item_vectors(network, catalogue.packed(network)), **EXACT
+        second, inference.item_rows(network, catalogue.packed(network)), **EXACT
     )
 
 
@@ -86,6 +86,7 @@ def test_version_changes_with_a_training_step(catalogue_and_network):
         items=torch.tensor([0, 3, 5]),
         history=torch.tensor([[0]]),
         history_mask=torch.tensor([[True]]),
+        user=torch.tensor([0]),
         history_of_row=torch.tensor([0]),
         candidates=torch.tensor([[1, 2]]),
         shared=torch.tensor([], dtype=torch.long),

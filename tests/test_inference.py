@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from _covering import each_twice
 from skrec import _inference as inference
 from skrec import behavior, predictor
 from skrec._coded import CodedInteractions
 from skrec._network import Network
 from skrec.metrics import compute, compute_ranked
+from skrec.nn import join_tokens
 
 WIDTH = 8
 MAX_HISTORY = 3
@@ -111,10 +113,14 @@ def predictor_operator(request):
     return PREDICTORS[request.param]
 
 
-@pytest.fixture(params=BEHAVIORS, ids=lambda operator: operator.__name__)
-def network(request, predictor_operator):
-    """A network of each behavior operator and predictor, in float64 and training mode."""
-    return make_network(request.param(), predictor_operator)
+@pytest.fixture(
+    params=each_twice(BEHAVIORS, sorted(PREDICTORS)),
+    ids=lambda pair: f"{pair[0].__name__}-{pair[1]}",
+)
+def network(request):
+    """A network of each behavior operator and some predictors, in float64 and training mode."""
+    operator, name = request.param
+    return make_network(operator(), PREDICTORS[name])
 
 
 def make_network(behavior_operator, predictor_operator):
@@ -124,8 +130,7 @@ def make_network(behavior_operator, predictor_operator):
         behavior_operator.build(WIDTH),
         predictor_operator.build(WIDTH),
         WIDTH,
-        behavior_operator.candidate_aware,
-        behavior_operator.late_fusion,
+        behavior_operator,
     )
     with torch.no_grad():
         for weight in network.predictor.parameters():
@@ -138,6 +143,17 @@ def make_network(behavior_operator, predictor_operator):
 def vectors():
     torch.manual_seed(1)
     return torch.randn(N_ITEMS, WIDTH, dtype=torch.float64)
+
+
+@pytest.fixture
+def rows(network, vectors):
+    """Item rows: the vectors, and up to three tokens of each where the network reads tokens."""
+    if not network.reads_tokens:
+        return vectors
+    torch.manual_seed(2)
+    tokens = torch.randn(N_ITEMS, 3, WIDTH, dtype=torch.float64)
+    n_tokens = torch.arange(N_ITEMS) % 4  # an item without any has one, its vector
+    return join_tokens(vectors, tokens, torch.arange(3) < n_tokens.unsqueeze(1))
 
 
 def coded(candidates, kind="impressions"):
@@ -160,12 +176,14 @@ def history(row):
     return HISTORIES[HISTORY_OF_ROW[row]]
 
 
-def slow_score(network, vectors, row, code):
+def slow_score(network, rows, row, code):
     """One candidate of one row, from the definition."""
     latest = history(row)[-MAX_HISTORY:]
-    clicks = vectors[latest] if latest else network.empty_history.unsqueeze(0)
+    clicks = rows[latest] if latest else network.empty_history.unsqueeze(0)
+    if network.reads_tokens and not latest:  # its one token is itself
+        clicks = join_tokens(clicks, clicks.unsqueeze(1), torch.tensor([[True]]))
     mask = torch.ones(1, len(clicks), dtype=torch.bool)
-    item = vectors[code][None, None]
+    item = rows[code, :WIDTH][None, None]
     network.eval()
     with torch.no_grad():
         return float(network.score(clicks[None], mask, torch.tensor([0]), item))
@@ -189,34 +207,34 @@ def blocks(request, monkeypatch):
 # Scores
 
 
-def test_candidates_are_scored_as_one_at_a_time(network, vectors, data, blocks):
-    found = inference.score_candidates(network, vectors, data, MAX_HISTORY)
+def test_candidates_are_scored_as_one_at_a_time(network, rows, data, blocks):
+    found = inference.score_candidates(network, rows, data, MAX_HISTORY)
     wanted = [
-        slow_score(network, vectors, row, code)
+        slow_score(network, rows, row, code)
         for row, codes in enumerate(CANDIDATES)
         for code in codes
     ]
     assert found == pytest.approx(wanted, rel=0, abs=1e-10)
 
 
-def test_catalogue_and_candidates_agree(network, vectors, data, blocks):
+def test_catalogue_and_candidates_agree(network, rows, data, blocks):
     # a recommendation and a probability of the same pair would contradict each other
-    everything = full_scores(network, vectors, data)
+    everything = full_scores(network, rows, data)
     assert everything.shape == (len(CANDIDATES), N_ITEMS)
     all_items = coded([range(N_ITEMS)] * len(CANDIDATES))
-    found = inference.score_candidates(network, vectors, all_items, MAX_HISTORY)
+    found = inference.score_candidates(network, rows, all_items, MAX_HISTORY)
     assert found.reshape(everything.shape) == pytest.approx(everything.numpy(), rel=0, abs=1e-10)
 
 
-def test_catalogue_blocks_cover_the_rows_in_order(network, vectors, data, blocks):
-    rows = [rows for rows, _ in inference.score_catalogue(network, vectors, data, MAX_HISTORY)]
-    covered = np.concatenate([np.arange(len(CANDIDATES))[part] for part in rows])
+def test_catalogue_blocks_cover_the_rows_in_order(network, rows, data, blocks):
+    parts = [part for part, _ in inference.score_catalogue(network, rows, data, MAX_HISTORY)]
+    covered = np.concatenate([np.arange(len(CANDIDATES))[part] for part in parts])
     assert covered.tolist() == list(range(len(CANDIDATES)))
 
 
-def test_rows_without_any_candidate(network, vectors):
+def test_rows_without_any_candidate(network, rows):
     nothing = coded([[]] * len(HISTORY_OF_ROW))
-    assert inference.score_candidates(network, vectors, nothing, MAX_HISTORY).shape == (0,)
+    assert inference.score_candidates(network, rows, nothing, MAX_HISTORY).shape == (0,)
 
 
 def test_scores_keep_the_number_type(vectors, data):
@@ -243,13 +261,13 @@ def test_mode_is_kept_when_scoring_fails(vectors, data):
     assert network.training
 
 
-def test_stored_vectors_are_left_alone(network, vectors, data):
-    before = vectors.clone()
-    inference.score_candidates(network, vectors, data, MAX_HISTORY)
+def test_stored_rows_are_left_alone(network, rows, data):
+    before = rows.clone()
+    inference.score_candidates(network, rows, data, MAX_HISTORY)
     inference.top_k(
-        inference.score_catalogue(network, vectors, data, MAX_HISTORY), data, 3, exclude_seen=True
+        inference.score_catalogue(network, rows, data, MAX_HISTORY), data, 3, exclude_seen=True
     )
-    assert torch.equal(vectors, before)
+    assert torch.equal(rows, before)
 
 
 # User vectors
@@ -291,19 +309,20 @@ def test_candidate_aware_operator_equals_its_formula(vectors, data):
             assert next(found) == pytest.approx(float(user @ vectors[code]), rel=0, abs=1e-10)
 
 
-def test_candidates_of_a_row_are_scored_at_once_as_one_at_a_time(network, vectors):
+def test_candidates_of_a_row_are_scored_at_once_as_one_at_a_time(network, rows):
     # training scores (B, C) candidates at a time, prediction one pair at a time
     network.eval()
     clicks, mask = (
-        vectors[torch.tensor([[0, 4], [8, 0]])],
+        rows[torch.tensor([[0, 4], [8, 0]])],
         torch.tensor([[True, True], [True, False]]),
     )
     codes, history_of_row = torch.tensor([[1, 2], [3, 4], [5, 6]]), torch.tensor([0, 1, 0])
-    together = network.score(clicks, mask, history_of_row, vectors[codes])
+    items = rows[:, :WIDTH]
+    together = network.score(clicks, mask, history_of_row, items[codes])
     for b, h in enumerate(history_of_row):
         for c in range(2):
             alone = network.score(
-                clicks[h][None], mask[h][None], torch.tensor([0]), vectors[codes[b, c]][None, None]
+                clicks[h][None], mask[h][None], torch.tensor([0]), items[codes[b, c]][None, None]
             )
             torch.testing.assert_close(together[b, c], alone[0, 0], **EXACT)
 

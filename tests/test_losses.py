@@ -27,7 +27,7 @@ def make_batch(seed=0, **fields):
         "n_rows": 3,
     }
     others = dict.fromkeys(
-        ("items", "history", "history_mask", "history_of_row", "candidates", "shared")
+        ("items", "history", "history_mask", "user", "history_of_row", "candidates", "shared")
     )
     return scores, Batch(**others | values | fields)
 

@@ -6,20 +6,38 @@ A new operator is one file and one line here; its alias follows from its name.
 from skrec._operators import aliases
 from skrec.behavior._additive_attention import AdditiveAttention
 from skrec.behavior._base import BehaviorOperator
+from skrec.behavior._behavior_sequence_transformer import BehaviorSequenceTransformer
+from skrec.behavior._cnn import CNN
+from skrec.behavior._fastformer import Fastformer
 from skrec.behavior._gru import GRU
 from skrec.behavior._last_item import LastItem
 from skrec.behavior._late_fusion import LateFusion
+from skrec.behavior._max_pooling import MaxPooling
 from skrec.behavior._mean_pooling import MeanPooling
+from skrec.behavior._poly_attention import PolyAttention
 from skrec.behavior._self_attention import SelfAttention
+from skrec.behavior._target_attention import TargetAttention
+from skrec.behavior._token_fastformer import TokenFastformer
+from skrec.behavior._token_transformer import TokenTransformer
+from skrec.behavior._transformer import Transformer
 
 ALIASES = aliases(globals(), BehaviorOperator)
 
 __all__ = [
+    "CNN",
     "GRU",
     "AdditiveAttention",
     "BehaviorOperator",
+    "BehaviorSequenceTransformer",
+    "Fastformer",
     "LastItem",
     "LateFusion",
+    "MaxPooling",
     "MeanPooling",
+    "PolyAttention",
     "SelfAttention",
+    "TargetAttention",
+    "TokenFastformer",
+    "TokenTransformer",
+    "Transformer",
 ]

@@ -39,8 +39,17 @@ class AdditiveAttention(ColumnOperator):
     tokenizer : str, default=None
         A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
         catalogue.
+    word_vectors : str, Path or pair of these, default=None
+        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
+        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
+        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
+        at white space and marks; a word is looked up as it is written, then in lower case, and
+        those without a vector share one. Vectors of another size than `width` pass a linear
+        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given.
+        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
+        how many words from the top of the file are kept for items to come, beside those of the
+        catalogue.
 
     Attributes
     ----------
@@ -71,6 +80,7 @@ class AdditiveAttention(ColumnOperator):
         dropout: float = 0.0,
         max_length: int = 32,
         tokenizer: str | None = None,
+        word_vectors: Any = None,
         vocab_size: int = 10000,
     ):
         self.columns = columns
@@ -78,6 +88,7 @@ class AdditiveAttention(ColumnOperator):
         self.dropout = dropout
         self.max_length = max_length
         self.tokenizer = tokenizer
+        self.word_vectors = word_vectors
         self.vocab_size = vocab_size
 
     def check(self, width: int) -> None:
@@ -102,6 +113,12 @@ class AttentionOverTokens(ColumnEmbeddings):
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return the item vectors (U, D)."""
-        x, place, mask = self.tokens(columns)  # (n + 1, D), (U, T), (U, T)
+        x, place, mask = self.embed_sequence(columns)  # (n + 1, D), (U, T), (U, T)
         look_up = partial(F.embedding, weight=self.dropout(x))
         return encode_by_length(look_up, self.attention, place, mask)
+
+    def tokens(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the item vectors (U, D), their tokens (U, T, D), and which are real (U, T)."""
+        x, place, mask = self.embed_sequence(columns)
+        x = F.embedding(place, self.dropout(x))  # (U, T, D)
+        return self.attention(x, mask), x, mask

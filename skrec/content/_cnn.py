@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from skrec._operators import check_choice, check_int, check_real
-from skrec.content._column_network import ColumnNetwork
+from skrec.content._column_network import ColumnNetwork, TextEncoder
 from skrec.content._columns import ColumnOperator
-from skrec.nn import AdditiveAttention
+from skrec.nn import AdditiveAttention, Convolution
 
 
 class CNN(ColumnOperator):
@@ -37,8 +36,17 @@ class CNN(ColumnOperator):
     tokenizer : str, default=None
         A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
         catalogue.
+    word_vectors : str, Path or pair of these, default=None
+        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
+        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
+        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
+        at white space and marks; a word is looked up as it is written, then in lower case, and
+        those without a vector share one. Vectors of another size than `width` pass a linear
+        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given.
+        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
+        how many words from the top of the file are kept for items to come, beside those of the
+        catalogue.
 
     Attributes
     ----------
@@ -69,6 +77,7 @@ class CNN(ColumnOperator):
         dropout: float = 0.0,
         max_length: int = 32,
         tokenizer: str | None = None,
+        word_vectors: Any = None,
         vocab_size: int = 10000,
     ):
         self.columns = columns
@@ -77,6 +86,7 @@ class CNN(ColumnOperator):
         self.dropout = dropout
         self.max_length = max_length
         self.tokenizer = tokenizer
+        self.word_vectors = word_vectors
         self.vocab_size = vocab_size
 
     def check(self, width: int) -> None:
@@ -99,29 +109,22 @@ class CNN(ColumnOperator):
         return ColumnNetwork(schema, width, encoder, fusion)
 
 
-class ConvolutionEncoder(nn.Module):
-    """Conv1d, ReLU and additive attention over one text column."""
+class ConvolutionEncoder(TextEncoder):
+    """Convolution, ReLU and additive attention over one text column."""
 
     def __init__(self, width: int, kernel_size: int, dropout: float):
         super().__init__()
-        self.convolve = nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2)
+        self.convolve = Convolution(width, kernel_size)
         self.attention = AdditiveAttention(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (U, L, D) under mask (U, L) to (U, D)."""
-        # zeros in the padding read like the convolution's own border
-        x = self.dropout(x) * mask.unsqueeze(-1)
-        x = torch.relu(self._convolve(x))  # (U, L, D)
-        return self.attention(self.dropout(x), mask)
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map embeddings x (U, L, D) under mask (U, L) to states (U, L, D)."""
+        return self.dropout(torch.relu(self.convolve(self.dropout(x), mask)))
 
-    def _convolve(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply the convolution as one matrix product, which is faster on short texts."""
-        length, size = x.shape[1], self.convolve.kernel_size[0]
-        padded = F.pad(x, (0, 0, size // 2, size // 2))
-        windows = torch.cat([padded[:, i : i + length] for i in range(size)], dim=2)
-        weight = self.convolve.weight.transpose(1, 2).flatten(1)  # (D, size * D)
-        return F.linear(windows, weight, self.convolve.bias)
+    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map states x (U, L, D) under mask (U, L) to (U, D)."""
+        return self.attention(x, mask)
 
 
 class Concatenate(nn.Module):

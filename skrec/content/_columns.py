@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,34 +16,56 @@ from skrec._operators import check_int
 from skrec.content._base import ContentOperator
 from skrec.content._packed import Dense, Packed, Ragged
 from skrec.content._text import encode_texts, load_tokenizer, train_word_pieces
+from skrec.content._word_vectors import word_files
+from skrec.content._words import learn_words
 
 
 @dataclass(frozen=True)
 class ColumnSchema:
-    """One column: its name, role, and size (of the vocabulary, or of a vector)."""
+    """One column: its name, role, and size (of the vocabulary, or of a vector).
+
+    Words with pretrained vectors have `vector_size`, and their embeddings start from `vectors`,
+    of shape (size - 1, vector_size), for the codes from 1 up. Pickles leave `vectors` out: by
+    then the weights have been trained, and take their place.
+    """
 
     name: str
     role: str
     size: int
+    vector_size: int | None = None
+    vectors: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "vectors": None}
 
 
 class ColumnOperator(ContentOperator):
     """Base of operators that read all roles of columns.
 
-    A subclass has the parameters `columns`, `max_length`, `tokenizer` and `vocab_size`.
+    A subclass has the parameter `columns`; and `max_length`, `tokenizer`, `word_vectors` and
+    `vocab_size` if it reads texts.
     """
 
     columns: Any
     max_length: int
     tokenizer: Any
+    word_vectors: Any = None
     vocab_size: int
 
     def check(self, width: int) -> None:
         check_int("max_length", self.max_length)
         check_int("vocab_size", self.vocab_size, minimum=2)
+        if self.word_vectors is None:
+            return
+        if self.tokenizer is not None:
+            raise ValueError(
+                "tokenizer and word_vectors can't both be given, for vectors come with their own "
+                f"words; got tokenizer={self.tokenizer!r}, word_vectors={self.word_vectors!r}"
+            )
+        word_files(self.word_vectors)
 
     def fit(self, items: Items, y: Any = None) -> ColumnOperator:
-        """Train or load the tokenizer; learn vocabularies, means and scales.
+        """Train or load the tokenizer, or read word vectors; learn vocabularies and scales.
 
         Parameters
         ----------
@@ -56,10 +78,9 @@ class ColumnOperator(ContentOperator):
         -------
         self
         """
-        roles = chosen_roles(items, self.columns)
+        roles = self._roles(items)
         texts = [name for name, role in roles.items() if role == "text"]
-        if texts:
-            self.tokenizer_ = self._fit_tokenizer(items, texts)
+        text_size = self._fit_texts(items, texts) if texts else []
         self.vocabularies_ = {
             name: _vocabulary(items.column(name))
             for name, role in roles.items()
@@ -71,19 +92,31 @@ class ColumnOperator(ContentOperator):
             if role == "number"
         }
         self.schema_ = tuple(
-            ColumnSchema(name, role, self._size(name, role, items)) for name, role in roles.items()
+            ColumnSchema(
+                name, role, *(text_size if role == "text" else [self._size(name, role, items)])
+            )
+            for name, role in roles.items()
         )
         return self
 
-    def _fit_tokenizer(self, items: Items, names: list[str]) -> Any:
-        if self.tokenizer is not None:
-            return load_tokenizer(self.tokenizer)
+    def _roles(self, items: Items) -> dict[str, str]:
+        """Return the columns to read, with their roles."""
+        return chosen_roles(items, self.columns)
+
+    def _fit_texts(self, items: Items, names: list[str]) -> list[Any]:
+        """Make the tokenizer; return the size of texts, and their words' vectors if they have."""
         texts = [text for name in names for text in items.column(name).to_pylist()]
-        return train_word_pieces(texts, self.vocab_size)
+        if self.word_vectors is not None:
+            words, vectors = learn_words(self.word_vectors, texts, self.vocab_size)
+            self.tokenizer_: Any = words
+            return [len(vectors) + 1, vectors.shape[1], vectors]
+        if self.tokenizer is not None:
+            self.tokenizer_ = load_tokenizer(self.tokenizer)
+        else:
+            self.tokenizer_ = train_word_pieces(texts, self.vocab_size)
+        return [max(self.tokenizer_.get_vocab().values()) + 1]  # ids may have gaps
 
     def _size(self, name: str, role: str, items: Items) -> int:
-        if role == "text":
-            return max(self.tokenizer_.get_vocab().values()) + 1  # ids may have gaps
         if role in ("category", "multi-category"):
             return len(self.vocabularies_[name]) + 1
         return 1 if role == "number" else items.column(name).type.list_size

@@ -149,7 +149,7 @@ class Features(DenseOperator):
         joined = pa.array([""] * items.n_items, pa.large_string())
         for name, role in self.columns_.items():
             if role in WORDS:
-                joined = _join(joined, _words(items.column(name), role))
+                joined = _join(joined, as_words(items.column(name), role, ", "))
         return joined.to_pylist()
 
     def _refuse_wordless(self, texts: list[str]) -> None:
@@ -189,12 +189,12 @@ def _fit_default(texts: list[str]) -> tuple[Any, Any]:
     return make_pipeline(tfidf, svd), made
 
 
-def _words(column: pa.Array, role: str) -> pa.Array:
-    """Return a column of words as texts without null."""
+def as_words(column: pa.Array, role: str, glue: str) -> pa.Array:
+    """Return a column of words as texts without null, the values of a list joined by `glue`."""
     if role == "multi-category":
         values = pc.fill_null(column.values, "")
         lists = pa.LargeListArray.from_arrays(column.offsets, values)
-        column = pc.binary_join(lists, pa.scalar(", ", pa.large_string()))
+        column = pc.binary_join(lists, pa.scalar(glue, pa.large_string()))
     return pc.fill_null(column, "")
 
 

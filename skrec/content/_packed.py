@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,20 @@ from skrec._states import States
 
 # one column of some items: values (U, L) or (U, k), and the mask (U, L) of real tokens
 Column = tuple[torch.Tensor, torch.Tensor]
+
+
+def outer_columns(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Rename an inner operator's columns, so that they can stand beside others."""
+    return {prefix + name: column for name, column in columns.items()}
+
+
+def inner_columns(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Pick the columns that `outer_columns` renamed, under their own names."""
+    return {
+        name.removeprefix(prefix): column
+        for name, column in columns.items()
+        if name.startswith(prefix)
+    }
 
 
 @dataclass(frozen=True)

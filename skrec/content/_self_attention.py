@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from skrec._operators import check_heads, check_real
-from skrec.content._column_network import ColumnNetwork
+from skrec.content._column_network import ColumnNetwork, TextEncoder
 from skrec.content._columns import ColumnOperator
 from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
 
@@ -32,8 +32,17 @@ class SelfAttention(ColumnOperator):
     tokenizer : str, default=None
         A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
         catalogue.
+    word_vectors : str, Path or pair of these, default=None
+        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
+        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
+        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
+        at white space and marks; a word is looked up as it is written, then in lower case, and
+        those without a vector share one. Vectors of another size than `width` pass a linear
+        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given.
+        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
+        how many words from the top of the file are kept for items to come, beside those of the
+        catalogue.
 
     Attributes
     ----------
@@ -63,6 +72,7 @@ class SelfAttention(ColumnOperator):
         dropout: float = 0.2,
         max_length: int = 32,
         tokenizer: str | None = None,
+        word_vectors: Any = None,
         vocab_size: int = 10000,
     ):
         self.columns = columns
@@ -70,6 +80,7 @@ class SelfAttention(ColumnOperator):
         self.dropout = dropout
         self.max_length = max_length
         self.tokenizer = tokenizer
+        self.word_vectors = word_vectors
         self.vocab_size = vocab_size
 
     def check(self, width: int) -> None:
@@ -86,7 +97,7 @@ class SelfAttention(ColumnOperator):
         )
 
 
-class SelfAttentionEncoder(nn.Module):
+class SelfAttentionEncoder(TextEncoder):
     """Self-attention and additive attention over one text column."""
 
     def __init__(self, width: int, n_heads: int, dropout: float):
@@ -95,6 +106,10 @@ class SelfAttentionEncoder(nn.Module):
         self.attention = AdditiveAttention(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (U, L, D) under mask (U, L) to (U, D)."""
-        return self.attention(self.dropout(self.mix(self.dropout(x), mask)), mask)
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map embeddings x (U, L, D) under mask (U, L) to states (U, L, D)."""
+        return self.dropout(self.mix(self.dropout(x), mask))
+
+    def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map states x (U, L, D) under mask (U, L) to (U, D)."""
+        return self.attention(x, mask)

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from skrec._segments import offsets_of
+from skrec.content._words import WordTokenizer
 
 UNKNOWN = "[UNK]"
 ALPHABET_SIZE = 1000  # characters kept, as in the tokenizers library
@@ -111,13 +112,13 @@ def _from_transformers(name: str) -> Tokenizer:
 
 
 def encode_texts(
-    tokenizer: Tokenizer, texts: list[str], max_length: int
+    tokenizer: Tokenizer | WordTokenizer, texts: list[str], max_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encode texts, without special tokens.
 
     Parameters
     ----------
-    tokenizer : tokenizers.Tokenizer
+    tokenizer : tokenizers.Tokenizer or WordTokenizer
     texts : list of str, of length n
     max_length : int
         Tokens that are kept of each text.
@@ -127,6 +128,8 @@ def encode_texts(
     offsets : ndarray of int64, shape (n + 1,)
     ids : ndarray of int64, shape (offsets[-1],)
     """
+    if isinstance(tokenizer, WordTokenizer):
+        return tokenizer.encode(texts, max_length)
     encoded: list[Any] = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     ids = [np.asarray(encoding.ids[:max_length], dtype=np.int64) for encoding in encoded]
     offsets = offsets_of(np.fromiter((len(part) for part in ids), np.int64, len(ids)))

@@ -13,7 +13,9 @@ from skrec._items import Items
 from skrec._operators import check_real
 from skrec.content._base import ContentOperator, Resources, refuse_nested
 from skrec.content._id import id_codes, ids_only
-from skrec.content._packed import Column, Packed
+from skrec.content._packed import Column, Packed, inner_columns, outer_columns
+from skrec.content._tokens import tokens_of
+from skrec.nn import real_first
 
 # before the names of the inner operator's columns, so that no column can pass for the id
 PREFIX = "content."
@@ -138,10 +140,8 @@ class WithID(ContentOperator):
         -------
         Packed
         """
-        columns: dict[str, Any] = {"id": id_codes(self.items_, items)}
-        for name, column in self.operator_.prepare(items).columns.items():
-            columns[PREFIX + name] = column
-        return Packed(columns)
+        inner = self.operator_.prepare(items).columns
+        return Packed({"id": id_codes(self.items_, items), **outer_columns(inner, PREFIX)})
 
     def build(self, schema: Any, width: int) -> nn.Module:
         inner, n_items = schema
@@ -161,14 +161,24 @@ class ContentAndID(nn.Module):
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return the item vectors (U, D)."""
-        inner = {
-            name.removeprefix(PREFIX): column
-            for name, column in columns.items()
-            if name.startswith(PREFIX)
-        }
+        ids, _ = self._ids(columns)
+        return self.content(inner_columns(columns, PREFIX)) + ids
+
+    def tokens(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the item vectors (U, D), their tokens (U, T, D), and which are real (U, T).
+
+        The id vector, where there is one, is the first token.
+        """
+        ids, present = self._ids(columns)
+        vectors, x, mask = tokens_of(self.content, inner_columns(columns, PREFIX))
+        x = torch.cat([ids.unsqueeze(1), x], dim=1)
+        mask = torch.cat([present.unsqueeze(1), mask], dim=1)
+        return vectors + ids, *real_first(x, mask)
+
+    def _ids(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the id vectors (U, D), zeros where there is none, and where there is one (U,)."""
         codes = columns["id"][0].squeeze(1)  # (U,)
         present = codes >= 0
         if self.training and self.dropout:
             present = present & (torch.rand(codes.shape, device=codes.device) >= self.dropout)
-        ids = self.table(codes.clamp_min(0)) * present.unsqueeze(1)
-        return self.content(inner) + ids
+        return self.table(codes.clamp_min(0)) * present.unsqueeze(1), present

@@ -9,7 +9,14 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from skrec.lm._split import Top
-from skrec.nn import AdditiveAttention, in_parts, last_real, masked_mean
+from skrec.nn import (
+    AdditiveAttention,
+    in_parts,
+    join_tokens,
+    last_real,
+    masked_mean,
+    split_tokens,
+)
 
 # padded tokens that are encoded together; on a CPU few, so that lengths are alike
 PART_ON_CPU, PART_ON_GPU = 1 << 11, 1 << 14
@@ -65,19 +72,42 @@ class LanguageModelNetwork(nn.Module):
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return the item vectors (U, D)."""
+        return self._in_parts(self._vectors, columns)
+
+    def tokens(
+        self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the item vectors (U, D), their tokens (U, L, D), and which are real (U, L)."""
+        width = self.project.out_features
+        vectors, tokens = self._in_parts(self._rows, columns).tensor_split([width], dim=1)
+        return vectors, *split_tokens(tokens, width)
+
+    def _in_parts(
+        self,
+        encode: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        columns: dict[str, tuple[torch.Tensor, torch.Tensor]],
+    ) -> torch.Tensor:
         [(values, mask)] = columns.values()  # (U, L) or (U, L, H), and (U, L)
         lengths = mask.sum(dim=1)
         again = torch.is_grad_enabled() and int(lengths.sum()) > TOKEN_BUDGET
 
-        def encode(rows: torch.Tensor, length: int) -> torch.Tensor:
+        def encode_part(rows: torch.Tensor, length: int) -> torch.Tensor:
             part = values[rows, :length], mask[rows, :length]
             if again and self.top is not None:
-                return checkpoint(self._encode, *part, use_reentrant=False)
-            return self._encode(*part)
+                return checkpoint(encode, *part, use_reentrant=False)
+            return encode(*part)
 
-        return in_parts(encode, lengths, part_size(mask.device))
+        return in_parts(encode_part, lengths, part_size(mask.device))
 
-    def _encode(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _hidden(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         hidden = values if self.top is None else self.top(values, mask)  # (u, L, H)
-        pooled = self.pool(hidden.to(self.project.weight.dtype), mask)  # (u, H)
-        return self.project(pooled)
+        return hidden.to(self.project.weight.dtype)
+
+    def _vectors(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.project(self.pool(self._hidden(values, mask), mask))
+
+    def _rows(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return vectors and tokens as rows, which are put in order like vectors."""
+        hidden = self._hidden(values, mask)
+        vectors = self.project(self.pool(hidden, mask))
+        return join_tokens(vectors, self.project(hidden), mask)

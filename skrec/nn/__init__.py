@@ -2,24 +2,60 @@
 
 from skrec.nn._attention import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
 from skrec.nn._buckets import encode_by_length, in_parts, micro_batches
-from skrec.nn._cross import CrossNetwork, FullCross, LowRankCross
+from skrec.nn._convolution import Convolution
+from skrec.nn._cross import CrossNetwork, FullCross, GatedCross, LowRankCross, VectorCross
+from skrec.nn._dice import Dice
+from skrec.nn._fastformer import FastAttention, FastformerLayer, fastformer
 from skrec.nn._gates import SideBlocks
+from skrec.nn._item_rows import join_tokens, real_first, split_tokens, stack_rows
+from skrec.nn._latest import latest_tokens
+from skrec.nn._masks import MaskBlock
 from skrec.nn._mlp import ACTIVATIONS, MLP
-from skrec.nn._pooling import last_real, masked_mean
+from skrec.nn._pooling import last_real, masked_max, masked_mean
+from skrec.nn._transformer import (
+    LayerStack,
+    Positions,
+    ResidualLayer,
+    TransformerLayer,
+    recency,
+    transformer,
+)
+from skrec.nn._unit import unit
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
     "AdditiveAttention",
+    "Convolution",
     "CrossNetwork",
+    "Dice",
+    "FastAttention",
+    "FastformerLayer",
     "FullCross",
+    "GatedCross",
+    "LayerStack",
     "LowRankCross",
+    "MaskBlock",
     "MultiHeadSelfAttention",
+    "Positions",
+    "ResidualLayer",
     "SideBlocks",
+    "TransformerLayer",
+    "VectorCross",
     "encode_by_length",
+    "fastformer",
     "in_parts",
+    "join_tokens",
     "last_real",
+    "latest_tokens",
+    "masked_max",
     "masked_mean",
     "masked_softmax",
     "micro_batches",
+    "real_first",
+    "recency",
+    "split_tokens",
+    "stack_rows",
+    "transformer",
+    "unit",
 ]

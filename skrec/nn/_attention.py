@@ -66,16 +66,19 @@ class MultiHeadSelfAttention(nn.Module):
         H.
     dropout : float, default=0.0
         Of the attention weights, in training.
+    causal : bool, default=False
+        Whether a place sees itself and those before it only.
 
     References
     ----------
     .. [1] Vaswani et al., "Attention Is All You Need", arXiv 1706.03762.
     """
 
-    def __init__(self, width: int, n_heads: int, dropout: float = 0.0):
+    def __init__(self, width: int, n_heads: int, dropout: float = 0.0, causal: bool = False):
         super().__init__()
         self.n_heads = n_heads
         self.dropout = dropout
+        self.causal = causal
         self.project = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -83,10 +86,19 @@ class MultiHeadSelfAttention(nn.Module):
         """Mix x (B, L, D) under mask (B, L) to (B, L, D); masked places give zeros."""
         B, L, D = x.shape
         q, k, v = self.project(x).view(B, L, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        # a row without any key attends to everything, and is zeroed below
-        keys = mask | ~mask.any(dim=1, keepdim=True)  # (B, L)
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=keys[:, None, None, :], dropout_p=self.dropout * self.training
+            q, k, v, attn_mask=self._seen(mask), dropout_p=self.dropout * self.training
         )  # (B, H, L, D / H)
         mixed = mixed.transpose(1, 2).reshape(B, L, D)
         return self.out(mixed) * mask.unsqueeze(-1)
+
+    def _seen(self, mask: torch.Tensor) -> torch.Tensor:
+        """Say which keys a query attends to: (B, 1, 1, L), or (B, 1, L, L) where causal.
+
+        None attends to nothing, which would give NaN; what masked queries read is zeroed.
+        """
+        if not self.causal:
+            return (mask | ~mask.any(dim=1, keepdim=True))[:, None, None, :]
+        square = torch.ones(mask.shape[1:] * 2, dtype=torch.bool, device=mask.device)  # (L, L)
+        itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+        return ((mask.unsqueeze(1) & square.tril()) | itself).unsqueeze(1)

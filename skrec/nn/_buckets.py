@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from skrec.nn._item_rows import stack_rows
+
 # padded tokens of one part: few enough that lengths are alike, many enough to keep a core busy
 PART = 1 << 11
 
@@ -45,7 +47,8 @@ def in_parts(
     Parameters
     ----------
     encode : callable
-        Maps rows (n,) and the length of the longest of them to vectors (n, D).
+        Maps rows (n,) and the length of the longest of them to vectors (n, D); where parts differ
+        in D, the shorter end in zeros.
     lengths : int tensor of shape (U,)
         Tokens of each sequence.
     token_budget : int
@@ -64,7 +67,7 @@ def in_parts(
     rows = torch.from_numpy(order).to(device)
     parts = [encode(rows[cut], max(1, int(sizes[cut.stop - 1]))) for cut in cuts]
     back = torch.from_numpy(np.argsort(order)).to(device)
-    return F.embedding(back, torch.cat(parts))
+    return F.embedding(back, stack_rows(parts))
 
 
 def encode_by_length(

@@ -30,6 +30,30 @@ class CrossNetwork(nn.Module):
         return x
 
 
+class VectorCross(nn.Module):
+    """x_{l+1} = x_0 (w . x_l) + b + x_l: the layer of DCN.
+
+    Parameters
+    ----------
+    width : int
+        D.
+
+    References
+    ----------
+    .. [1] Wang et al., "Deep & Cross Network for Ad Click Predictions", arXiv 1708.05123,
+       equation 3.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.project = nn.Linear(width, 1, bias=False)
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x0: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Map x0 and x, both (..., D), to (..., D)."""
+        return x0 * self.project(x) + self.bias + x
+
+
 class FullCross(nn.Module):
     """x_{l+1} = x_0 * (W x_l + b) + x_l with a full matrix W: the layer of DCN-V2.
 
@@ -51,6 +75,30 @@ class FullCross(nn.Module):
     def forward(self, x0: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Map x0 and x, both (..., D), to (..., D)."""
         return x0 * self.project(x) + x
+
+
+class GatedCross(nn.Module):
+    """x_{l+1} = x_0 * (W x_l + b) * sigmoid(W_g x_l) + x_l: the layer of GDCN.
+
+    Parameters
+    ----------
+    width : int
+        D.
+
+    References
+    ----------
+    .. [1] Wang et al., "Towards Deeper, Lighter and Interpretable Cross Network for CTR
+       Prediction", arXiv 2311.04635, equation 2.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.project = nn.Linear(width, width)
+        self.gate = nn.Linear(width, width, bias=False)
+
+    def forward(self, x0: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Map x0 and x, both (..., D), to (..., D)."""
+        return x0 * self.project(x) * torch.sigmoid(self.gate(x)) + x
 
 
 class LowRankCross(nn.Module):

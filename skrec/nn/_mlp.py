@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+from skrec.nn._dice import Dice
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
+    "dice": Dice,
+}
 
 
 class MLP(nn.Module):
@@ -19,8 +28,9 @@ class MLP(nn.Module):
         Size of the input.
     hidden : sequence of int
         Sizes of the hidden layers.
-    n_out : int
-        Size of the output, which has no activation.
+    n_out : int or None
+        Size of the output, which has no activation. None: what the last hidden layer gives,
+        after its activation and dropout, is the output.
     activation : str, default="relu"
         A key of ``ACTIVATIONS``.
     dropout : float, default=0.0
@@ -31,17 +41,25 @@ class MLP(nn.Module):
         self,
         n_in: int,
         hidden: Sequence[int],
-        n_out: int,
+        n_out: int | None,
         activation: str = "relu",
         dropout: float = 0.0,
     ):
         super().__init__()
         layers: list[nn.Module] = []
         for size in hidden:
-            layers += [nn.Linear(n_in, size), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+            layers += [nn.Linear(n_in, size), _activation(activation, size), nn.Dropout(dropout)]
             n_in = size
-        self.layers = nn.Sequential(*layers, nn.Linear(n_in, n_out))
+        if n_out is not None:
+            layers.append(nn.Linear(n_in, n_out))
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., n_in) to (..., n_out)."""
         return self.layers(x)
+
+
+def _activation(name: str, size: int) -> nn.Module:
+    """Make the activation of a layer; Dice learns something for each of its units."""
+    kind = ACTIVATIONS[name]
+    return kind(size) if kind is Dice else kind()

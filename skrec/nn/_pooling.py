@@ -22,6 +22,23 @@ def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.bmm(weights.unsqueeze(1), x).squeeze(1)
 
 
+def masked_max(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Maximum of the unmasked vectors, entry by entry; zeros where there is none.
+
+    Parameters
+    ----------
+    x : tensor of shape (B, L, D)
+    mask : bool tensor of shape (B, L)
+
+    Returns
+    -------
+    tensor of shape (B, D)
+    """
+    least = torch.finfo(x.dtype).min
+    x = x.masked_fill(~mask.unsqueeze(-1), least).amax(dim=1)
+    return x.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
+
+
 def last_real(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return the last unmasked vector; zeros where there is none.
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from skrec._operators import check_real
+from skrec.nn import unit
 from skrec.predictor._base import Predictor
 from skrec.predictor._dot import DotProduct
 
@@ -52,12 +53,3 @@ class CosineProduct(DotProduct):
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Score all items (N, D) for users (H, D), to (H, N)."""
         return super().score_all(unit(user), unit(items))
-
-
-def unit(x: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
-    """Scale vectors (..., D) to length 1; those shorter than `eps` stay as they are.
-
-    Dividing these by `eps`, as torch does, would give a zero vector gradients of 1 / eps.
-    """
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / length.masked_fill(length < eps, 1.0)

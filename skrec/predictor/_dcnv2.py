@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
-from skrec._operators import check_choice, check_hidden, check_int, check_real
-from skrec.nn import MLP as Perceptron
-from skrec.nn import CrossNetwork, FullCross, LowRankCross
-from skrec.predictor._base import OneVectorPredictor, Predictor
+from skrec._operators import check_int
+from skrec.nn import FullCross, LowRankCross
+from skrec.predictor._deep_cross import CrossPredictor
 
 
-class DCNv2(Predictor):
+class DCNv2(CrossPredictor):
     """Cross layers and a multi-layer perceptron over ``x0 = [user; item]``.
 
     Layer l of the cross network is ``x_{l+1} = x0 * (W x_l + b) + x_l`` [1]_, so that after l
@@ -35,11 +33,18 @@ class DCNv2(Predictor):
     n_experts : int, default=4
         Matrices in the mixture. Ignored where `rank` is None.
     dropout : float, default=0.0
-        After each hidden layer of the perceptron, in training.
+        After each hidden layer of the perceptron, in training. Ignored without one.
 
     See Also
     --------
+    GDCN : Gates in the cross layers.
     MLP : Without cross layers.
+
+    Notes
+    -----
+    The cross network was compared with ``CrossNet`` and ``CrossNetMix`` of deepctr-torch 0.3 and
+    ``CrossNetV2`` of fuxictr 2.3. Gates of experts are a softmax over a linear layer, which each
+    cross layer has for itself; a single expert has none.
 
     References
     ----------
@@ -70,45 +75,12 @@ class DCNv2(Predictor):
         self.dropout = dropout
 
     def check(self, width: int) -> None:
-        check_int("n_layers", self.n_layers)
-        check_hidden(self.hidden, minimum=0)
-        check_choice("structure", self.structure, ("parallel", "stacked"))
+        super().check(width)
         if self.rank is not None:
             check_int("rank", self.rank)
         check_int("n_experts", self.n_experts)
-        check_real("dropout", self.dropout, 0, 1, closed="left")
 
-    def build(self, width: int) -> nn.Module:
-        size = 2 * width
-        layers = [
-            FullCross(size) if self.rank is None else LowRankCross(size, self.rank, self.n_experts)
-            for _ in range(self.n_layers)
-        ]
-        parallel = self.structure == "parallel" and len(self.hidden) > 0
-        return DeepCross(CrossNetwork(layers), size, self.hidden, parallel, self.dropout)
-
-
-class DeepCross(OneVectorPredictor):
-    """A cross network, with a perceptron beside it or on top of it."""
-
-    def __init__(
-        self,
-        cross: CrossNetwork,
-        size: int,
-        hidden: Sequence[int],
-        parallel: bool,
-        dropout: float,
-    ):
-        super().__init__()
-        self.cross = cross
-        self.mlp = Perceptron(size, hidden, 1, dropout=dropout)
-        self.out = nn.Linear(size, 1, bias=False) if parallel else None
-
-    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
-        x0 = torch.cat([user.expand_as(item), item], dim=-1)  # (B, C, 2 D)
-        x = self.cross(x0)
-        if self.out is None:
-            return self.mlp(x).squeeze(-1)
-        # a linear layer over two outputs is a sum; that over the hidden layers is in the MLP
-        return (self.out(x) + self.mlp(x0)).squeeze(-1)
+    def _cross_layer(self, size: int) -> nn.Module:
+        if self.rank is None:
+            return FullCross(size)
+        return LowRankCross(size, self.rank, self.n_experts)

@@ -20,8 +20,9 @@ class MLP(Predictor):
     ----------
     hidden : sequence of int, default=(128, 64)
         Sizes of the hidden layers; at least one.
-    activation : {"relu", "gelu", "tanh"}, default="relu"
-        After each hidden layer.
+    activation : {"relu", "gelu", "tanh", "leaky_relu", "prelu", "dice"}, default="relu"
+        After each hidden layer. "dice" is that of DIN [1]_: in training it looks at the
+        statistics of all candidates of a batch, in prediction at those it remembers.
     dropout : float, default=0.0
         After each activation, in training.
 
@@ -29,6 +30,12 @@ class MLP(Predictor):
     --------
     Dot : Nothing to learn, and faster.
     DCNv2 : Multiplies features with each other before the perceptron, or beside it.
+    FinalMLP : Two perceptrons that are multiplied with each other.
+
+    References
+    ----------
+    .. [1] Zhou et al., "Deep Interest Network for Click-Through Rate Prediction",
+       arXiv 1706.06978.
 
     Examples
     --------

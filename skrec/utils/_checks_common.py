@@ -82,9 +82,23 @@ def catalogue() -> Items:
     return Items(items_frame())
 
 
-def histories(frame: pd.DataFrame) -> list[list[int]]:
-    """Return the histories of some impressions as lists, with an empty one at the end."""
-    return [*(list(history) for history in frame["history"]), []]
+def catalogue_for(behavior: Any) -> Items:
+    """Return these items with the columns, too, that a behavior operator names; an alias none."""
+    frame = items_frame()
+    names = getattr(behavior, "side_columns", None) or []
+    missing = {name: frame["topic"] for name in names if name not in frame}
+    return Items(frame.assign(**missing)) if missing else catalogue()
+
+
+def histories(frame: pd.DataFrame, behavior: Any = None) -> Any:
+    """Return the histories of some impressions as lists, with an empty one at the end.
+
+    With users, of which the last is unknown, where the behavior operator reads them.
+    """
+    lists = [*(list(history) for history in frame["history"]), []]
+    if not getattr(behavior, "reads_users", False):
+        return lists
+    return pd.DataFrame({"user_id": [*frame["user_id"], -1], "history": lists})
 
 
 def ready(module: Any, operator: Any) -> nn.Module:
@@ -252,10 +266,10 @@ def check_in_a_recommender(operator: Any, family: str) -> None:
         rec = ContentRecommender(
             **parts, width=WIDTH, max_epochs=1, early_stopping=False, random_state=0
         )
-        return rec.fit(data.train, items=catalogue())
+        return rec.fit(data.train, items=catalogue_for(rec.behavior))
 
     rec = fit()
-    X = [*histories(data.test)]
+    X = histories(data.test, rec.behavior)
     scores = rec.decision_function(X)
     require(
         np.isfinite(scores).all(),
@@ -292,14 +306,14 @@ def check_joint_fit(operator: Any) -> None:
     )
 
 
-def check_pickled_build(operator: Any) -> None:
+def check_pickled_build(operator: Any, *sizes: int) -> None:
     """Check that a pickled operator builds the same, and `build` leaves the operator as it was."""
     copy = clone(operator)
     before = dict(vars(copy))
     modules = []
     for twin in (copy, copy, pickle.loads(pickle.dumps(copy))):
         with seeded():
-            modules.append(ready(twin.build(WIDTH), operator))
+            modules.append(ready(twin.build(WIDTH, *sizes), operator))
     require(
         vars(copy) == before,
         operator,

@@ -123,6 +123,56 @@ def check_padding_changes_nothing(operator: ContentOperator) -> None:
     )
 
 
+def check_tokens(operator: ContentOperator) -> None:
+    """Check that the module's `tokens`, if it has it, gives the vectors of `forward`, and tokens.
+
+    Those are finite, the real ones come first, and they are the same beside a longer item.
+    """
+    copy = fitted(operator)
+    packed, module = copy.prepare(catalogue()), build(copy)
+    tokens: Any = getattr(module, "tokens", None)
+    if tokens is None:
+        return
+
+    def of(codes: list[int]) -> Any:
+        found = tokens(packed.take(torch.as_tensor(codes)))
+        if isinstance(found, tuple) and len(found) == 3:
+            return found
+        raise AssertionError(
+            f"{operator!r}: tokens(columns) must return vectors (U, width), tokens (U, T, width) "
+            f"and their mask (U, T), got {type(found).__name__}"
+        )
+
+    codes = [EMPTY, 2, 0, 7, 3]
+    vectors, x, mask = of(codes)
+    U, T = len(codes), x.shape[1] if x.ndim > 1 else 0
+    require(
+        close(vectors, encode(module, packed, codes)),
+        operator,
+        "the vectors of tokens(columns) must be those of forward",
+    )
+    require(
+        x.shape == (U, T, WIDTH) and mask.shape == (U, T) and mask.dtype == torch.bool,
+        operator,
+        f"tokens(columns) must return tokens (U, T, width) and their bool mask (U, T), got "
+        f"{tuple(x.shape)} and {tuple(mask.shape)} of {mask.dtype}",
+    )
+    require(finite(x), operator, "tokens must be finite, also in padding and of empty items")
+    require(
+        not (mask[:, 1:] & ~mask[:, :-1]).any(),
+        operator,
+        "real tokens must come first in their item; skrec.nn.real_first moves them there",
+    )
+    for row, code in enumerate(codes):
+        _, alone, real = of([code])
+        require(
+            close(alone[0, real[0]], x[row, mask[row]]),
+            operator,
+            "an item's tokens change with the other items of the batch; mask padding where "
+            "tokens are mixed",
+        )
+
+
 def check_empty_items_are_finite(operator: ContentOperator) -> None:
     """Check that an item without text and category has a finite vector and finite gradients."""
     copy = fitted(operator)
@@ -238,6 +288,7 @@ CHECKS: list[Callable[[Any], None]] = [
     check_shape_and_type,
     check_batch_equals_one_by_one,
     check_padding_changes_nothing,
+    check_tokens,
     check_empty_items_are_finite,
     check_new_items,
     check_place_does_not_matter,

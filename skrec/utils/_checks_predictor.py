@@ -127,6 +127,23 @@ def check_zero_vectors_are_finite(operator: Predictor) -> None:
     )
 
 
+def check_large_vectors_are_finite(operator: Predictor) -> None:
+    """Check that vectors with entries of about 1,000 score finitely, and so are the gradients."""
+    module, (user, mask, item) = build(operator), inputs()
+    user, item = (1e3 * user).requires_grad_(), (1e3 * item).requires_grad_()
+    found = module(user, mask, item)
+    found.sum().backward()
+    good = found.isfinite().all() and all(
+        x.grad is None or x.grad.isfinite().all() for x in (user, item)
+    )
+    require(
+        good,
+        operator,
+        "large vectors give a score or a gradient that is not finite; exp overflows: take the "
+        "masked softmax of skrec.nn, logsumexp or logsigmoid",
+    )
+
+
 def check_score_all_equals_forward(operator: Predictor) -> None:
     """Check that the short cut `score_all`, where there is one, gives the scores of `forward`."""
     module, (user, _, item) = build(operator), inputs(1)
@@ -183,6 +200,7 @@ CHECKS: list[Callable[[Any], None]] = [
     check_one_user_equals_one_for_each_candidate,
     check_masked_users_do_not_count,
     check_zero_vectors_are_finite,
+    check_large_vectors_are_finite,
     check_score_all_equals_forward,
     check_every_parameter_gets_a_gradient,
     check_eval_is_deterministic,

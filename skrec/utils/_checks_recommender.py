@@ -15,11 +15,10 @@ from sklearn.exceptions import NotFittedError
 from skrec._explode import explode
 from skrec._recommender import ContentRecommender
 from skrec.utils._checks_common import (
-    catalogue,
+    catalogue_for,
     check_init_only_assigns,
     check_scikit_learn,
     histories,
-    items_frame,
     news,
     require,
 )
@@ -35,13 +34,13 @@ def small(estimator: ContentRecommender, **parameters: Any) -> ContentRecommende
 def fit(estimator: ContentRecommender, **parameters: Any) -> ContentRecommender:
     """Return a small clone, fitted to impressions."""
     rec = small(estimator, **parameters)
-    rec.fit(news().train, items=catalogue())
+    rec.fit(news().train, items=catalogue_for(rec.behavior))
     return rec
 
 
 def scores(rec: ContentRecommender) -> np.ndarray:
     """Return the scores of all items for some histories, the last of them empty."""
-    return rec.decision_function(histories(news().test))
+    return rec.decision_function(histories(news().test, rec.behavior))
 
 
 def require_probabilities(proba: Any, shape: tuple[int, ...], estimator: Any) -> None:
@@ -77,7 +76,7 @@ def check_fit_returns_self(estimator: ContentRecommender) -> None:
     rec = small(estimator)
     before = rec.get_params(deep=False)
     state = pickle.dumps(before)
-    found = rec.fit(news().train, items=catalogue())
+    found = rec.fit(news().train, items=catalogue_for(rec.behavior))
     require(found is rec, estimator, "fit must return self")
     missing = [name for name in FITTED if not hasattr(rec, name)]
     require(not missing, estimator, f"fit must set {', '.join(missing)}")
@@ -110,7 +109,7 @@ def check_pairs(estimator: ContentRecommender) -> None:
     """Check that pairs with y give probabilities (n_samples, 2) that sum to 1, and predictions."""
     (X, y), (test, _) = explode(news().train), explode(news().test)
     rec = small(estimator)
-    rec.fit(X, y, items=catalogue())
+    rec.fit(X, y, items=catalogue_for(rec.behavior))
     proba = rec.predict_proba(test)
     require_probabilities(proba, (len(test), 2), estimator)
     require(
@@ -129,12 +128,14 @@ def check_pairs(estimator: ContentRecommender) -> None:
 def check_histories(estimator: ContentRecommender) -> None:
     """Check that bare histories give the probability of every item, also without any click."""
     rec = small(estimator)
-    rec.fit(histories(news().train), items=catalogue())
-    X = histories(news().test)
-    require_probabilities(rec.predict_proba(X), (len(X), catalogue().n_items), estimator)
+    rec.fit(histories(news().train, rec.behavior), items=catalogue_for(rec.behavior))
+    X = histories(news().test, rec.behavior)
+    require_probabilities(
+        rec.predict_proba(X), (len(X), catalogue_for(rec.behavior).n_items), estimator
+    )
     ids, best = rec.recommend(X, k=3)
     require(
-        ids.shape == best.shape == (len(X), 3) and np.isin(ids, catalogue().ids).all(),
+        ids.shape == best.shape == (len(X), 3) and np.isin(ids, rec.items_.ids).all(),
         estimator,
         f"recommend(X, k=3) must give ids and scores of shape ({len(X)}, 3)",
     )
@@ -143,12 +144,12 @@ def check_histories(estimator: ContentRecommender) -> None:
 def check_new_items(estimator: ContentRecommender) -> None:
     """Check that items that `fit` did not see are scored when a call brings them."""
     rec = fit(estimator)
-    new = items_frame().iloc[:3].assign(item_id=[-1, -2, -3])
+    new = catalogue_for(rec.behavior).to_pandas().iloc[:3].assign(item_id=[-1, -2, -3])
     X = pd.DataFrame({"history": [[-1], []], "candidates": [[-2, -3], [-1]]})
     for proba, n in zip(rec.predict_proba(X, items=new), (2, 1), strict=True):
         require_probabilities(proba, (n, 2), estimator)
     require(
-        rec.items_.n_items == catalogue().n_items,
+        rec.items_.n_items == catalogue_for(rec.behavior).n_items,
         estimator,
         "items= of a prediction must not change items_",
     )
@@ -171,7 +172,8 @@ def check_fit_twice_equals_once(estimator: ContentRecommender) -> None:
     """Check that a second fit forgets the first."""
     once = fit(estimator)
     twice = small(estimator)
-    twice.fit(news().test, items=catalogue()).fit(news().train, items=catalogue())
+    items = catalogue_for(twice.behavior)
+    twice.fit(news().test, items=items).fit(news().train, items=items)
     require(
         np.array_equal(scores(once), scores(twice)),
         estimator,
@@ -186,7 +188,7 @@ def check_clone_forgets(estimator: ContentRecommender) -> None:
     twin = clone(rec)
     kept = [name for name in FITTED if hasattr(twin, name)]
     require(not kept, estimator, f"a clone must not carry {', '.join(kept)}")
-    twin.fit(news().train, items=catalogue())
+    twin.fit(news().train, items=catalogue_for(rec.behavior))
     require(
         np.array_equal(scores(twin), wanted),
         estimator,
@@ -223,9 +225,9 @@ def check_global_generators_are_untouched(estimator: ContentRecommender) -> None
 
 def check_data_are_left_alone(estimator: ContentRecommender) -> None:
     """Check that `fit` and prediction change neither X nor the items."""
-    X, items = news().train.copy(deep=True), items_frame()
-    before = pickle.dumps((X.to_dict("list"), items.to_dict("list")))
     rec = small(estimator)
+    X, items = news().train.copy(deep=True), catalogue_for(rec.behavior).to_pandas()
+    before = pickle.dumps((X.to_dict("list"), items.to_dict("list")))
     rec.fit(X, items=items)
     rec.predict_proba(X)
     require(

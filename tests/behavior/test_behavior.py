@@ -10,8 +10,25 @@ from skrec.nn import masked_mean
 
 WIDTH = 8
 EXACT = {"rtol": 0, "atol": 1e-10}
-UNORDERED = ["mean_pooling", "additive_attention", "self_attention", "late_fusion"]
-ORDERED = ["gru", "last_item"]
+UNORDERED = [
+    "mean_pooling",
+    "additive_attention",
+    "self_attention",
+    "late_fusion",
+    "poly_attention",
+    "target_attention",
+    "max_pooling",
+    "fastformer",
+    "token_fastformer",
+]
+ORDERED = [
+    "gru",
+    "last_item",
+    "behavior_sequence_transformer",
+    "cnn",
+    "transformer",
+    "token_transformer",
+]
 
 
 class Users(nn.Module):
@@ -27,10 +44,13 @@ class Users(nn.Module):
         operator.check(WIDTH)
         torch.manual_seed(0)
         self.module = operator.build(WIDTH).double().eval()
+        self.operator = operator
         self.candidate_aware = operator.candidate_aware
         self.late_fusion = operator.late_fusion
 
     def forward(self, x, mask, candidates):
+        if self.operator.reads_tokens:  # each click is its one token
+            return self.module(x.unsqueeze(2), mask.unsqueeze(2))
         if self.late_fusion:
             return masked_mean(self.module(x, mask), mask).unsqueeze(1)
         return self.module(x, mask, candidates) if self.candidate_aware else self.module(x, mask)
@@ -240,12 +260,18 @@ def test_dropout_acts_in_training_only(operator, x, mask):
 @pytest.fixture
 def network(users):
     module = predictor.Dot().build(WIDTH)
-    flags = users.candidate_aware, users.late_fusion
-    return Network(nn.Identity(), users.module, module, WIDTH, *flags).double()
+    return Network(nn.Identity(), users.module, module, WIDTH, users.operator).double()
+
+
+def rows(network, x):
+    """Items as the network gathers them: with tokens, a vector has itself as its one real token."""
+    return torch.cat([x, x, torch.ones_like(x[..., :1])], dim=-1) if network.reads_tokens else x
 
 
 def score(network, x, mask, candidates):
-    return network.score(*network.with_empty(x, mask), torch.arange(len(x)), candidates)
+    return network.score(
+        *network.with_empty(rows(network, x), mask), torch.arange(len(x)), candidates
+    )
 
 
 def test_empty_history_is_the_learned_click(network, x, mask, candidates):
@@ -254,7 +280,7 @@ def test_empty_history_is_the_learned_click(network, x, mask, candidates):
     learned[1, 0] = network.empty_history.detach()
     one = mask.clone()
     one[1, 0] = True
-    wanted = network.score(learned, one, torch.arange(3), candidates)
+    wanted = network.score(rows(network, learned), one, torch.arange(3), candidates)
     torch.testing.assert_close(score(network, x, mask, candidates), wanted, **EXACT)
 
 

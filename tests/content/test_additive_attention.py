@@ -110,7 +110,7 @@ def test_grid_of_tokens_has_the_real_ones_first_and_zeros_behind(catalogue):
     torch.manual_seed(0)
     module = ColumnEmbeddings(operator.schema_, WIDTH).double()
     codes = [2, 3, 7, 2]
-    x, place, mask = module.tokens(take(packed, codes))
+    x, place, mask = module.embed_sequence(take(packed, codes))
     grid = F.embedding(place, x)
     assert len(x) == 1 + int(packed.lengths[codes].sum())  # each real token is embedded once
     assert grid.shape == (4, int(packed.lengths[codes].max()), WIDTH)
@@ -125,7 +125,7 @@ def test_grid_of_nothing_but_empty_texts():
     items = Items(["", "fox"])
     operator = content.AdditiveAttention().fit(items)
     module = ColumnEmbeddings(operator.schema_, WIDTH)
-    x, place, mask = module.tokens(take(operator.prepare(items), [0, 0]))
+    x, place, mask = module.embed_sequence(take(operator.prepare(items), [0, 0]))
     assert F.embedding(place, x).tolist() == [[[0.0] * WIDTH]] * 2
     assert mask.tolist() == [[False], [False]]
 

@@ -14,6 +14,7 @@ from skrec.nn import (
     MultiHeadSelfAttention,
     encode_by_length,
     last_real,
+    masked_max,
     masked_mean,
     masked_softmax,
 )
@@ -40,6 +41,7 @@ def make(layer, *sizes, **options):
 
 POOLINGS = {
     "masked_mean": lambda: masked_mean,
+    "masked_max": lambda: masked_max,
     "last_real": lambda: last_real,
     "additive_attention": lambda: make(AdditiveAttention, 8, 4),
     "multi_head_self_attention": lambda: make(MultiHeadSelfAttention, 8, 2),
@@ -138,6 +140,11 @@ def test_masked_mean_by_hand():
     assert masked_mean(x, torch.tensor([[True, True, False]])).tolist() == [[2.0, 4.0]]
 
 
+def test_masked_max_by_hand():
+    x = torch.tensor([[[-1.0, 2.0], [-3.0, 6.0], [100.0, 100.0]]])
+    assert masked_max(x, torch.tensor([[True, True, False]])).tolist() == [[-1.0, 6.0]]
+
+
 def test_last_real_by_hand():
     x = torch.arange(12.0).view(3, 4, 1)
     mask = torch.tensor([[True, True, False, False], [True] * 4, [False, True, True, False]])
@@ -195,8 +202,11 @@ def test_mlp_by_hand(activation):
         out.bias.fill_(0.25)
     function = {
         "relu": lambda z: max(z, 0.0),
+        "leaky_relu": lambda z: max(z, 0.01 * z),
         "tanh": math.tanh,
         "gelu": lambda z: z * (1 + math.erf(z / math.sqrt(2))) / 2,
+        "prelu": lambda z: max(z, 0.25 * z),
+        "dice": lambda z: z / (1 + math.exp(-z / math.sqrt(1 + 1e-8))),  # of a single row
     }[activation]
     wanted = 3 * function(2.0) + 10 * function(-1.5) + 0.25
     assert mlp(torch.tensor([2.0]).double()).item() == pytest.approx(wanted, abs=1e-10)
@@ -207,6 +217,14 @@ def test_mlp_has_the_layers_asked_for_and_keeps_leading_axes():
     sizes = [tuple(m.weight.shape) for m in mlp.layers if isinstance(m, nn.Linear)]
     assert sizes == [(5, 6), (4, 5), (3, 4)]
     assert mlp(torch.zeros(2, 7, 6)).shape == (2, 7, 3)
+
+
+def test_mlp_without_an_output_layer_ends_in_the_activation():
+    mlp = MLP(6, (5, 4), None, dropout=0.5)
+    assert [type(layer).__name__ for layer in mlp.layers] == ["Linear", "ReLU", "Dropout"] * 2
+    found = mlp.eval()(torch.randn(20, 6))
+    assert found.shape == (20, 4)
+    assert found.min() == 0
 
 
 def test_mlp_drops_out_in_training_only():

@@ -3,28 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from broken import Forward
 from torch import nn
 from torch.nn import functional as F
 
-from skrec import behavior, content
+from skrec import behavior
 from skrec.behavior import BehaviorOperator
-from skrec.content._packed import Dense, Packed
 from skrec.nn import masked_mean
 from skrec.predictor import OneVectorPredictor, Predictor
 from skrec.utils.estimator_checks import iter_checks
-
-
-class Forward(nn.Module):
-    """A module made of a function, and of an inner module where there is one."""
-
-    def __init__(self, function, inner=None):
-        super().__init__()
-        self.function = function
-        self.inner = inner
-
-    def forward(self, *args):
-        return self.function(*args) if self.inner is None else self.function(self.inner, *args)
-
 
 # Of any family
 
@@ -206,6 +193,122 @@ def test_behavior_with_weights_that_do_not_learn(function, match, fail):
     fail(operator, "check_every_parameter_gets_a_gradient", match)
 
 
+class Tokens(Behavior):
+    reads_tokens = True
+
+
+class OfUsers(Behavior):
+    reads_users = True
+
+    def build(self, width, n_users):
+        return Forward(self.function, self.inner and self.inner(width, n_users))
+
+
+class Beside(Behavior):
+    candidate_aware = True
+    side_columns = ["topic"]
+
+
+class Penalised(Behavior):
+    """An operator whose module has a penalty, a function of the users."""
+
+    def build(self, width):
+        module = Forward(mean)
+        module.penalty = self.function
+        return module
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "match"),
+    [
+        ("reads_tokens", 1, "reads_tokens must be True or False, got 1"),
+        ("reads_users", None, "reads_users must be True or False, got None"),
+        ("candidate_aware", "no", "candidate_aware must be True or False, got 'no'"),
+        ("side_columns", "topic", "must be None or a list of names of columns, got 'topic'"),
+        ("side_columns", [], r"must be None or a list of names of columns, got \[\]"),
+    ],
+)
+def test_attributes_of_a_wrong_type(attribute, value, match, fail):
+    operator = type("Says", (Behavior,), {attribute: value})(mean)
+    fail(operator, "check_attributes", match)
+
+
+def test_behavior_that_overflows(fail):
+    def overflows(x, mask):
+        weights = x.sum(-1).exp() * mask
+        return ((weights / weights.sum(1, keepdim=True)).unsqueeze(-1) * x).sum(1, keepdim=True)
+
+    fail(Behavior(overflows), "check_large_vectors_are_finite", "masked softmax of skrec.nn")
+
+
+@pytest.mark.parametrize(
+    ("function", "check", "match"),
+    [
+        (lambda x, m: x.mean(2), "check_padding_changes_nothing", "padding reaches a user vec"),
+        (lambda x, m: x.mean((1, 2))[:, None], "check_batch_equals_one_by_one", "other users of"),
+        (lambda x, m: x[:, 0, 1:2], "check_shape_and_type", r"\(3, 1, 64\), got \(3, 0, 64\)"),
+        (lambda x, m: x.sum((1, 2))[:, None], "check_padding_gets_no_gradient", "padding gets a"),
+        (lambda x, m: x[:, 0], "check_batch_equals_one_by_one", "mask padding"),
+    ],
+)
+def test_behavior_on_tokens(function, check, match, fail):
+    fail(Tokens(function), check, match)
+
+
+@pytest.mark.parametrize(
+    ("function", "match"),
+    [
+        (lambda x, m, c: mean(x[..., :64], m).unsqueeze(1) * c[:, :, None, :64], "do not depend"),
+        (lambda x, m, c: c[:, :, None, :64] + 0 * c[:, :, None, 64:], "do not depend on them"),
+    ],
+)
+def test_behavior_that_ignores_its_side_columns(function, match, fail):
+    fail(Beside(function), "check_side_columns_are_read", match)
+
+
+def table(width, n_users):
+    return nn.Embedding(n_users + 1, width)
+
+
+def table_from_one(width, n_users):
+    return nn.Embedding(n_users + 1, width, padding_idx=0)
+
+
+def table_of_some(width, n_users):
+    made = table_from_one(width, n_users)
+    assert n_users
+    return made
+
+
+@pytest.mark.parametrize(
+    ("function", "inner", "match"),
+    [
+        (lambda t, x, m, u: mean(x, m), table_from_one, "two users with the same clicks get"),
+        (lambda t, x, m, u: mean(x, m) + t(u)[:, None], table, "row 0 of inner.weight is for all"),
+        (
+            lambda t, x, m, u: mean(x, m) + t(u)[:, None],
+            table_of_some,
+            r"build\(width, 0\) must work.*AssertionError",
+        ),
+    ],
+)
+def test_behavior_on_users(function, inner, match, fail):
+    fail(OfUsers(function, inner), "check_users_are_told_apart", match)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "match"),
+    [
+        (lambda users: 0.5, "must return a scalar tensor, already weighted, got float"),
+        (lambda users: users.square().mean(-1), r"got shape \(3, 1\)"),
+        (lambda users: users.detach().mean(), "learn from it; don't detach"),
+        (lambda users: users.norm(dim=-1).log().mean(), "not finite where user vectors are equal"),
+    ],
+)
+def test_penalty(penalty, match, fail):
+    fail(Penalised(penalty), "check_penalty", match)
+
+
 def test_weights_that_start_at_zero_and_frozen_ones_are_fine():
     """Low-rank adapters start so; a check that refused them would be wrong."""
 
@@ -291,146 +394,12 @@ def test_predictor(function, check, match, fail):
     fail(Scores(function), check, match)
 
 
+def test_predictor_that_overflows(fail):
+    def overflows(user, mask, item):
+        return dot(user, mask, item).exp()
+
+    fail(Scores(overflows), "check_large_vectors_are_finite", "large vectors give a score")
+
+
 def test_predictor_with_a_wrong_short_cut(fail):
     fail(WrongShortCut(), "check_score_all_equals_forward", "the scores of forward")
-
-
-# Content
-
-
-class Content(content.MeanPooling):
-    """Mean pooling whose answer, or whose reading of the columns, a function spoils."""
-
-    def __init__(self, function=None):
-        super().__init__()
-        self.function = function
-
-    def build(self, schema, width):
-        return Forward(self.function, super().build(schema, width))
-
-
-class NaNOnEmpty(content.MeanPooling):
-    def build(self, schema, width):
-        return Forward(unsafe_mean, nn.Embedding(10_000, width))
-
-
-def unsafe_mean(table, columns):
-    ids, mask = columns["title"]
-    return (table(ids % 10_000) * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
-
-
-def leaky_mean(table, columns):
-    return table(columns["title"][0] % 10_000).mean(1)
-
-
-class Leaky(NaNOnEmpty):
-    def build(self, schema, width):
-        return Forward(leaky_mean, nn.Embedding(10_000, width))
-
-
-class NeedsFitToBuild(content.MeanPooling):
-    def fit(self, items, y=None):
-        self.n_items_ = items.n_items
-        return super().fit(items)
-
-    def build(self, schema, width):
-        assert self.n_items_
-        return super().build(schema, width)
-
-
-class ReadsPositions(content.ID):
-    def prepare(self, items):
-        return Packed({"id": Dense(torch.arange(items.n_items)[:, None])})
-
-
-class NoNewItems(content.ID):
-    def prepare(self, items):
-        packed = super().prepare(items)
-        if (packed.columns["id"].values < 0).any():
-            raise KeyError("unknown id")
-        return packed
-
-
-class DropsItems(content.ID):
-    def prepare(self, items):
-        return super().prepare(items.take([0, 1]))
-
-
-class ChangesItsParameters(content.MeanPooling):
-    def fit(self, items, y=None):
-        self.max_length = 8
-        return super().fit(items)
-
-
-class NoSchema(content.MeanPooling):
-    def fit(self, items, y=None):
-        return self
-
-
-class NoSelf(content.MeanPooling):
-    def fit(self, items, y=None):
-        super().fit(items)
-
-
-class Forgets(content.ID):
-    """Keeps what it learned outside of itself."""
-
-    known = {}
-
-    def fit(self, items, y=None):
-        Forgets.known = {id(self): items}
-        return super().fit(items)
-
-    def prepare(self, items):
-        if id(self) in Forgets.known:
-            return super().prepare(items)
-        return Packed({"id": Dense(torch.zeros((items.n_items, 1), dtype=torch.long))})
-
-
-def overwrite(inner, columns):
-    ids, mask = columns["title"]
-    ids.masked_fill_(mask, 1)
-    return inner(columns)
-
-
-@pytest.mark.parametrize(
-    ("operator", "check", "match"),
-    [
-        (NoSelf(), "check_fit", "fit must return self"),
-        (NoSchema(), "check_fit", "fit must set schema_"),
-        (ChangesItsParameters(), "check_fit", "must not change its parameters.*max_length"),
-        (NeedsFitToBuild(), "check_builds_from_schema", "from schema_ alone.*AttributeError"),
-        (DropsItems(), "check_shape_and_type", "prepare must keep all items in their order: 40, g"),
-        (NaNOnEmpty(), "check_empty_items_are_finite", "clamped to 1"),
-        (Leaky(), "check_padding_changes_nothing", "padding reaches an item's vector"),
-        (NoNewItems(), "check_new_items", "new items must get finite vectors.*KeyError"),
-        (ReadsPositions(), "check_place_does_not_matter", "depends on its place in the catalogue"),
-        (Forgets(), "check_pickles", "a pickled operator prepares items otherwise"),
-    ],
-    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else None,
-)
-def test_content(operator, check, match, fail):
-    fail(operator, check, match)
-
-
-@pytest.mark.parametrize(
-    ("function", "check", "match"),
-    [
-        (
-            lambda f, c: f(c)[:, :-1],
-            "check_shape_and_type",
-            r"\(U, width\) = \(3, 64\), got \(3, 63",
-        ),
-        (lambda f, c: f(c).float(), "check_shape_and_type", "must answer in float64"),
-        (lambda f, c: f(c) - f(c).mean(0), "check_batch_equals_one_by_one", "the other items of"),
-        (
-            lambda f, c: f(c).detach(),
-            "check_every_parameter_gets_a_gradient",
-            "no gradient reaches",
-        ),
-        (lambda f, c: F.dropout(f(c)), "check_eval_is_deterministic", "training=self.training"),
-        (overwrite, "check_inputs_are_left_alone", "changes column 'title' in place"),
-    ],
-)
-def test_content_module(function, check, match, fail):
-    fail(Content(function), check, match)

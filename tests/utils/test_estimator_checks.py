@@ -13,7 +13,7 @@ from torch import nn
 
 from skrec import ContentRecommender, Items, behavior, content, predictor, zoo
 from skrec.behavior import BehaviorOperator
-from skrec.nn import masked_mean
+from skrec.nn import masked_mean, masked_softmax
 from skrec.utils import estimator_checks
 from skrec.utils.estimator_checks import (
     check_behavior_operator,
@@ -45,6 +45,61 @@ class FadedMean(nn.Module):
         return masked_mean(x * self.fade**age, mask).unsqueeze(1)
 
 
+class WordMean(BehaviorOperator):
+    """A third party's: the mean of all words that were clicked."""
+
+    reads_tokens = True
+
+    def build(self, width):
+        return MeanOfWords()
+
+
+class MeanOfWords(nn.Module):
+    def forward(self, x, mask):
+        return masked_mean(x.flatten(1, 2), mask.flatten(1)).unsqueeze(1)
+
+
+class Taste(BehaviorOperator):
+    """A third party's: the mean of the clicks, and a vector of the user."""
+
+    reads_users = True
+
+    def build(self, width, n_users):
+        return MeanAndTaste(width, n_users)
+
+
+class MeanAndTaste(nn.Module):
+    def __init__(self, width, n_users):
+        super().__init__()
+        self.table = nn.Embedding(n_users + 1, width, padding_idx=0)
+
+    def forward(self, x, mask, user):
+        return (masked_mean(x, mask) + self.table(user)).unsqueeze(1)
+
+
+class Alike(BehaviorOperator):
+    """A third party's: the clicks by how alike to the candidate they are, in a column too."""
+
+    candidate_aware = True
+    side_columns = ["author"]  # the checks add a column that their catalogue has not
+
+    def build(self, width):
+        return MeanOfAlike(width)
+
+
+class MeanOfAlike(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+
+    def forward(self, x, mask, candidates):
+        weights = masked_softmax(candidates @ x.transpose(1, 2), mask.unsqueeze(1))  # (B, C, L)
+        return (weights @ x[..., : self.width]).unsqueeze(2)
+
+    def penalty(self, users):
+        return 0.1 * users.square().mean()
+
+
 REGISTERED = [
     operator()
     for package in (content, behavior, predictor)
@@ -57,7 +112,13 @@ OPTIONS = [
     behavior.SelfAttention(n_heads=1),
     predictor.Dot(0.1, item_bias=True),
     predictor.DCNv2(structure="stacked", rank=2),
+    behavior.GRU(user_embedding="ini"),
+    behavior.GRU(user_embedding="con"),
+    behavior.PolyAttention(4, category="topic"),
     Faded(),
+    WordMean(),
+    Taste(),
+    Alike(),
 ]
 
 
@@ -70,6 +131,9 @@ def test_operators(estimator, check):
     [
         ContentRecommender("mean_pooling", width=16),
         ContentRecommender("id", "late_fusion", "mlp", width=8, early_stopping=False, loss="bce"),
+        ContentRecommender("cnn", WordMean(), width=8),
+        ContentRecommender("mean_pooling", Taste(), "mlp", width=8),
+        ContentRecommender("mean_pooling", Alike(), width=8),
         zoo.NAML(width=16),
     ]
 )

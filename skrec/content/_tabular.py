@@ -1,0 +1,106 @@
+"""Items without text: categories, numbers and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from skrec._items import Items
+from skrec._operators import check_choice, check_hidden, check_real
+from skrec.content._column_network import ColumnNetwork, MeanEncoder
+from skrec.content._columns import ColumnOperator, chosen_roles
+from skrec.nn import ACTIVATIONS, MLP
+
+
+class Tabular(ColumnOperator):
+    """A perceptron over categories, lists of categories, numbers and vectors; texts are left out.
+
+    Each column becomes a vector: a category its embedding, a list of categories the mean of
+    theirs, a number or a vector of numbers a linear map. A perceptron reads them side by side.
+    The baseline that says what text adds, and the operator for catalogues that have none.
+
+    Parameters
+    ----------
+    columns : list of str, default=None
+        Columns to read, of any role but text; None reads all that there are.
+    hidden : sequence of int, default=(128,)
+        Sizes of the hidden layers; ``()`` makes the perceptron one linear layer.
+    activation : {"relu", "gelu", "tanh", "leaky_relu", "prelu", "dice"}, default="relu"
+        After each hidden layer.
+    dropout : float, default=0.0
+        After each activation, in training.
+
+    Attributes
+    ----------
+    schema_ : tuple
+        Columns with their roles and sizes.
+
+    See Also
+    --------
+    MeanPooling : Reads texts as well.
+    Vectors : Vectors alone, as they are.
+
+    Examples
+    --------
+    >>> from skrec import ContentRecommender, content
+    >>> rec = ContentRecommender(content=content.Tabular(["topic", "price"]))
+    """
+
+    def __init__(
+        self,
+        columns: list[str] | None = None,
+        *,
+        hidden: Sequence[int] = (128,),
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ):
+        self.columns = columns
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+
+    def check(self, width: int) -> None:
+        check_hidden(self.hidden, minimum=0)
+        check_choice("activation", self.activation, tuple(ACTIVATIONS))
+        check_real("dropout", self.dropout, 0, 1, closed="left")
+
+    def _roles(self, items: Items) -> dict[str, str]:
+        roles = chosen_roles(items, self.columns)
+        texts = [name for name, role in roles.items() if role == "text"]
+        if self.columns is not None and texts:
+            raise ValueError(
+                f"Tabular reads no text, and columns names {texts[0]!r}; leave it out, make it a "
+                "category with roles={...: 'category'}, or take content.MeanPooling"
+            )
+        roles = {name: role for name, role in roles.items() if role != "text"}
+        if not roles:
+            raise ValueError(
+                f"the catalogue has nothing but text ({', '.join(map(repr, texts))}), which "
+                "Tabular does not read; take content.MeanPooling, or add categories or numbers"
+            )
+        return roles
+
+    def build(self, schema: Any, width: int) -> nn.Module:
+        def fusion(n_columns: int) -> nn.Module:
+            return SideBySide(n_columns, width, self.hidden, self.activation, self.dropout)
+
+        network = ColumnNetwork(schema, width, MeanEncoder, fusion)
+        network.fusion = network.fusion or fusion(1)
+        return network
+
+
+class SideBySide(nn.Module):
+    """A perceptron over the columns' vectors laid side by side; missing ones are zeros."""
+
+    def __init__(
+        self, n_columns: int, width: int, hidden: Sequence[int], activation: str, dropout: float
+    ):
+        super().__init__()
+        self.mlp = MLP(n_columns * width, hidden, width, activation, dropout)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map x (U, S, D) under mask (U, S) to (U, D)."""
+        return self.mlp((x * mask.unsqueeze(-1)).flatten(1))
