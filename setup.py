@@ -44,6 +44,7 @@ EXTRAS_REQUIRE = {
         "matplotlib>=3.9",
         "polars>=1",
         "rich>=13",  # scikit-learn's progress bars
+        "faiss-cpu>=1.9",  # the guide's page on indexes
     ],
     "docs": [
         "sphinx>=8",

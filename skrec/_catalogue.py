@@ -10,6 +10,7 @@ import torch
 from skrec._inference import device_of, item_rows, weights_version
 from skrec._items import Items
 from skrec._network import Network
+from skrec._user_store import UserStore
 from skrec.content import ContentOperator, Packed
 from skrec.content._side import WithSide
 from skrec.nn import stack_rows
@@ -34,6 +35,8 @@ class Catalogue:
         self._packed: Packed | None = None
         self._rows: torch.Tensor | None = None
         self._version: Any = None
+        self._users = UserStore()
+        self._extension: Catalogue | None = None
 
     def packed(self, network: Network) -> Packed:
         """Return the prepared columns, on the network's device."""
@@ -51,12 +54,24 @@ class Catalogue:
         if self._rows is None or version != self._version:
             self._rows = item_rows(network, self.packed(network))
             self._version = version
+            self._users = UserStore()
         return self._rows
 
+    def users(self, network: Network) -> UserStore:
+        """Return the store of user vectors that these item rows gave."""
+        self.rows(network)
+        return self._users
+
     def extend(self, data: Any, network: Network) -> Catalogue:
-        """Return a catalogue in which `data` adds and overrides items; only these are encoded."""
+        """Return a catalogue in which `data` adds and overrides items; only these are encoded.
+
+        The last one is kept, for the next call with the same items.
+        """
         items = self.items.extend(data)
         old = self.rows(network)
+        last = self._extension
+        if last is not None and last._version == self._version and _are_equal(last.items, items):
+            return last
         same = items.hashes()[: len(old)] == self.items.hashes()
         changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
         rows = old
@@ -68,4 +83,10 @@ class Catalogue:
             rows = both[torch.from_numpy(place).to(old.device)]
         extended = Catalogue(items, self.content)
         extended._rows, extended._version = rows, self._version
+        self._extension = extended
         return extended
+
+
+def _are_equal(one: Items, other: Items) -> bool:
+    """Whether two catalogues have the same items in the same order."""
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.hashes(), other.hashes())

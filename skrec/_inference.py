@@ -1,10 +1,10 @@
-"""Item vectors, user vectors, scores and top-k lists of a trained network.
+"""Item vectors, user vectors and scores of a trained network.
 
 ::
 
     Packed --encode--> item rows (N, R) --gather--> user vectors (H, K, D), each history once
                               |                             |
-                              +-> scores of rows' candidates <+-> scores of all items, top k
+                              +-> scores of rows' candidates <+-> scores of all items
 
 Everything runs without autograd and in evaluation mode, in blocks of bounded size.
 """
@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from skrec._batches import pad_histories
 from skrec._coded import CodedInteractions
 from skrec._network import TOKEN_BUDGET, Network
-from skrec._segments import iterate_blocks, segment_ids
+from skrec._segments import gather_ranges, gather_segments, iterate_blocks, offsets_of
+from skrec._user_store import UserStore
 from skrec.content import Packed
-from skrec.metrics import Ranking
 
 HISTORY_BLOCK = 2048  # histories whose clicks are gathered at a time
 PAIR_BLOCK = 1 << 16  # candidates scored at a time
@@ -74,7 +75,11 @@ def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None)
 
 @_inference
 def user_vectors(
-    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network,
+    items: torch.Tensor,
+    data: CodedInteractions,
+    max_history: int,
+    store: UserStore | None = None,
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Compute the vectors of the distinct histories that rows of `data` name.
 
@@ -86,6 +91,8 @@ def user_vectors(
     data : CodedInteractions
     max_history : int
         How many of the latest clicks are read.
+    store : UserStore, default=None
+        Of vectors that these weights and item rows gave before.
 
     Returns
     -------
@@ -94,12 +101,45 @@ def user_vectors(
     """
     used, user, user_of_row = data.readers()
     parts = [
-        network.users(
-            *_clicks(network, items, data, used[block], max_history), _index(user[block], items)
-        )
+        _users(network, items, data, used[block], user[block], max_history, store)
         for block in iterate_blocks(len(used), _block_of_histories(network, items))
     ]
     return torch.cat(parts), user_of_row
+
+
+def _users(
+    network: Network,
+    items: torch.Tensor,
+    data: CodedInteractions,
+    histories: np.ndarray,
+    user: np.ndarray,
+    max_history: int,
+    store: UserStore | None,
+) -> torch.Tensor:
+    """Compute the vectors (H, K, D) of some histories, or find them in the store."""
+
+    def compute(some: np.ndarray) -> torch.Tensor:
+        clicks, mask = _clicks(network, items, data, histories[some], max_history)
+        return network.users(clicks, mask, _index(user[some], items))
+
+    if store is None:
+        return compute(np.arange(len(histories)))
+    starts, stops = _latest(data, histories, max_history)
+    offsets = offsets_of(stops - starts + 1)  # the user comes before the clicks
+    values = np.empty(offsets[-1], dtype=np.int64)
+    is_user = np.zeros(len(values), dtype=bool)
+    is_user[offsets[:-1]] = True
+    values[is_user] = user
+    values[~is_user] = data.history_codes[gather_ranges(starts, stops)[0]]
+    return store.get(offsets, values, compute)
+
+
+def _latest(
+    data: CodedInteractions, histories: np.ndarray, max_history: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where in `history_codes` the latest clicks of some histories start and stop."""
+    stops = data.history_offsets[histories + 1]
+    return np.maximum(data.history_offsets[histories], stops - max_history), stops
 
 
 def _clicks(
@@ -110,12 +150,9 @@ def _clicks(
     max_history: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gather the clicked items' rows (H, L, R) and mask (H, L) of some histories."""
-    stops = data.history_offsets[histories + 1]
-    starts = np.maximum(data.history_offsets[histories], stops - max_history)
-    codes, mask = pad_histories(data.history_codes, starts, stops)
-    device = items.device
-    clicks = items[torch.from_numpy(codes).to(device)]
-    return network.with_empty(clicks, torch.from_numpy(mask).to(device))
+    codes, mask = pad_histories(data.history_codes, *_latest(data, histories, max_history))
+    clicks = F.embedding(_index(codes, items), items)
+    return network.with_empty(clicks, torch.from_numpy(mask).to(items.device))
 
 
 def _block_of_histories(network: Network, items: torch.Tensor) -> int:
@@ -125,7 +162,11 @@ def _block_of_histories(network: Network, items: torch.Tensor) -> int:
 
 @_inference
 def score_candidates(
-    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network,
+    items: torch.Tensor,
+    data: CodedInteractions,
+    max_history: int,
+    store: UserStore | None = None,
 ) -> np.ndarray:
     """Score the candidates of each row.
 
@@ -138,35 +179,67 @@ def score_candidates(
         With P candidates in all.
     max_history : int
         How many of the latest clicks are read.
+    store : UserStore, default=None
+        Of vectors that these weights and item rows gave before.
 
     Returns
     -------
     ndarray of shape (P,)
     """
-    row = data.row_of_candidate()
-    scores = np.empty(len(row), dtype=_numpy_dtype(items))
+    scores = np.empty(len(data.candidate_codes), dtype=_numpy_dtype(items))
     candidates = items[:, : network.item_width]
-    if not network.has_user_vectors:
-        for block in iterate_blocks(len(row), _block_of_histories(network, items)):
-            used, user, own = data.readers(row[block])
-            clicks, mask = _clicks(network, items, data, used, max_history)
-            item = candidates[_index(data.candidate_codes[block], items)].unsqueeze(1)
-            rows = _index(own, items)
-            part = network.score(clicks, mask, rows, item, _index(user, items))
-            scores[block] = part.squeeze(1).cpu().numpy()
-        return scores
-    users, user_of_row = user_vectors(network, items, data, max_history)
-    for block in iterate_blocks(len(row), PAIR_BLOCK):
-        user = users[_index(user_of_row[row[block]], items)].unsqueeze(1)  # (P, 1, K, D)
-        item = candidates[_index(data.candidate_codes[block], items)].unsqueeze(1)  # (P, 1, W)
-        scores[block] = network.match(user, item).squeeze(1).cpu().numpy()
+    used, user, user_of_row = data.readers()
+    by_user = np.argsort(user_of_row, kind="stable")  # rows, so that each user is made once
+    row_offsets = offsets_of(np.bincount(user_of_row, minlength=len(used)))
+    block_of_pairs = PAIR_BLOCK if network.has_user_vectors else _block_of_histories(network, items)
+    for block in iterate_blocks(len(used), _block_of_histories(network, items)):
+        rows = by_user[row_offsets[block.start] : row_offsets[block.stop]]
+        at, offsets = gather_segments(data.candidate_offsets, rows)
+        if not len(at):
+            continue
+        own = np.repeat(user_of_row[rows] - block.start, np.diff(offsets))
+        of_block = _pair_scorer(network, items, data, used[block], user[block], max_history, store)
+        for pairs in iterate_blocks(len(at), block_of_pairs):
+            item = F.embedding(_index(data.candidate_codes[at[pairs]], items), candidates)
+            scores[at[pairs]] = of_block(own[pairs], item.unsqueeze(1)).squeeze(1).cpu().numpy()
     return scores
 
 
+def _pair_scorer(
+    network: Network,
+    items: torch.Tensor,
+    data: CodedInteractions,
+    histories: np.ndarray,
+    user: np.ndarray,
+    max_history: int,
+    store: UserStore | None,
+) -> Callable[[np.ndarray, torch.Tensor], torch.Tensor]:
+    """Return what scores candidates (P, 1, W), each against the history with a number (P,)."""
+    if network.has_user_vectors:
+        users = _users(network, items, data, histories, user, max_history, store)
+
+        def match(own: np.ndarray, item: torch.Tensor) -> torch.Tensor:
+            return network.match(users.index_select(0, _index(own, items)).unsqueeze(1), item)
+
+        return match
+
+    def score(own: np.ndarray, item: torch.Tensor) -> torch.Tensor:
+        used, own = np.unique(own, return_inverse=True)
+        clicks, mask = _clicks(network, items, data, histories[used], max_history)
+        return network.score(clicks, mask, _index(own, items), item, _index(user[used], items))
+
+    return score
+
+
 def score_catalogue(
-    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network,
+    items: torch.Tensor,
+    data: CodedInteractions,
+    max_history: int,
+    store: UserStore | None = None,
+    among: np.ndarray | None = None,
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield blocks of rows with their scores (b, N) of all items.
+    """Yield blocks of rows with their scores (b, N) of all items, or (b, M) of some.
 
     Parameters
     ----------
@@ -176,149 +249,67 @@ def score_catalogue(
     data : CodedInteractions
     max_history : int
         How many of the latest clicks are read.
+    store : UserStore, default=None
+        Of vectors that these weights and item rows gave before.
+    among : ndarray of int64, shape (M,), default=None
+        Codes of the items to score; None for all.
 
     Yields
     ------
     rows : slice
-    scores : tensor of shape (b, N)
+    scores : tensor of shape (b, N), or (b, M)
     """
-    size = max(1, CELL_BLOCK // len(items))
+    candidates = items if among is None else items[_index(among, items)]
+    size = max(1, CELL_BLOCK // max(1, len(candidates)))
     for rows in iterate_blocks(data.n_rows, size):
         part = data.take(np.arange(rows.start, rows.stop))
-        yield rows, _score_all(network, items, part, max_history)
+        yield rows, _score_all(network, items, candidates, part, max_history, store)
 
 
 @_inference
 def _score_all(
-    network: Network, items: torch.Tensor, data: CodedInteractions, max_history: int
+    network: Network,
+    items: torch.Tensor,
+    candidates: torch.Tensor,
+    data: CodedInteractions,
+    max_history: int,
+    store: UserStore | None,
 ) -> torch.Tensor:
     used, user, user_of_row = data.readers()
     parts = []
     for block in iterate_blocks(len(used), _block_of_histories(network, items)):
+        if network.has_user_vectors:
+            users = _users(network, items, data, used[block], user[block], max_history, store)
+            parts.append(network.match_all(users, candidates, PAIR_BLOCK))
+            continue
         clicks, mask = _clicks(network, items, data, used[block], max_history)
         who = _index(user[block], items)
         if network.candidate_aware:
             everyone = zip(clicks, mask, who, strict=True)
-            parts += [_score_one(network, items, *one) for one in everyone]
+            parts += [_score_one(network, candidates, *one) for one in everyone]
         else:
             users = network.users(clicks, mask, who)
-            real = mask if network.late_fusion else None
-            parts.append(network.match_all(users, items, PAIR_BLOCK, real))
-    return torch.cat(parts)[_index(user_of_row, items)]
+            parts.append(network.match_all(users, candidates, PAIR_BLOCK, mask))
+    scores = parts[0] if len(parts) == 1 else torch.cat(parts)
+    if np.array_equal(user_of_row, np.arange(len(scores))):
+        return scores
+    return scores.index_select(0, _index(user_of_row, items))
 
 
 def _score_one(
     network: Network,
-    items: torch.Tensor,
+    candidates: torch.Tensor,
     clicks: torch.Tensor,
     mask: torch.Tensor,
     user: torch.Tensor,
 ) -> torch.Tensor:
-    """Score all items for one history of clicks (L, R), to (1, N)."""
-    only = torch.zeros(1, dtype=torch.long, device=items.device)
+    """Score all candidates (M, R) for one history of clicks (L, R), to (1, M)."""
+    only = torch.zeros(1, dtype=torch.long, device=candidates.device)
     parts = [
         network.score(clicks[None], mask[None], only, part[None], user[None])
-        for part in items[:, : network.item_width].split(HISTORY_BLOCK)
+        for part in candidates[:, : network.item_width].split(HISTORY_BLOCK)
     ]
     return torch.cat(parts, dim=1)
-
-
-def top_k(
-    blocks: Iterator[tuple[slice, torch.Tensor]],
-    data: CodedInteractions,
-    k: int,
-    exclude_seen: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the k best items of each row; short lists end in -1 and -inf.
-
-    Parameters
-    ----------
-    blocks : iterator
-        What `score_catalogue` yields.
-    data : CodedInteractions
-        The rows, of n histories.
-    k : int
-        Length of the lists.
-    exclude_seen : bool
-        Whether the items of a row's history are left out.
-
-    Returns
-    -------
-    codes : ndarray of int64, shape (n, k)
-    scores : ndarray of shape (n, k)
-    """
-    codes = np.full((data.n_rows, k), -1, dtype=np.int64)
-    best = np.full((data.n_rows, k), -np.inf, dtype=np.float32)
-    for rows, scores in blocks:
-        scores = scores.clone()  # those of the inference mode can't be changed in place
-        if exclude_seen:
-            scores[seen_cells(data, rows, scores.device)] = -torch.inf
-        at = _stable_top(scores, min(k, scores.shape[1]))
-        found = scores.gather(1, at)
-        at = at.masked_fill(found == -torch.inf, -1)
-        codes[rows, : at.shape[1]] = at.cpu().numpy()
-        best[rows, : at.shape[1]] = found.cpu().numpy()
-    return codes, best
-
-
-def _stable_top(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Return where the k greatest of each row of (b, N) are; equal ones in catalogue order."""
-    found, at = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1)
-    at, order = torch.sort(at[:, :k], dim=1)
-    again = torch.argsort(found.gather(1, order), dim=1, descending=True, stable=True)
-    at = at.gather(1, again)
-    if found.shape[1] > k:
-        # of scores that tie across the end of the list, topk keeps any
-        tied = (found[:, k - 1] == found[:, k]) & (found[:, k] > -torch.inf)
-        at[tied] = torch.argsort(scores[tied], dim=1, descending=True, stable=True)[:, :k]
-    return at
-
-
-def seen_cells(
-    data: CodedInteractions, rows: slice, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the row (within the slice) and code of each click in some rows' histories."""
-    part = data.take(np.arange(rows.start, rows.stop))
-    at, offsets = part.history_positions()
-    codes = data.history_codes[at].astype(np.int64)
-    return (
-        torch.from_numpy(segment_ids(offsets)).to(device),
-        torch.from_numpy(codes).to(device),
-    )
-
-
-def rank_last_click(
-    blocks: Iterator[tuple[slice, torch.Tensor]], data: CodedInteractions, target: np.ndarray
-) -> Ranking:
-    """Rank each row's target among the items that its history lacks.
-
-    Parameters
-    ----------
-    blocks : iterator
-        What `score_catalogue` yields.
-    data : CodedInteractions
-        The rows, whose histories end before the target.
-    target : ndarray of int, shape (n,)
-        The hidden clicks.
-
-    Returns
-    -------
-    Ranking
-        One group a row, with one positive.
-    """
-    n_rows = data.n_rows
-    above, tied, size = (np.empty(n_rows, dtype=np.int64) for _ in range(3))
-    for rows, scores in blocks:
-        scores = scores.clone()  # those of the inference mode can't be changed in place
-        own = _index(target[rows], scores).unsqueeze(1)
-        wanted = scores.gather(1, own)  # (b, 1)
-        scores[seen_cells(data, rows, scores.device)] = -torch.inf
-        scores.scatter_(1, own, wanted)  # a target that was clicked before counts all the same
-        above[rows] = (scores > wanted).sum(dim=1).cpu().numpy()
-        tied[rows] = (scores == wanted).sum(dim=1).cpu().numpy()
-        size[rows] = (scores > -torch.inf).sum(dim=1).cpu().numpy()
-    one, none = np.ones(n_rows, dtype=np.int64), np.zeros(n_rows, dtype=np.int64)
-    return Ranking(size, one, np.arange(n_rows), above, tied, none, one)
 
 
 def device_of(network: Network) -> torch.device:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from skrec import _inference as inference
 from skrec._catalogue import Catalogue
 from skrec._coded import CodedInteractions
 from skrec._network import Network
+from skrec._top_k import clicks_of, most_similar, rank_last_click, top_k
 from skrec.metrics import compute, compute_ranked, get_metric
 
 MAX_CELLS = 2e8
@@ -40,8 +43,7 @@ class Scorer:
     def scores(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores of all candidates (P,), or of bare histories for all items (n, N)."""
         if data.kind != "histories":
-            items = self.catalogue.rows(self.network)
-            return inference.score_candidates(self.network, items, data, self.max_history)
+            return self._ask(inference.score_candidates, data)
         shape = (data.n_rows, self.catalogue.items.n_items)
         if shape[0] * shape[1] > MAX_CELLS:
             raise ValueError(
@@ -59,15 +61,29 @@ class Scorer:
         return a * self.scores(data) + b
 
     def recommend(
-        self, data: CodedInteractions, k: int, exclude_seen: bool
+        self,
+        data: CodedInteractions,
+        k: int,
+        exclude_seen: bool,
+        among: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes and scores (n, k) of the best items; -1 and -inf where there is none."""
-        return inference.top_k(self._blocks(data), data, k, exclude_seen)
+        """Return the codes and scores (n, k) of the best items; -1 and -inf where there is none.
+
+        The ascending codes `among` name the items to choose from; None takes all.
+        """
+        seen = partial(clicks_of, data) if exclude_seen else None
+        return top_k(self._blocks(data, among), data.n_rows, k, seen, among)
+
+    def similar(
+        self, codes: np.ndarray, k: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes and cosines (n, k) of the items most like some items (n,)."""
+        vectors = self.catalogue.vectors(self.network)
+        return most_similar(vectors, codes, k, among)
 
     def users(self, data: CodedInteractions) -> np.ndarray:
         """Return the user vectors (n, K, D)."""
-        items = self.catalogue.rows(self.network)
-        users, user_of_row = inference.user_vectors(self.network, items, data, self.max_history)
+        users, user_of_row = self._ask(inference.user_vectors, data)
         return users.cpu().numpy()[user_of_row]
 
     def evaluate(self, names: str | list[str], data: CodedInteractions) -> dict[str, Any]:
@@ -79,7 +95,7 @@ class Scorer:
             shorter, target = data.without_last_click()
             if not len(target):
                 raise ValueError("all histories are empty, so there is no last click to predict")
-            ranking = inference.rank_last_click(self._blocks(shorter), shorter, target)
+            ranking = rank_last_click(self._blocks(shorter), shorter, target)
             return compute_ranked(names, ranking)
         scores = self.scores(data)
         a, b = self.calibration
@@ -98,9 +114,13 @@ class Scorer:
         value = self.evaluate(metric.name, data)[metric.name]
         return value if metric.greater_is_better else -value
 
-    def _blocks(self, data: CodedInteractions) -> Any:
-        items = self.catalogue.rows(self.network)
-        return inference.score_catalogue(self.network, items, data, self.max_history)
+    def _blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
+        return self._ask(inference.score_catalogue, data, among=among)
+
+    def _ask(self, function: Callable, data: CodedInteractions, **options: Any) -> Any:
+        """Call a function of inference with what is kept of items and users."""
+        rows, users = self.catalogue.rows(self.network), self.catalogue.users(self.network)
+        return function(self.network, rows, data, self.max_history, users, **options)
 
 
 def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:

@@ -66,9 +66,9 @@ def distinct_segments(offsets: np.ndarray, values: np.ndarray) -> tuple[np.ndarr
     seed = 0
     while True:
         _, first, inverse = np.unique(
-            _hash_segments(offsets, values, seed), return_index=True, return_inverse=True
+            hash_segments(offsets, values, seed), return_index=True, return_inverse=True
         )
-        if _equal_segments(offsets, values, first[inverse]):
+        if _all_equal_twins(offsets, values, first[inverse]):
             break
         seed += 1
     order = np.argsort(first)
@@ -85,7 +85,7 @@ def _blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-def _hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
+def hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return a uint64 for each segment that depends on its values, their order and number."""
     rng = np.random.default_rng(seed)
     odd = rng.integers(1, 2**63, size=3, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -106,18 +106,37 @@ def _hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int) -> np.nda
     return hashes
 
 
-def _equal_segments(offsets: np.ndarray, values: np.ndarray, twin: np.ndarray) -> bool:
+def _all_equal_twins(offsets: np.ndarray, values: np.ndarray, twin: np.ndarray) -> bool:
     """Whether each segment equals its twin."""
     rows = np.flatnonzero(twin != np.arange(len(twin)))
-    if not np.array_equal(np.diff(offsets)[rows], np.diff(offsets)[twin[rows]]):
-        return False
     per_block = max(1, int(BLOCK / max(1.0, offsets[-1] / max(1, len(twin)))))
-    for start in range(0, len(rows), per_block):
-        mine, _ = gather_segments(offsets, rows[start : start + per_block])
-        theirs, _ = gather_segments(offsets, twin[rows[start : start + per_block]])
-        if not np.array_equal(values[mine], values[theirs]):
-            return False
-    return True
+    return all(
+        equal_segments(offsets, values, rows[block], offsets, values, twin[rows[block]]).all()
+        for block in iterate_blocks(len(rows), per_block)
+    )
+
+
+def equal_segments(
+    offsets: np.ndarray,
+    values: np.ndarray,
+    rows: np.ndarray,
+    other_offsets: np.ndarray,
+    other_values: np.ndarray,
+    other_rows: np.ndarray,
+) -> np.ndarray:
+    """Compare segment ``rows[i]`` of one array with ``other_rows[i]`` of another, for each i.
+
+    Returns
+    -------
+    ndarray of bool, shape (len(rows),)
+    """
+    lengths = np.diff(offsets)[rows]
+    equal = lengths == np.diff(other_offsets)[other_rows]
+    at, own = gather_segments(offsets, rows[equal])
+    there, _ = gather_segments(other_offsets, other_rows[equal])
+    n_wrong = np.concatenate([[0], np.cumsum(values[at] != other_values[there])])
+    equal[equal] = n_wrong[own[1:]] == n_wrong[own[:-1]]
+    return equal
 
 
 def iterate_blocks(n: int, size: int) -> Iterator[slice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from skrec._catalogue import Catalogue
 from skrec._coded import CodedInteractions
 from skrec._interactions import encode
 from skrec._items import Items
+from skrec._named_items import codes_among, codes_of, ids_of
 from skrec._network import Network
 from skrec._operators import check_int
 from skrec._scoring import Scorer, in_rows
@@ -149,35 +150,98 @@ class Verbs:
         return scorer.evaluate(self.scoring if metrics is None else metrics, data)
 
     def recommend(
-        self, X: Any, k: int = 10, *, items: Any = None, exclude_seen: bool = True
+        self,
+        X: Any,
+        k: int = 10,
+        *,
+        items: Any = None,
+        candidates: Any = None,
+        exclude_seen: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Find the k best items of the whole catalogue for each history.
+        """Find the k best items of the whole catalogue for each history, without approximation.
 
         Parameters
         ----------
         X : list of id lists, or table with `history`, of n_samples rows
-            The histories; candidates are ignored.
+            The histories; their candidates are ignored.
         k : int, default=10
             Length of the lists.
         items : Items or DataFrame-like, default=None
             New or changed items, for this call only.
+        candidates : array-like of ids, default=None
+            The items to choose from, such as those in stock; None takes the whole catalogue.
         exclude_seen : bool, default=True
             Whether the items of a history are left out of its list.
 
         Returns
         -------
         ids : ndarray of shape (n_samples, k)
-            Best first. Where fewer than k items are left: -1 (int ids) or None (str ids).
+            Best first; of equal ones the first in the catalogue. Where fewer than k items are
+            left: -1 (int ids) or None (str ids).
         scores : ndarray of float32, shape (n_samples, k)
             What `decision_function` gives; -inf where there is no item.
         """
         check_int("k", k)
         data, scorer = self._read(X, items)
-        codes, scores = scorer.recommend(data, k, exclude_seen)
-        known = scorer.catalogue.items.ids
-        ids = known[np.maximum(codes, 0)]
-        ids[codes < 0] = -1 if known.dtype.kind == "i" else None
-        return ids, scores
+        known = scorer.catalogue.items
+        among = None if candidates is None else codes_among(known, candidates)
+        codes, scores = scorer.recommend(data, k, exclude_seen, among)
+        return ids_of(known, codes), scores
+
+    def similar_items(
+        self, ids: Any, k: int = 10, *, items: Any = None, candidates: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k items whose vectors are most like those of some items.
+
+        Parameters
+        ----------
+        ids : array-like of ids, shape (n_samples,)
+            The items to compare with.
+        k : int, default=10
+            Length of the lists.
+        items : Items or DataFrame-like, default=None
+            New or changed items, for this call only.
+        candidates : array-like of ids, default=None
+            The items to choose from; None takes the whole catalogue.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_samples, k)
+            Most similar first, without the item itself. Where fewer than k items are left: -1
+            (int ids) or None (str ids).
+        scores : ndarray of float32, shape (n_samples, k)
+            Cosines of the item vectors; -inf where there is no item.
+        """
+        check_int("k", k)
+        check_is_fitted(self, "network_")
+        scorer = self._scorer(items)
+        known = scorer.catalogue.items
+        own = codes_of(known, ids, "ids")
+        among = None if candidates is None else codes_among(known, candidates)
+        codes, scores = scorer.similar(own, k, among)
+        return ids_of(known, codes), scores
+
+    def add_items(self, items: Any) -> Self:
+        """Make the catalogue larger, without training: new items, and new versions of old ones.
+
+        From here on they are known to all verbs, as those of `fit` are. An item that leaves the
+        shop stays in the catalogue, for histories hold it; keep it out of lists with
+        ``recommend(X, candidates=...)``.
+
+        Parameters
+        ----------
+        items : Items or DataFrame-like
+            With the columns of the catalogue; further ones are left out.
+
+        Returns
+        -------
+        self
+            Where this fails, the catalogue is as it was.
+        """
+        check_is_fitted(self, "network_")
+        self._cache = self._catalogue().extend(items, self.network_)
+        self.items_ = self._cache.items
+        return self
 
     def transform(self, X: Any, *, items: Any = None) -> np.ndarray:
         """Compute user vectors.

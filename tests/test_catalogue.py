@@ -1,5 +1,8 @@
 """Item vectors, and the cache that keeps them until a weight changes."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,3 +103,118 @@ def test_version_changes_with_a_training_step(catalogue_and_network):
     before = inference.weights_version(network)
     stepper.step(catalogue.packed(network), batch)
     assert inference.weights_version(network) != before
+
+
+# What is kept from call to call
+
+
+@pytest.fixture
+def counted(fitted, monkeypatch):
+    """A fitted recommender of its own, and the numbers of items and users it computes."""
+    rec = copy.deepcopy(fitted)
+    counts = {"items": 0, "users": 0}
+    encode, users = Network.encode, Network.users
+
+    def count_items(self, packed, codes, budget):
+        counts["items"] += len(codes)
+        return encode(self, packed, codes, budget)
+
+    def count_users(self, clicks, *args):
+        counts["users"] += len(clicks)
+        return users(self, clicks, *args)
+
+    monkeypatch.setattr(Network, "encode", count_items)
+    monkeypatch.setattr(Network, "users", count_users)
+    return rec, counts
+
+
+def test_each_item_and_history_is_computed_once_over_all_verbs(counted, news):
+    rec, counts = counted
+    n_histories = len({tuple(row) for row in news.test.history})
+    rec.predict_proba(news.test)
+    assert counts == {"items": 120, "users": n_histories}
+    rec.evaluate(news.test, metrics=["gauc", "mrr"])
+    rec.recommend(news.test, k=3)
+    rec.transform(news.test.iloc[::-1])
+    rec.decision_function(news.test.head(3))
+    assert counts == {"items": 120, "users": n_histories}
+    rec.recommend([[], [news.items.item_id[0]]], k=3)
+    assert counts == {"items": 120, "users": n_histories + 1}  # some test rows have no click
+
+
+def test_only_the_latest_clicks_tell_users_apart(counted, news):
+    rec, counts = counted
+    a, b, c = news.items.item_id[:3]
+    rec.set_params(max_history=2).recommend([[a, b], [c, a, b]], k=1)
+    before = dict(counts)
+    rec.set_params(max_history=3).recommend([[c, a, b]], k=1)  # reads one more
+    assert counts["users"] == before["users"] + 1
+
+
+def test_a_change_of_any_weight_drops_everything(counted, news):
+    rec, counts = counted
+    for module in ("content", "behavior", "predictor"):
+        weights = list(getattr(rec.network_, module).parameters())
+        first = rec.decision_function(news.test)
+        once = dict(counts)
+        if not weights:
+            continue
+        with torch.no_grad():
+            weights[0].add_(0.5)
+        second = rec.decision_function(news.test)
+        assert counts["items"] == once["items"] + 120
+        assert counts["users"] > once["users"]
+        slow = pickle.loads(pickle.dumps(rec)).decision_function(news.test)
+        assert all(map(np.array_equal, second, slow))
+        assert not all(map(np.array_equal, first, second))
+
+
+def test_pickles_hold_no_vectors(counted, news):
+    rec, _ = counted
+    before = len(pickle.dumps(rec))
+    rec.decision_function(news.test)
+    rec.decision_function(news.test, items=news.items.head(3).assign(item_id=[-1, -2, -3]))
+    assert len(pickle.dumps(rec)) == before
+
+
+def test_new_items_are_encoded_once_while_they_stay_the_same(counted, news):
+    rec, counts = counted
+    new = news.items.head(3).assign(item_id=[-1, -2, -3])
+    X = news.test.head(4).assign(candidates=[[-1, -2, -3]] * 4, clicked=[[1, 0, 0]] * 4)
+    rec.decision_function(X, items=new)
+    assert counts["items"] == 123
+    first = rec.decision_function(X, items=new.copy())
+    rec.evaluate(X, items=new)
+    assert counts["items"] == 123
+    changed = new.assign(title=["sea", *new.title[1:]])
+    second = rec.decision_function(X, items=changed)
+    assert counts["items"] == 126
+    assert not np.array_equal(first[0][0], second[0][0])
+    assert np.array_equal(first[0][1:], second[0][1:])
+    with torch.no_grad():
+        next(rec.network_.content.parameters()).add_(0.5)
+    third = rec.decision_function(X, items=changed)
+    assert counts["items"] == 126 + 123
+    assert not np.array_equal(second[0], third[0])
+
+
+def test_blocks_bound_what_scoring_holds(counted, news, monkeypatch):
+    # a million rows need no more memory than a block and the answer
+    rec, _ = counted
+    monkeypatch.setattr(inference, "HISTORY_BLOCK", 4)
+    monkeypatch.setattr(inference, "PAIR_BLOCK", 7)
+    sizes = []
+    match = Network.match
+
+    def look(self, users, item, mask=None):
+        sizes.append(len(users))
+        return match(self, users, item, mask)
+
+    monkeypatch.setattr(Network, "match", look)
+    scores = rec.decision_function(news.test)
+    assert max(sizes) == 7
+    assert sum(sizes) == sum(map(len, news.test.candidates))
+    monkeypatch.undo()
+    found = pickle.loads(pickle.dumps(rec)).decision_function(news.test)
+    for a, b in zip(scores, found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

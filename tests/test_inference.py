@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from skrec import _inference as inference
 from skrec import behavior, predictor
 from skrec._coded import CodedInteractions
 from skrec._network import Network
+from skrec._top_k import clicks_of, rank_last_click, top_k
 from skrec.metrics import compute, compute_ranked
 from skrec.nn import join_tokens
 
@@ -264,9 +266,8 @@ def test_mode_is_kept_when_scoring_fails(vectors, data):
 def test_stored_rows_are_left_alone(network, rows, data):
     before = rows.clone()
     inference.score_candidates(network, rows, data, MAX_HISTORY)
-    inference.top_k(
-        inference.score_catalogue(network, rows, data, MAX_HISTORY), data, 3, exclude_seen=True
-    )
+    blocks = inference.score_catalogue(network, rows, data, MAX_HISTORY)
+    top_k(blocks, data.n_rows, 3, partial(clicks_of, data))
     assert torch.equal(rows, before)
 
 
@@ -367,8 +368,11 @@ def test_late_fusion_with_dot_is_mean_pooling(vectors, data, blocks, item_bias):
         found, wanted = (function(network, vectors, data) for network in (late, mean))
         torch.testing.assert_close(found, wanted, **EXACT)
     lists = [
-        inference.top_k(
-            inference.score_catalogue(network, vectors, data, MAX_HISTORY), data, 4, True
+        top_k(
+            inference.score_catalogue(network, vectors, data, MAX_HISTORY),
+            data.n_rows,
+            4,
+            partial(clicks_of, data),
         )
         for network in (late, mean)
     ]
@@ -437,13 +441,13 @@ def test_top_k_equals_a_plain_sort(data, k, exclude_seen, n_values):
     # with few distinct scores most lists end amid ties: equal scores come in catalogue order
     rng = np.random.default_rng(0)
     scores = rng.integers(n_values, size=(len(CANDIDATES), N_ITEMS)).astype(np.float32)
-    before = torch.from_numpy(scores.copy())
-    codes, best = inference.top_k(in_blocks(before), data, k, exclude_seen)
+    blocks = in_blocks(torch.from_numpy(scores.copy()))
+    seen = partial(clicks_of, data) if exclude_seen else None
+    codes, best = top_k(blocks, len(scores), k, seen)
     assert codes.shape == best.shape == (len(CANDIDATES), k)
     for row in range(len(CANDIDATES)):
         wanted = plain_top_k(scores, row, k, exclude_seen)
         assert (codes[row].tolist(), best[row].tolist()) == wanted
-    assert np.array_equal(before.numpy(), scores)  # seen items are hidden in a copy
 
 
 def test_top_k_of_a_user_who_saw_everything():
@@ -455,7 +459,8 @@ def test_top_k_of_a_user_who_saw_everything():
         candidate_offsets=np.array([0, 0]),
         candidate_codes=np.array([], dtype=np.int32),
     )
-    codes, best = inference.top_k(in_blocks(torch.zeros(1, N_ITEMS)), everything, 2, True)
+    seen = partial(clicks_of, everything)
+    codes, best = top_k(in_blocks(torch.zeros(1, N_ITEMS)), 1, 2, seen)
     assert codes.tolist() == [[-1, -1]]
     assert best.tolist() == [[-math.inf, -math.inf]]
 
@@ -473,7 +478,7 @@ def test_rank_of_the_last_click_equals_metrics_of_full_score_rows(data, n_values
     assert target.tolist() == [2, 4, 8, 4]
     rng = np.random.default_rng(1)
     scores = rng.integers(n_values, size=(len(target), N_ITEMS)).astype(np.float32)
-    ranking = inference.rank_last_click(in_blocks(torch.from_numpy(scores)), shorter, target)
+    ranking = rank_last_click(in_blocks(torch.from_numpy(scores)), shorter, target)
     rows = [
         (row, code, code == target[row])
         for row in range(len(target))

@@ -70,14 +70,14 @@ def test_distinct_segments_of_edge_cases(monkeypatch, segments, block):
 
 def test_segments_that_share_a_hash_are_told_apart(monkeypatch):
     # were hashes trusted, two users whose histories collide would get one answer
-    seeds, hash_segments = [], _segments._hash_segments
+    seeds, hash_segments = [], _segments.hash_segments
 
     def collide_at_first(offsets, values, seed):
         seeds.append(seed)
         hashes = hash_segments(offsets, values, seed)
         return hashes if seed > 1 else np.zeros_like(hashes)
 
-    monkeypatch.setattr(_segments, "_hash_segments", collide_at_first)
+    monkeypatch.setattr(_segments, "hash_segments", collide_at_first)
     assert_distinct([[1, 2], [3, 4], [1, 2], [5]])
     assert seeds == [0, 1, 2]
 
@@ -85,8 +85,8 @@ def test_segments_that_share_a_hash_are_told_apart(monkeypatch):
 def test_a_collision_is_seen_in_every_block(monkeypatch):
     monkeypatch.setattr(_segments, "BLOCK", 2)
     offsets, values = ragged([[1, 2], [1, 2], [1, 2], [1, 3]])
-    assert _segments._equal_segments(offsets, values, np.array([0, 0, 0, 3]))
-    assert not _segments._equal_segments(offsets, values, np.array([0, 0, 0, 0]))
+    assert _segments._all_equal_twins(offsets, values, np.array([0, 0, 0, 3]))
+    assert not _segments._all_equal_twins(offsets, values, np.array([0, 0, 0, 0]))
 
 
 def test_blocks_cover_all_segments_once(monkeypatch):
@@ -129,3 +129,13 @@ def test_iterate_blocks_covers_a_range(n, sizes):
     blocks = list(iterate_blocks(n, 4))
     assert [block.stop - block.start for block in blocks] == sizes
     assert [i for block in blocks for i in range(n)[block]] == list(range(n))
+
+
+def test_segments_of_two_arrays_are_compared_one_by_one():
+    offsets, values = ragged([[1, 2], [], [3], [1, 2, 3]])
+    others, other_values = ragged([[1, 2, 3], [1, 2], [], [4]])
+    rows, twins = np.array([0, 0, 1, 2, 3, 3, 1]), np.array([1, 0, 2, 3, 0, 1, 0])
+    found = _segments.equal_segments(offsets, values, rows, others, other_values, twins)
+    assert found.tolist() == [True, False, True, False, True, False, False]
+    none = np.array([], dtype=np.int64)
+    assert _segments.equal_segments(offsets, values, none, others, other_values, none).size == 0

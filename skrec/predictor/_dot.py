@@ -62,5 +62,5 @@ class DotProduct(OneVectorPredictor):
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Score all items (N, D) for users (H, D), to (H, N)."""
-        scores = user @ items.T / self.temperature
+        scores = (user / self.temperature) @ items.T
         return scores if self.bias is None else scores + items @ self.bias
