@@ -34,6 +34,7 @@ INSTALL_REQUIRES = [
 
 EXTRAS_REQUIRE = {
     "gguf": ["gguf>=0.10"],  # language models in GGUF files
+    "skops": ["skops>=0.16"],  # saving estimators of scikit-learn inside of a recommender
     "test": [
         "gguf>=0.10",
         "pytest>=8.3",
@@ -44,6 +45,7 @@ EXTRAS_REQUIRE = {
         "matplotlib>=3.9",
         "polars>=1",
         "rich>=13",  # scikit-learn's progress bars
+        "skops>=0.16",
         "faiss-cpu>=1.9",  # the guide's page on indexes
     ],
     "docs": [

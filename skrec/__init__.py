@@ -8,6 +8,7 @@ from skrec import behavior, cache, content, datasets, metrics, predictor, zoo
 from skrec._explode import explode
 from skrec._items import Items
 from skrec._recommender import ContentRecommender
+from skrec._saving import load
 from skrec._version import __version__
 from skrec._wrapper import Interactions
 
@@ -21,6 +22,7 @@ __all__ = [
     "content",
     "datasets",
     "explode",
+    "load",
     "metrics",
     "predictor",
     "zoo",

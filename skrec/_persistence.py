@@ -22,16 +22,18 @@ def to_arrays(network: Network) -> dict[str, np.ndarray]:
     -------
     dict of str to ndarray
     """
-    return {name: _to_array(value.cpu()) for name, value in network.trained_state().items()}
+    return {name: to_array(value.cpu()) for name, value in network.trained_state().items()}
 
 
-def _to_array(value: torch.Tensor) -> np.ndarray:
+def to_array(value: torch.Tensor) -> np.ndarray:
+    """Return a tensor on the CPU as an array, bfloat16 by its bits."""
     if value.dtype is torch.bfloat16:
         return value.view(torch.int16).numpy().view(BFLOAT16)
     return value.numpy()
 
 
-def _to_tensor(array: np.ndarray) -> torch.Tensor:
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """Return an array, bits of bfloat16 too, as a tensor of its own."""
     if array.dtype == BFLOAT16:
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     return torch.from_numpy(array.copy())
@@ -52,7 +54,7 @@ def load_arrays(network: Network, arrays: dict[str, np.ndarray]) -> Network:
     Network
         The same, in the number type of the weights.
     """
-    tensors = {name: _to_tensor(value) for name, value in arrays.items()}
+    tensors = {name: to_tensor(value) for name, value in arrays.items()}
     if tensors["empty_history"].dtype is torch.float64:
         network = network.double()
     network.load_trained_state(tensors)

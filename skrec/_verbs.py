@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -288,6 +289,62 @@ class Verbs:
             return self._catalogue().vectors(self.network_).cpu().numpy()
         asked = Catalogue(self.items_.conform(items), self._reader())
         return asked.vectors(self.network_).cpu().numpy()
+
+    def save(self, path: Any, *, include_base: bool = False) -> Self:
+        """Save the fitted recommender to a folder, which holds no code and no pickle.
+
+        The folder has the weights as safetensors, the catalogue as parquet, all else as JSON, and
+        a README that says how to load it. It is written whole: a process that dies half-way
+        leaves an older one as it was.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder. One with a saved recommender is replaced; anything else there is not.
+        include_base : bool, default=False
+            Whether the weights of a pretrained language model are saved, too. Without, its name
+            and revision are, and `load` reads it from where it came from.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FileExistsError
+            Where `path` is something else than a saved recommender.
+        TypeError, ValueError
+            For what can't be saved: the message says what to do.
+
+        See Also
+        --------
+        skrec.load : Reads the folder.
+        """
+        from skrec._saving import save
+
+        save(self, path, include_base=include_base)
+        return self
+
+    @classmethod
+    def load(cls, path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
+        """Load what `save` wrote; the same as :func:`skrec.load`.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+        device : str or torch.device, default=None
+            Where to compute; None takes the device that the recommender was made for.
+        trusted : iterable of classes and str, default=()
+            What may be built beside skrec's own classes.
+
+        Returns
+        -------
+        ContentRecommender
+        """
+        from skrec._saving import load
+
+        return load(path, device=device, trusted=trusted)
 
     def _catalogue(self) -> Catalogue:
         """Return the fitted catalogue, made again where a pickle left it out."""

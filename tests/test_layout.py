@@ -61,6 +61,7 @@ RANK = {
     "_scoring": 5,
     "_verbs": 5,
     "_recommender": 6,
+    "_saving": 7,
     "zoo": 7,
     "inspection": 7,
     "utils": 7,
@@ -77,7 +78,7 @@ SOURCES = sorted(
 # Slow to import, so imported inside the functions that use them.
 HEAVY = {"transformers", "peft", "datasets", "accelerate"}
 # Not among the install requirements, so a plain install must do without them.
-OPTIONAL = {"matplotlib", "polars"}
+OPTIONAL = {"matplotlib", "polars", "skops", "faiss"}
 
 
 def name_of(path):

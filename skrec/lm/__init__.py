@@ -6,6 +6,7 @@ from skrec.lm._network import POOLINGS, LanguageModelNetwork, part_size
 from skrec.lm._prefix import Prefix
 from skrec.lm._side import PooledLayers, SideTower
 from skrec.lm._sizes import DTYPES, check_padding, most_tokens, output_size
+from skrec.lm._sources import quiet
 from skrec.lm._split import Replay, Top, checkpoint_activations, layer_list, split_top
 from skrec.lm._text import check_template, render, token_ids
 from skrec.lm._tokenizers import load_tokenizer, tokenizer_hash
@@ -31,6 +32,7 @@ __all__ = [
     "most_tokens",
     "output_size",
     "part_size",
+    "quiet",
     "render",
     "split_top",
     "token_ids",
