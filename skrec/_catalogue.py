@@ -70,7 +70,7 @@ class Catalogue:
         items = self.items.extend(data)
         old = self.rows(network)
         last = self._extension
-        if last is not None and last._version == self._version and _are_equal(last.items, items):
+        if last is not None and last._version == self._version and are_equal(last.items, items):
             return last
         same = items.hashes()[: len(old)] == self.items.hashes()
         changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
@@ -87,6 +87,6 @@ class Catalogue:
         return extended
 
 
-def _are_equal(one: Items, other: Items) -> bool:
+def are_equal(one: Items, other: Items) -> bool:
     """Whether two catalogues have the same items in the same order."""
     return np.array_equal(one.ids, other.ids) and np.array_equal(one.hashes(), other.hashes())

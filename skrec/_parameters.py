@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import clone
 
@@ -41,8 +42,6 @@ def check_parameters(estimator: Any) -> None:
     ------
     ValueError
         With the parameter, what was got and what is allowed.
-    NotImplementedError
-        For what skrec does not do yet.
     """
     e = estimator
     for name in ("width", "max_history", "n_negatives", "batch_size", "max_epochs"):
@@ -54,14 +53,13 @@ def check_parameters(estimator: Any) -> None:
         check_real(name, getattr(e, name), closed="none")
     check_real("weight_decay", e.weight_decay, closed="left")
     check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
-    _refuse_planned(e)
     check_choice("loss", e.loss, (None, *LOSSES))
     check_choice("negative_sampling", e.negative_sampling, ("uniform", "popularity"))
     check_choice("precision", e.precision, ("auto", "float32", "float64", *AUTOCAST))
     check_choice("calibration", e.calibration, ("sigmoid", None))
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
     check_choice("early_stopping", e.early_stopping, (True, False))
-    check_choice("warm_start", e.warm_start, (False,))
+    check_choice("warm_start", e.warm_start, (True, False))
     if not isinstance(e.memory, (str, Path, NoneType)):
         raise TypeError(f"memory must be the path of a folder or None, got {e.memory!r}")
     try:
@@ -70,10 +68,48 @@ def check_parameters(estimator: Any) -> None:
         raise ValueError(f"scoring: {error}") from None
 
 
-def _refuse_planned(estimator: Any) -> None:
-    """Refuse what is part of the interface and not built yet: nothing is ignored in silence."""
-    if estimator.warm_start is True:
-        raise NotImplementedError("warm_start=True is not built yet")
+def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
+    """Raise a ValueError where parameters no longer fit the network that is to be trained on.
+
+    Parameters
+    ----------
+    recommender : ContentRecommender
+        A fitted one.
+    operators : dict of str to operator
+        What its parameters say now, by family.
+    """
+    network = recommender.network_
+    changed = [
+        f"{name}={operator!r}, was {getattr(recommender, name + '_')!r}"
+        for name, operator in operators.items()
+        if not _are_alike(operator, getattr(recommender, f"{name}_"))
+    ]
+    if recommender.width != network.width:
+        changed.append(f"width={recommender.width}, was {network.width}")
+    is_double = network.empty_history.dtype is torch.float64
+    if (recommender.precision == "float64") != is_double:
+        was = "'float64'" if is_double else "another than 'float64'"
+        changed.append(f"precision={recommender.precision!r}, was {was}")
+    if changed:
+        raise ValueError(
+            "training can't go on with another model; changed since the first fit: "
+            + "; ".join(changed)
+            + ". Set it back, or call fit with warm_start=False"
+        )
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Whether two values of parameters are the same, looking into operators."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if hasattr(one, "get_params"):
+        mine, theirs = one.get_params(deep=False), other.get_params(deep=False)
+        return all(_are_alike(mine[name], theirs[name]) for name in mine)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_are_alike, one, other))
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
 
 
 def check_precision(precision: str, device: torch.device) -> None:

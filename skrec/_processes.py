@@ -59,6 +59,15 @@ class Processes:
                 own = parameter.grad
                 parameter.grad = self.sum(torch.zeros_like(parameter) if own is None else own)
 
+    def average_buffers(self, *modules: nn.Module) -> None:
+        """Give each buffer of numbers, such as a running mean, its mean over the processes."""
+        if self.n == 1:
+            return
+        for module in modules:
+            for buffer in module.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.sum(buffer) / self.n)
+
 
 def launched_processes(device: Any = None) -> Processes:
     """Return the processes of the launcher that started this one, else one process.

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache, partial
 from typing import Any
 
-import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 
-from skrec._calibration import fit_sigmoid
-from skrec._catalogue import Catalogue
-from skrec._coded import CodedInteractions
-from skrec._examples import make_examples, resolve_loss
 from skrec._explode import labelled_pairs
+from skrec._fitting import Progress, check_classes, read_start, undone_on_failure
 from skrec._holdout import hold_out
-from skrec._inputs import labels_and_catalogue, read_catalogue, resolve_device
-from skrec._interactions import encode
-from skrec._items import Items
-from skrec._negatives import NegativeSampler
-from skrec._network import Network
-from skrec._parameters import (
-    FAMILIES,
-    check_parameters,
-    check_precision,
-    refuse_nested_on_alias,
-    resolve_operator,
-)
+from skrec._inputs import labels_and_catalogue, resolve_device
+from skrec._parameters import refuse_nested_on_alias
 from skrec._persistence import load_arrays, to_arrays
-from skrec._processes import launched_processes
 from skrec._progress import Stage
 from skrec._random import borrowed_generator
-from skrec._row_values import read_user_ids
-from skrec._rows import as_table
-from skrec._training import Plan, Trainer
-from skrec._verbs import Verbs
+from skrec._steps import Steps
 from skrec.content import Resources
-from skrec.content._side import side_operator
 
 
-class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Recommend items by their content, learned from clicks.
 
     Three parts are trained together: a content operator turns an item's columns into a
@@ -115,8 +93,10 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
     precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
         Number type of weights; "auto" is float32. With the last two, weights are float32 and
         training computes in the shorter type where that is safe; "float16" needs a GPU.
-    warm_start : False, default=False
-        Not built yet.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit: weights, optimiser, vocabularies and the
+        catalogue, to which new items are added, with `max_epochs` more epochs and an early
+        stopping of its own. `loss_curve_`, `validation_scores_` and `n_epochs_` go on.
     random_state : int, RandomState or None, default=None
         Seeds initial weights, dropout, shuffling, negatives and the held-out part. The global
         generators are neither read nor changed when it is set.
@@ -178,6 +158,7 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
 
     # metadata routing knows `items` without a call of the user
     __metadata_request__fit = {"items": True}
+    __metadata_request__partial_fit = {"items": True}
     __metadata_request__predict = {"items": True}
     __metadata_request__predict_proba = {"items": True}
     __metadata_request__decision_function = {"items": True}
@@ -288,142 +269,102 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
         ------
         ValueError, TypeError
             For parameters or data that can't work; everything is checked before training.
-        NotImplementedError
-            For parameters that are part of the interface but not built yet.
         """
         y, items = labels_and_catalogue(y, items)
-        check_parameters(self)
-        processes = launched_processes(self.device)
-        device = processes.device or resolve_device(self.device)
-        check_precision(self.precision, device)
-        operators = {
-            name: resolve_operator(name, getattr(self, name), self.width) for name in FAMILIES
-        }
-        items = read_catalogue(items, self.unknown_items)
-        behavior = operators["behavior"]
-        users = read_user_ids(as_table(X)) if behavior.reads_users else None
-        data = self._training_rows(X, y, items, sample_weight, users)
-        loss = resolve_loss(self.loss, data)
-        seed = check_random_state(self.random_state).randint(2**31, size=4)
-        rng = np.random.default_rng(processes.agree(seed))
-        valid = None
+        goes_on = self.warm_start and hasattr(self, "network_")
+        start = read_start(self, X, y, items, sample_weight, goes_on)
+        data, valid = start.data, None
         if self.early_stopping:
-            data, valid = hold_out(data, self.validation_fraction, rng)
-        sampler = NegativeSampler(data, items.n_items, self.n_negatives, self.negative_sampling)
-        examples = make_examples(data, loss, sampler, self.history_targets)
+            data, valid = hold_out(data, self.validation_fraction, start.rng)
+        examples = start.examples(self, data)
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labelled_pairs, X, y, data.kind))
         told = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
-        self.classes_ = np.array([0, 1])
-        self.items_ = items
-        self.content_ = operators["content"]
-        n_tasks = self.max_epochs + self.content_.keeps_states
+        n_tasks = self.max_epochs + start.operators["content"].keeps_states
         context = self._init_callback_context(max_subtasks=n_tasks)
         context.call_on_fit_task_begin(**told)
+        self._take_over(start, goes_on)
         progress = Stage(context, "prefix states", self.verbose, **told)
-        self.content_.use(Resources(self.memory, device, progress))
-        self.behavior_, self.predictor_ = behavior, operators["predictor"]
-        self.side_, self.users_ = side_operator(behavior), users
-        self.calibration_ = (1.0, 0.0)
+        self.content_.use(Resources(self.memory, start.device, progress))
         self.n_skipped_ = examples.n_skipped
-        with borrowed_generator(device):
-            self.content_.fit(items)
-            if self.side_ is not None:
-                self.side_.fit(items)
-            torch.manual_seed(int(rng.integers(2**31)))
-            self.network_ = self._build_network(self.width).to(device)
-            if self.precision == "float64":
-                self.network_.double()
-            # processes start alike, and drop unlike
-            torch.manual_seed(int(rng.integers(2**31)) + processes.rank)
-            self._cache = Catalogue(items, self._reader())
-            trainer = Trainer(
-                self.network_,
-                self._cache.packed(self.network_),
-                examples,
-                Plan.of(self, loss),
-                rng,
-                None if valid is None else partial(self._scorer().monitor, self.scoring, valid),
-                processes,
-            )
-            self._run(trainer, context, told)
-        self.content_.use(Resources(self.memory, device))  # no longer told: this fit has ended
+        with borrowed_generator(start.device):
+            trainer = self._trainer(start, examples, valid, goes_on)
+            self._run(trainer, context, told, self.loss_curve_ if goes_on else [])
+            self._progress = Progress.of(trainer) if self.warm_start else None
+        # no longer told: this fit has ended
+        self.content_.use(Resources(self.memory, start.device))
         if valid is not None and self.calibration == "sigmoid":
             self.calibration_ = self._calibrate(valid)
         return self
 
-    def _training_rows(
-        self, X: Any, y: Any, items: Items, weight: Any, users: Any
-    ) -> CodedInteractions:
-        data = encode(
-            X,
-            y,
-            items=items,
-            labels="required",
-            drop_unknown="all" if self.unknown_items == "ignore" else "nothing",
-            sample_weight=weight,
-            users=users,
-        )
-        if data.weight is None:
-            return data
-        return data.take(np.flatnonzero(data.weight))  # a row of weight 0 is as good as absent
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        items: Any = None,
+        *,
+        classes: Any = None,
+        sample_weight: Any = None,
+    ) -> ContentRecommender:
+        """Train one epoch more on some rows, such as those of the last day.
 
-    def _calibrate(self, valid: CodedInteractions) -> tuple[float, float]:
-        """Fit the sigmoid to held-out rows; bare histories have no clicks to fit it to."""
-        if valid.clicked is None:
-            return 1.0, 0.0
-        weight = None if valid.weight is None else valid.weight[valid.row_of_candidate()]
-        return fit_sigmoid(self._scorer().scores(valid), valid.clicked, weight)
+        The first call builds the model, later ones go on from the weights and from the
+        optimiser's state, after `fit` and in another process too. Nothing is held out: the
+        calibration stays as it is. Width, operators and number type can't change; other
+        parameters, such as `learning_rate`, may.
 
-    def _build_network(self, width: int) -> Network:
-        return Network(
-            self.content_.build(self.content_.schema_, width),
-            self.behavior_.build(width, *([] if self.users_ is None else [len(self.users_)])),
-            self.predictor_.build(width),
-            width,
-            self.behavior_,
-            None if self.side_ is None else self.side_.build(self.side_.schema_, width),
-        )
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            As in `fit`.
+        y : array-like of shape (n_samples,), or a catalogue, default=None
+            Labels 0/1 of pairs. A catalogue in its place is taken as `items`.
+        items : Items or DataFrame-like with the id column, default=None
+            Items to add to the catalogue, and new versions of known ones; in the first call, the
+            catalogue. They are read with the vocabularies of the first call: ids and categories
+            that were not in it share one vector.
+        classes : array-like, default=None
+            ``[0, 1]`` or None; here for scikit-learn.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
 
-    def _run(self, trainer: Trainer, context: Any, told: dict[str, Any]) -> None:
-        """Run the epochs, telling callbacks; Ctrl-C ends training and keeps the model."""
-        ended = {**told, "reconstruction_attributes": self._fitted_attributes}
-        try:
-            stopped = False
-            while not (trainer.finished or stopped):
-                epoch = context.subcontext(task_name="epoch")
-                epoch.call_on_fit_task_begin(**told)
+        Returns
+        -------
+        self
+            Where this fails or is interrupted, all is as it was.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data that can't work.
+        """
+        y, items = labels_and_catalogue(y, items)
+        check_classes(classes)
+        goes_on = hasattr(self, "network_")
+        start = read_start(self, X, y, items, sample_weight, goes_on)
+        examples = start.examples(self, start.data)
+        with undone_on_failure(self):
+            self._take_over(start, goes_on)
+            self.content_.use(Resources(self.memory, start.device))
+            self.n_skipped_ = examples.n_skipped
+            with borrowed_generator(start.device):
+                trainer = self._trainer(start, examples, None, goes_on)
                 trainer.run_epoch()
-                if self.verbose and trainer.processes.rank == 0:
-                    print(trainer.progress())
-                stopped = epoch.call_on_fit_task_end(**ended)
-        except KeyboardInterrupt:
-            if context.parent is not None:
-                raise  # a search would score a model that was cut short as if it were whole
-            warnings.warn(
-                f"training was interrupted in epoch {len(trainer.losses) + 1}; the model is kept",
-                UserWarning,
-                stacklevel=4,
-            )
-        trainer.restore_best()
-        self.n_epochs_ = len(trainer.losses)
-        self.loss_curve_ = trainer.losses
-        self.validation_scores_ = trainer.scores
-        self.best_score_ = trainer.best_score
-        context.call_on_fit_task_end(**ended)
-
-    def _fitted_attributes(self) -> dict[str, Any]:
-        """Return what a callback needs to predict with the model as it stands."""
-        return {name: value for name, value in vars(self).items() if name.endswith("_")} | {
-            "_cache": self._cache
-        }
+                self._progress = Progress.of(trainer)
+            self.loss_curve_ = [*(self.loss_curve_ if goes_on else []), *trainer.losses]
+            self.n_epochs_ = len(self.loss_curve_)
+            if not goes_on:
+                self.validation_scores_, self.best_score_ = [], float("nan")
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_cache", None)
         if "network_" in state:
             state["network_"] = to_arrays(state["network_"])
+        if state.get("_progress") is not None:
+            state["_progress"] = state["_progress"].to_arrays()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -435,6 +376,8 @@ class ContentRecommender(Verbs, CallbackSupportMixin, ClassifierMixin, BaseEstim
             with borrowed_generator():
                 network = self._build_network(len(arrays["empty_history"]))
             self.network_ = load_arrays(network, arrays).to(device)
+        if state.get("_progress") is not None:
+            self._progress = Progress.from_arrays(state["_progress"])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

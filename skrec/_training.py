@@ -76,6 +76,8 @@ class Trainer:
         Returns the validation score, greater is better. NaN is never the best.
     processes : Processes, default=Processes()
         Where several train together, each takes its share of every step.
+    moments : dict of str to dict, default=None
+        The optimiser's state of each weight, where training goes on.
 
     Attributes
     ----------
@@ -94,6 +96,7 @@ class Trainer:
         rng: np.random.Generator,
         validate: Callable[[], float] | None = None,
         processes: Processes = ONE_PROCESS,
+        moments: dict[str, dict[str, torch.Tensor]] | None = None,
     ):
         self.network, self.packed, self.examples = network, packed, examples
         self.plan, self.rng = plan, rng
@@ -103,7 +106,7 @@ class Trainer:
         self.best_score = float("nan")
         self._best_epoch = 0
         self._best_weights: dict[str, torch.Tensor] | None = None
-        self._stepper = Stepper(network, plan, processes)
+        self._stepper = Stepper(network, plan, processes, moments)
 
     @property
     def finished(self) -> bool:
@@ -144,6 +147,7 @@ class Trainer:
                 )
             total += loss * batch.n_rows
             n_rows += batch.n_rows
+        self.processes.average_buffers(self.network.behavior, self.network.predictor)
         self.losses.append(total / n_rows)
         if self.validate is not None:
             self._remember(self.validate())
@@ -155,6 +159,10 @@ class Trainer:
             self._best_weights = {
                 name: value.clone() for name, value in self.network.trained_state().items()
             }
+
+    def moments(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Return the optimiser's state of each weight that was trained."""
+        return self._stepper.moments()
 
     def progress(self) -> str:
         """Say in a line how the last epoch went."""
@@ -206,9 +214,17 @@ class Stepper:
         Hyperparameters.
     processes : Processes, default=Processes()
         Whose gradients are summed.
+    moments : dict of str to dict, default=None
+        State to go on from, as `Stepper.moments` returns it.
     """
 
-    def __init__(self, network: Network, plan: Plan, processes: Processes = ONE_PROCESS):
+    def __init__(
+        self,
+        network: Network,
+        plan: Plan,
+        processes: Processes = ONE_PROCESS,
+        moments: dict[str, dict[str, torch.Tensor]] | None = None,
+    ):
         self.network, self.loss, self.processes = network, plan.loss, processes
         self._device = device_of(network).type
         self._dtype = AUTOCAST.get(plan.precision)
@@ -216,6 +232,20 @@ class Stepper:
         self._optimizer = torch.optim.AdamW(
             parameter_groups(network, plan), weight_decay=plan.weight_decay, fused=True
         )
+        parameters = dict(network.named_parameters())
+        for name, state in (moments or {}).items():
+            device = parameters[name].device
+            on_device = {key: value.to(device) for key, value in state.items()}
+            self._optimizer.state[parameters[name]] = on_device
+
+    def moments(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Return the optimiser's state of each weight that has one."""
+        state = self._optimizer.state
+        return {
+            name: dict(state[parameter])
+            for name, parameter in self.network.named_parameters()
+            if parameter in state
+        }
 
     def step(self, packed: Packed, batch: Batch) -> float:
         """Take one step on one batch, and return the loss over all processes."""

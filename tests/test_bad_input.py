@@ -89,11 +89,6 @@ def test_operators_of_the_wrong_family(parameters, message):
         fit(**parameters)
 
 
-def test_what_is_not_built_yet_is_refused():
-    with pytest.raises(NotImplementedError, match="warm_start"):
-        fit(warm_start=True)
-
-
 def test_float16_is_refused_on_the_cpu():
     with pytest.raises(ValueError, match="precision='float16' needs a GPU, got device='cpu'"):
         fit(precision="float16", device="cpu")

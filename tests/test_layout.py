@@ -60,6 +60,8 @@ RANK = {
     "_persistence": 5,
     "_scoring": 5,
     "_verbs": 5,
+    "_fitting": 6,
+    "_steps": 6,
     "_recommender": 6,
     "_saving": 7,
     "zoo": 7,

@@ -181,6 +181,21 @@ def check_fit_twice_equals_once(estimator: ContentRecommender) -> None:
     )
 
 
+def check_partial_fit_goes_on(estimator: ContentRecommender) -> None:
+    """Check that epochs one by one equal a fit of as many."""
+    whole = fit(estimator, early_stopping=False, warm_start=False)
+    rec = small(estimator)
+    for _ in range(whole.n_epochs_):
+        found = rec.partial_fit(news().train, items=catalogue_for(rec.behavior))
+        require(found is rec, estimator, "partial_fit must return self")
+    require(
+        np.array_equal(scores(rec), scores(whole)),
+        estimator,
+        "two calls of partial_fit give another model than two epochs of fit; partial_fit must go "
+        "on from the weights, the optimiser and the generators of the call before",
+    )
+
+
 def check_clone_forgets(estimator: ContentRecommender) -> None:
     """Check that a clone of a fitted recommender is unfitted and fits to the same model."""
     rec = fit(estimator)
@@ -262,6 +277,7 @@ CHECKS: list[Callable[[Any], None]] = [
     check_new_items,
     check_two_fits_are_equal,
     check_fit_twice_equals_once,
+    check_partial_fit_goes_on,
     check_clone_forgets,
     check_pickles,
     check_global_generators_are_untouched,

@@ -51,6 +51,12 @@ class Remembers(ContentRecommender):
         return super().decision_function(X, items=items) + self.fits_
 
 
+class StartsAnew(ContentRecommender):
+    def partial_fit(self, X, y=None, items=None, *, classes=None, sample_weight=None):
+        self.set_params(max_epochs=1, early_stopping=False)
+        return self.fit(X, y, items=items)
+
+
 class WritesToX(ContentRecommender):
     def fit(self, X, y=None, *, items=None, sample_weight=None):
         X["history"] = [list(history)[:1] for history in X["history"]]
@@ -109,6 +115,7 @@ class WrongError(ContentRecommender):
         (KeepsItems, "check_new_items", "must not change items_"),
         (UsesGlobalSeed, "check_two_fits_are_equal", "two fits with one random_state differ"),
         (Remembers, "check_fit_twice_equals_once", "fit must start from nothing"),
+        (StartsAnew, "check_partial_fit_goes_on", "must go on from the weights, the optimiser"),
         (Shared, "check_clone_forgets", "a clone fits to another model"),
         (LosesState, "check_pickles", "a pickled model predicts otherwise"),
         (UsesGlobalSeed, "check_global_generators_are_untouched", "global generator of torch"),
