@@ -51,7 +51,7 @@ class Scorer:
                 f"{MAX_CELLS:g} cells; recommend(X, k) gives the best k, or score fewer rows"
             )
         everything = np.empty(shape, dtype=np.float32)
-        for rows, scores in self._blocks(data):
+        for rows, scores in self.blocks(data):
             everything[rows] = scores.cpu().numpy()
         return everything
 
@@ -72,7 +72,7 @@ class Scorer:
         The ascending codes `among` name the items to choose from; None takes all.
         """
         seen = partial(clicks_of, data) if exclude_seen else None
-        return top_k(self._blocks(data, among), data.n_rows, k, seen, among)
+        return top_k(self.blocks(data, among), data.n_rows, k, seen, among)
 
     def similar(
         self, codes: np.ndarray, k: int, among: np.ndarray | None = None
@@ -95,7 +95,7 @@ class Scorer:
             shorter, target = data.without_last_click()
             if not len(target):
                 raise ValueError("all histories are empty, so there is no last click to predict")
-            ranking = rank_last_click(self._blocks(shorter), shorter, target)
+            ranking = rank_last_click(self.blocks(shorter), shorter, target)
             return compute_ranked(names, ranking)
         scores = self.scores(data)
         a, b = self.calibration
@@ -114,7 +114,7 @@ class Scorer:
         value = self.evaluate(metric.name, data)[metric.name]
         return value if metric.greater_is_better else -value
 
-    def _blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
+    def blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
         return self._ask(inference.score_catalogue, data, among=among)
 
     def _ask(self, function: Callable, data: CodedInteractions, **options: Any) -> Any:

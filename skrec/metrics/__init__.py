@@ -1,5 +1,6 @@
 """Metrics of click prediction and ranking: fast, tie-aware, and known by name."""
 
+from skrec.metrics._by_group import by_group
 from skrec.metrics._grouped import (
     gauc,
     hit,
@@ -20,6 +21,7 @@ __all__ = [
     "Ranking",
     "auc",
     "brier",
+    "by_group",
     "compute",
     "compute_ranked",
     "ece",

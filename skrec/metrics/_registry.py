@@ -293,8 +293,13 @@ def _bind(table, metric):
 
 
 def _compute_grouped(metric, ranking):
-    values = _bind(_GROUPED, metric)(ranking)
-    return mean_over(values, _usable(metric, ranking), metric.name)
+    values, usable = values_by_group(metric, ranking)
+    return mean_over(values, usable, metric.name)
+
+
+def values_by_group(metric, ranking):
+    """Return a metric's value for each group, and which of them have what it needs."""
+    return _bind(_GROUPED, metric)(ranking), _usable(metric, ranking)
 
 
 def _usable(metric, ranking):
