@@ -23,8 +23,8 @@ class ReliabilityDisplay:
     prob_true, prob_pred : ndarray of shape (n_bins,)
         Share of clicks and mean probability in each bin.
     ece : float
-        Expected calibration error: the mean of |share - probability| over candidates, in 10 bins
-        of equal width, as :func:`skrec.metrics.ece` computes it.
+        Expected calibration error: the mean distance of share and probability, in 10 bins of
+        equal width, as :func:`skrec.metrics.ece` computes it.
     y_proba : ndarray of shape (n_candidates,)
         All probabilities, for the histogram.
     name : str, default=None
