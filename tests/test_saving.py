@@ -22,6 +22,7 @@ from _combinations import (
     Data,
     operators_with_options,
     registered_operators,
+    scores_of,
     write_pretrained,
 )
 from skrec import ContentRecommender, content, predictor
@@ -88,6 +89,12 @@ def test_every_operator_answers_as_before(family, name, fit, data, tmp_path):
     again = clone(other)
     assert repr(again) == repr(rec)
     assert not hasattr(again, "network_")
+    # items that join the catalogue change no other answer, and are scored as when they are passed
+    new = data.frame.head(2).assign(item_id=[-1, -2])
+    X = data.impressions.assign(candidates=[[-1, 3, -2, 5]] * len(data.impressions))
+    passed, before = scores_of(rec, X, items=new), scores_of(rec, data.impressions)
+    np.testing.assert_array_equal(scores_of(other.add_items(new), X), passed)
+    np.testing.assert_array_equal(scores_of(other, data.impressions), before)
 
 
 def foreign_types(folder):

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._headlines import as_generator, check_count, check_real
+from skrec.datasets._headlines import check_real
+from skrec.datasets._impressions import check_settings, impressions_from_clicks
 
 _LAYOUTS = {
     "100k": ("u.data", "u.item", "u.genre"),
@@ -158,93 +160,46 @@ def read_movielens(
     from skrec._items import Items
 
     check_real("threshold", threshold, -math.inf, math.inf)
-    for name, count, least in (
-        ("n_valid", n_valid, 0),
-        ("n_test", n_test, 0),
-        ("n_train", n_train, 0),
-        ("n_negatives", n_negatives, 1),
-        ("n_negatives_eval", n_negatives_eval, 1),
-        ("max_history", max_history, 1),
-        ("min_clicks", min_clicks, 1),
-    ):
-        check_count(name, count, least)
-    if min_clicks <= n_valid + n_test:
-        raise ValueError(
-            f"min_clicks must be more than n_valid + n_test = {n_valid + n_test}, got {min_clicks}"
-        )
-    rng = as_generator(random_state)
-
+    settings = {
+        "n_valid": n_valid,
+        "n_test": n_test,
+        "n_train": n_train,
+        "n_negatives": n_negatives,
+        "n_negatives_eval": n_negatives_eval,
+        "max_history": max_history,
+        "min_clicks": min_clicks,
+    }
+    check_settings(**settings)
     with _opened(Path(path)) as root:
         folder, layout = _find(root)
         films = _read_films(folder, layout)
         ratings = _read_ratings(folder, layout, films["item_id"].to_numpy())
-    clicks = _order_clicks(ratings, threshold, min_clicks)
-    sampler = _NegativeSampler(ratings)
-    test = clicks.n_clicks - n_test
-    valid = test - n_valid
-    train = valid - np.minimum(n_train, valid // 2)
-    # Train is drawn last: its settings then leave valid and test as they are.
-    parts = {
-        name: _impressions(clicks, sampler, start, stop, n, max_history, rng)
-        for name, start, stop, n in (
-            ("test", test, clicks.n_clicks, n_negatives_eval),
-            ("valid", valid, test, n_negatives_eval),
-            ("train", train, valid, n_negatives),
-        )
-    }
-    n_rows = 0
-    for name in ("train", "valid", "test"):
-        numbers = pa.array(np.arange(n_rows, n_rows + parts[name].num_rows))
-        n_rows += parts[name].num_rows
-        parts[name] = parts[name].add_column(0, "impression_id", numbers)
-
+    data = impressions_from_clicks(
+        ratings.filter(pc.greater_equal(ratings["rating"], threshold)),
+        seen=ratings,
+        item_ids=films["item_id"].combine_chunks(),
+        random_state=random_state,
+        **settings,
+    )
     description = _DESCR.format(
         layout=layout,
         source=folder,
-        n_ratings=len(ratings.item),
+        n_ratings=ratings.num_rows,
         n_items=films.num_rows,
-        n_raters=len(ratings.user_ids),
+        n_raters=len(ratings["user_id"].unique()),
         threshold=threshold,
-        n_users=len(clicks.user),
-        min_clicks=min_clicks,
-        n_rows=n_rows,
-        n_test=n_test,
-        n_valid=n_valid,
-        n_train=n_train,
-        n_negatives=n_negatives,
-        n_negatives_eval=n_negatives_eval,
-        max_history=max_history,
+        n_users=data.n_users,
+        n_rows=sum(data[name].num_rows for name in ("train", "valid", "test")),
+        **settings,
     )
     return DataBunch(
         items=Items(films),
-        train=parts["train"],
-        valid=parts["valid"],
-        test=parts["test"],
+        train=data.train,
+        valid=data.valid,
+        test=data.test,
         feature_names=["title", "year", "genres"],
         DESCR=description,
     )
-
-
-class _Ratings(NamedTuple):
-    """Users and films are positions in `user_ids` and `item_ids`, both in ascending order."""
-
-    user_ids: np.ndarray
-    item_ids: np.ndarray
-    user: np.ndarray
-    item: np.ndarray
-    rating: np.ndarray
-    time: np.ndarray
-
-
-class _Clicks(NamedTuple):
-    """Clicks of all users end to end; `user`, `first` and `n_clicks` are of the users kept."""
-
-    ratings: _Ratings
-    user: np.ndarray
-    first: np.ndarray
-    n_clicks: np.ndarray
-    item: np.ndarray
-    time: np.ndarray
 
 
 @contextmanager
@@ -298,13 +253,12 @@ def _read_films(folder: Any, layout: str) -> pa.Table:
     return table.sort_by("item_id")
 
 
-def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray) -> _Ratings:
+def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray) -> pa.Table:
+    """Read the ratings of films that are listed."""
     table = _parse(folder / _LAYOUTS[layout][0], _RATINGS)
-    user_id, item_id, rating, time = (column.to_numpy() for column in table.columns)
-    listed = np.isin(item_id, item_ids)
-    user_ids, user = np.unique(user_id[listed], return_inverse=True)
-    item = np.searchsorted(item_ids, item_id[listed])
-    return _Ratings(user_ids, item_ids, user, item, rating[listed], time[listed])
+    table = table.rename_columns(["user_id", "item_id", "rating", "time"])
+    table = table.set_column(3, "time", table["time"].cast(pa.timestamp("s")))
+    return table.filter(pa.array(np.isin(table["item_id"].to_numpy(), item_ids)))
 
 
 def _parse(file: Any, types: dict[str, pa.DataType]) -> pa.Table:
@@ -354,102 +308,3 @@ def _locate(message: str, names: list[str]) -> str:
         return f": {message}"
     column, line, text = match.groups()
     return f", line {line}: {f'{names[int(column)]}: ' if column else ''}{text}"
-
-
-def _order_clicks(ratings: _Ratings, threshold: float, min_clicks: int) -> _Clicks:
-    """Sort clicks by user, time and film, and keep the users with enough of them."""
-    click = np.flatnonzero(ratings.rating >= threshold)
-    order = click[np.lexsort((ratings.item[click], ratings.time[click], ratings.user[click]))]
-    n_clicks = np.bincount(ratings.user[click], minlength=len(ratings.user_ids))
-    first = np.cumsum(n_clicks) - n_clicks
-    user = np.flatnonzero(n_clicks >= min_clicks)
-    if not len(user):
-        raise ValueError(
-            f"no user has min_clicks={min_clicks} ratings of threshold={threshold:g} or more; "
-            f"the most is {n_clicks.max(initial=0)}"
-        )
-    item, time = ratings.item[order], ratings.time[order]
-    return _Clicks(ratings, user, first[user], n_clicks[user], item, time)
-
-
-class _NegativeSampler:
-    """Draws films that a user never rated, all equally likely, without repetition.
-
-    The r-th film that a user did not rate is r plus the number of rated films before it. With the
-    rated ones a_0 < a_1 < ..., a_j - j unrated films stand before a_j, so that number is a binary
-    search for r among a_j - j; one search in one sorted array serves all users.
-    """
-
-    def __init__(self, ratings: _Ratings):
-        self.user_ids = ratings.user_ids
-        self.n_items = len(ratings.item_ids)
-        rated = np.unique(ratings.user * self.n_items + ratings.item)
-        self.n_rated = np.bincount(rated // self.n_items, minlength=len(ratings.user_ids))
-        self.first = np.cumsum(self.n_rated) - self.n_rated
-        self.gaps = rated - _ranges(np.zeros_like(self.n_rated), self.n_rated)
-
-    def draw(self, user: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return films of shape (len(user), n)."""
-        n_unrated = self.n_items - self.n_rated[user]
-        short = np.flatnonzero(n_unrated < n)
-        if len(short):
-            raise ValueError(
-                f"cannot draw {n} negatives for user {self.user_ids[user[short[0]]]}, who left "
-                f"{n_unrated[short[0]]} of {self.n_items} films unrated; lower n_negatives and "
-                "n_negatives_eval"
-            )
-        rank = _draw_distinct(n_unrated, n, rng)
-        keys = user[:, None] * self.n_items + rank
-        return rank + np.searchsorted(self.gaps, keys, side="right") - self.first[user][:, None]
-
-
-def _draw_distinct(size: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n distinct ints below each size, by Floyd's algorithm; shape (len(size), n)."""
-    drawn = np.empty((len(size), n), dtype=np.int64)
-    for column in range(n):
-        last = size - n + column
-        new = rng.integers(last, endpoint=True)
-        taken = (drawn[:, :column] == new[:, None]).any(axis=1)
-        drawn[:, column] = np.where(taken, last, new)
-    return drawn
-
-
-def _impressions(
-    clicks: _Clicks,
-    sampler: _NegativeSampler,
-    start: np.ndarray,
-    stop: np.ndarray,
-    n_negatives: int,
-    max_history: int,
-    rng: np.random.Generator,
-) -> pa.Table:
-    """Make an impression of each click from start to stop, both counted from a user's first."""
-    row = np.repeat(np.arange(len(start)), stop - start)
-    click = _ranges(clicks.first + start, stop - start)
-    n_kept = np.minimum(start, max_history)
-    history = _ranges((clicks.first + start - n_kept)[row], n_kept[row])
-    target = clicks.item[click][:, None]
-    negatives = sampler.draw(clicks.user[row], n_negatives, rng)
-    candidates = rng.permuted(np.hstack([target, negatives]), axis=1)
-    n_candidates = np.full(len(row), n_negatives + 1)
-    user_ids, item_ids = clicks.ratings.user_ids, clicks.ratings.item_ids
-    return pa.table(
-        {
-            "user_id": user_ids[clicks.user[row]],
-            "time": pa.array(clicks.time[click], pa.timestamp("s")),
-            "history": _lists(item_ids[clicks.item[history]], n_kept[row]),
-            "candidates": _lists(item_ids[candidates].ravel(), n_candidates),
-            "clicked": _lists((candidates == target).astype(np.int8).ravel(), n_candidates),
-        }
-    )
-
-
-def _ranges(first: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Return first[i], first[i] + 1, ... (length[i] of them) for all i, end to end."""
-    before = np.cumsum(length) - length
-    return np.arange(length.sum()) + np.repeat(first - before, length)
-
-
-def _lists(values: np.ndarray, lengths: np.ndarray) -> pa.ListArray:
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, values)

@@ -225,7 +225,7 @@ def test_negatives_and_places_are_uniform(tmp_path):
 
 
 def test_too_few_negatives(folder):
-    message = "cannot draw 47 negatives for user 3, who left 46 of 55 films unrated; lower"
+    message = "cannot draw 47 negatives for user 3, who never met 46 of 55 items; lower"
     with pytest.raises(ValueError, match=message):
         read(folder, n_negatives_eval=47)
 
@@ -338,7 +338,7 @@ def test_empty_file(tmp_path):
 
 
 def test_nobody_with_enough_clicks(folder):
-    message = "no user has min_clicks=13 ratings of threshold=4 or more; the most is 12"
+    message = "no user has min_clicks=13 clicks; the most is 12"
     with pytest.raises(ValueError, match=message):
         read(folder, min_clicks=13)
 
