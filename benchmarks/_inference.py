@@ -27,7 +27,7 @@ def recommenders(folder):
     }
     if folder:
         language_model = content.LanguageModel(folder, trainable_layers=1, pooling="attention")
-        models["MiniLM, split 1"] = ContentRecommender(
+        models["MiniLM split 1"] = ContentRecommender(
             language_model, behavior.AdditiveAttention(), predictor.Dot(), **SMALL
         )
     return models

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import re
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 
 from skrec.datasets._bunch import DataBunch
+from skrec.datasets._files import find_folder, opened, read_rows
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings, impressions_from_clicks
 
@@ -170,8 +165,8 @@ def read_movielens(
         "min_clicks": min_clicks,
     }
     check_settings(**settings)
-    with _opened(Path(path)) as root:
-        folder, layout = _find(root)
+    with opened(path) as root:
+        folder, layout = find_folder(root, _LAYOUTS, "MovieLens")
         films = _read_films(folder, layout)
         ratings = _read_ratings(folder, layout, films["item_id"].to_numpy())
     data = impressions_from_clicks(
@@ -200,33 +195,6 @@ def read_movielens(
         feature_names=["title", "year", "genres"],
         DESCR=description,
     )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Yield a folder or the inside of a zip file, both with the methods of a Path."""
-    if not path.exists():
-        raise FileNotFoundError(f"no such file or folder: {path}")
-    if path.is_dir():
-        yield path
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            yield zipfile.Path(archive)
-    else:
-        raise ValueError(f"path must be a folder or a .zip file, got {path}")
-
-
-def _find(root: Any) -> tuple[Any, str]:
-    """Find the folder with the files of a layout: root or, as in a zip file, one inside it."""
-    inside = sorted(root.iterdir(), key=str)
-    for folder in [root, *(entry for entry in inside if entry.is_dir())]:
-        names = {entry.name for entry in folder.iterdir()}
-        for layout, files in _LAYOUTS.items():
-            if names.issuperset(files):
-                return folder, layout
-    wanted = "; ".join(f"{', '.join(files)} ({name})" for name, files in _LAYOUTS.items())
-    found = ", ".join(entry.name for entry in inside[:10]) or "nothing"
-    raise FileNotFoundError(f"no MovieLens data in {root}: looked for {wanted}; found {found}")
 
 
 def _read_films(folder: Any, layout: str) -> pa.Table:
@@ -263,48 +231,6 @@ def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray) -> pa.Table:
 
 def _parse(file: Any, types: dict[str, pa.DataType]) -> pa.Table:
     """Read a file whose fields, in order, have these names and types."""
-    separator = delimiter = _SEPARATORS[Path(file.name).suffix]
-    has_header = separator == ","
-    data = _as_utf8(file.read_bytes()).rstrip(b"\r\n")
-    if separator == "::":
-        delimiter = "\x1f"  # Arrow wants one character; this one is in no title
-        data = data.replace(b"::", b"\x1f")
-    try:
-        table = csv.read_csv(
-            BytesIO(data),
-            # Arrow knows the numbers of the lines only where it reads with one thread.
-            csv.ReadOptions(use_threads=False, column_names=None if has_header else list(types)),
-            csv.ParseOptions(
-                delimiter=delimiter,
-                quote_char='"' if has_header else False,
-                ignore_empty_lines=False,
-            ),
-            csv.ConvertOptions(column_types=types, null_values=[]),
-        )
-    except pa.ArrowInvalid as error:
-        text = str(error).replace(delimiter, separator)
-        raise ValueError(f"{file}{_locate(text, list(types))}") from error
-    if table.column_names != list(types):
-        raise ValueError(
-            f"{file}, line 1: expected the header {','.join(types)}, "
-            f"got {','.join(table.column_names)}"
-        )
-    return table
-
-
-def _as_utf8(data: bytes) -> bytes:
-    # 100K and 1M are Latin-1, the others UTF-8, which the accents of Latin-1 are not.
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1").encode()
-    return data
-
-
-def _locate(message: str, names: list[str]) -> str:
-    """Rewrite what Arrow says about a line to begin with the line and the field."""
-    match = re.search(r"(?:In CSV column #(\d+): )?Row #(\d+): (.*)", message, re.DOTALL)
-    if match is None:
-        return f": {message}"
-    column, line, text = match.groups()
-    return f", line {line}: {f'{names[int(column)]}: ' if column else ''}{text}"
+    separator = _SEPARATORS[Path(file.name).suffix]
+    is_csv = separator == ","
+    return read_rows(file, types, separator, header=is_csv, quoted=is_csv)

@@ -1,0 +1,223 @@
+"""MIND: news of MSN, and what readers were shown and clicked."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skrec.datasets._bunch import DataBunch
+from skrec.datasets._files import find_folder, opened, read_rows
+from skrec.datasets._headlines import check_count
+from skrec.datasets._impressions import lists
+
+_FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
+_PARTS = {"train": r"train", "test": r"dev|valid", "unlabelled": r"test"}
+_NEWS = [
+    *("item_id", "category", "subcategory", "title", "abstract"),
+    *("url", "title_entities", "abstract_entities"),
+]
+_BEHAVIORS = {
+    "impression_id": pa.int64(),
+    "user_id": pa.string(),
+    "time": pa.string(),
+    "history": pa.string(),
+    "impressions": pa.string(),
+}
+_TIME = "%m/%d/%Y %I:%M:%S %p"
+
+_DESCR = """\
+MIND, the Microsoft News Dataset, as impressions
+------------------------------------------------
+News and the behaviour of readers of MSN News in six weeks of 2019, read from
+{source}
+
+Items        {n_items} news: title, abstract, category, subcategory
+Train        {n_train} impressions of the file train, without its last {valid_days} day(s)
+Valid        {n_valid} impressions of these days
+Test         {n_test} impressions of the file dev: the one called test has no labels
+Unlabelled   {n_unlabelled} impressions of the file test
+
+Licence      Microsoft Research License Terms: for research, not for commercial use
+Get it       https://msnews.github.io/
+Format       https://github.com/msnews/msnews.github.io/blob/master/assets/doc/introduction.md
+Cite         Fangzhao Wu et al. 2020. MIND: A Large-scale Dataset for News Recommendation. ACL 2020.
+"""
+
+
+def read_mind(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch:
+    """Read MIND: impressions as they were shown, with what was clicked.
+
+    Nothing is downloaded.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder that holds the parts of MINDsmall, MINDlarge or a demo: folders or .zip files as
+        published, with "train", "dev" (or "valid") and perhaps "test" in their names, such as
+        ``MINDsmall_train.zip``. Or one part, which is then all that is read.
+    valid_days : int, default=1
+        Number of days at the end of the training part that validate.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        A dictionary with these fields.
+
+        items : Items
+            The news of all parts: `title` and `abstract` (text), `category` and `subcategory`
+            (category). Their ids are those of MIND, such as "N55528".
+        train, valid, test : pyarrow.Table
+            One row an impression, as in the files: `impression_id` (no two alike in the tables),
+            `user_id`, `time`, `history` (list of ids, oldest first, empty for new readers),
+            `candidates` (list of ids, as shown) and `clicked` (list of 0 and 1). `test` is the
+            part called dev; a table without such a part is empty.
+        unlabelled : pyarrow.Table or None
+            The part called test, whose clicks are not published.
+        feature_names : list of str
+            The content columns of `items`.
+        DESCR : str
+            What the data are, their licence, and what to cite.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where `path` does not exist or holds no part of MIND.
+    ValueError
+        For a line that can't be read, with file and line.
+
+    References
+    ----------
+    Fangzhao Wu et al. 2020. MIND: A Large-scale Dataset for News Recommendation. ACL 2020.
+    https://aclanthology.org/2020.acl-main.331
+
+    Examples
+    --------
+    >>> from skrec import datasets, zoo
+    >>> data = datasets.read_mind("MINDsmall")  # doctest: +SKIP
+    >>> rec = zoo.NAML().fit(data.train, data.items)  # doctest: +SKIP
+    """
+    from skrec._items import Items
+
+    check_count("valid_days", valid_days, 0)
+    news, parts, n_before = [], {}, 0
+    for name, part in _find_parts(Path(path).expanduser()).items():
+        with opened(part) as root:
+            folder, _ = find_folder(root, _FILES, "MIND")
+            news.append(_read_news(folder / "news.tsv"))
+            parts[name] = _read_behaviors(folder / "behaviors.tsv", n_before)
+        n_before += parts[name].num_rows
+    empty = next(iter(parts.values())).slice(0, 0)
+    train, valid = _split_days(parts.get("train", empty), valid_days)
+    test = parts.get("test", empty)
+    items = Items(_distinct(pa.concat_tables(news)))
+    unlabelled = parts.get("unlabelled")
+    return DataBunch(
+        items=items,
+        train=train,
+        valid=valid,
+        test=test,
+        unlabelled=unlabelled,
+        feature_names=["title", "abstract", "category", "subcategory"],
+        DESCR=_DESCR.format(
+            source=path,
+            n_items=items.n_items,
+            n_train=train.num_rows,
+            n_valid=valid.num_rows,
+            n_test=test.num_rows,
+            n_unlabelled=0 if unlabelled is None else unlabelled.num_rows,
+            valid_days=valid_days,
+        ),
+    )
+
+
+def _find_parts(path: Path) -> dict[str, Path]:
+    """Return the folders or archives of the parts by what they become."""
+    if not path.is_dir() or (path / "behaviors.tsv").exists():
+        return {_part_of(path.name) or "train": path}
+    found: dict[str, Path] = {}
+    for entry in sorted(path.iterdir()):
+        name = _part_of(entry.name)
+        if name and (entry.is_dir() or entry.suffix == ".zip"):
+            found.setdefault(name, entry)  # the folder comes before the archive it is from
+    if not found:
+        raise FileNotFoundError(
+            f"no part of MIND in {path}: looked for folders or .zip files with train, dev or test "
+            f"in their names; found {', '.join(e.name for e in sorted(path.iterdir())[:10])}"
+        )
+    return {name: found[name] for name in _PARTS if name in found}
+
+
+def _part_of(name: str) -> str | None:
+    for part, pattern in _PARTS.items():
+        if re.search(pattern, name, re.IGNORECASE):
+            return part
+    return None
+
+
+def _read_news(file: Any) -> pa.Table:
+    table = read_rows(file, dict.fromkeys(_NEWS, pa.string()))
+    for name in ("category", "subcategory"):
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, table[name].combine_chunks().dictionary_encode())
+    return table.select(["item_id", "title", "abstract", "category", "subcategory"])
+
+
+def _distinct(news: pa.Table) -> pa.Table:
+    """Keep the first of the news with each id: parts repeat each other."""
+    codes = news["item_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    return news.unify_dictionaries().combine_chunks().take(pa.array(np.sort(first)))
+
+
+def _read_behaviors(file: Any, n_before: int) -> pa.Table:
+    """Read impressions; their numbers start anew in each file, so those of files before count."""
+    rows = read_rows(file, _BEHAVIORS)
+    try:
+        time = pc.strptime(rows["time"], format=_TIME, unit="s")
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: {error}; times are such as 11/13/2019 8:36:57 AM") from error
+    shown, n_shown = _words(rows["impressions"])
+    labels = pc.utf8_slice_codeunits(shown, -2)
+    columns = {
+        "impression_id": pc.add(rows["impression_id"], n_before),
+        "user_id": rows["user_id"],
+        "time": time,
+        "history": lists(*_words(rows["history"])),
+    }
+    is_click, is_none = pc.equal(labels, "-1"), pc.equal(labels, "-0")
+    labelled = pc.or_(is_click, is_none).to_numpy(zero_copy_only=False)
+    if not labelled.any() and len(labelled):
+        return pa.table({**columns, "candidates": lists(shown, n_shown)})
+    if not labelled.all():
+        row = int(np.repeat(np.arange(len(n_shown)), n_shown)[np.argmin(labelled)])
+        bad = shown[int(np.argmin(labelled))]
+        raise ValueError(f"{file}, line {row + 1}: {bad} must be a news id with -0 or -1 behind it")
+    ids = pc.utf8_slice_codeunits(shown, 0, -2)
+    clicked = is_click.to_numpy(zero_copy_only=False).astype(np.int8)
+    return pa.table(
+        {**columns, "candidates": lists(ids, n_shown), "clicked": lists(clicked, n_shown)}
+    )
+
+
+def _words(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """Split texts at blanks: return all words, and how many each text has."""
+    split = pc.split_pattern(column.combine_chunks(), " ")
+    words, row = split.flatten(), pc.list_parent_indices(split)
+    real = pc.not_equal(words, "")
+    n_words = np.bincount(row.filter(real).to_numpy(), minlength=len(column))
+    return words.filter(real), n_words
+
+
+def _split_days(table: pa.Table, n_days: int) -> tuple[pa.Table, pa.Table]:
+    """Split the last days off."""
+    if not n_days or not table.num_rows:
+        return table, table.slice(0, 0)
+    day = table["time"].to_numpy().astype("datetime64[D]")
+    late = day > day.max() - np.timedelta64(n_days, "D")
+    return table.filter(pa.array(~late)), table.filter(pa.array(late))
