@@ -1,8 +1,23 @@
 """Data to try recommenders on: generated headlines, and files as their owners publish them."""
 
+from skrec.datasets._amazon import read_amazon
+from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._headlines import make_headlines
+from skrec.datasets._hm import read_hm
 from skrec.datasets._impressions import impressions_from_clicks
+from skrec.datasets._microlens import read_microlens
 from skrec.datasets._mind import read_mind
 from skrec.datasets._movielens import read_movielens
+from skrec.datasets._yelp import read_yelp
 
-__all__ = ["impressions_from_clicks", "make_headlines", "read_mind", "read_movielens"]
+__all__ = [
+    "impressions_from_clicks",
+    "make_headlines",
+    "read_amazon",
+    "read_goodreads",
+    "read_hm",
+    "read_microlens",
+    "read_mind",
+    "read_movielens",
+    "read_yelp",
+]

@@ -135,4 +135,107 @@ def _locate(message: str, names: list[str]) -> str:
     if match is None:
         return f": {message}"
     column, line, text = match.groups()
-    return f", line {line}: {f'{names[int(column)]}: ' if column else ''}{text}"
+    field = f"{names[int(column)]}: " if column and names else ""
+    return f", line {line}: {field}{text}"
+
+
+def read_json_lines(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read some fields of a file with a JSON object a line, gzipped or not.
+
+    Parameters
+    ----------
+    file : Path
+    types : mapping of str to pyarrow.DataType
+        The fields to read; null where an object lacks one.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    ValueError
+        For what is no JSON, or of another type, with the file and what Arrow says of the place.
+    """
+    from pyarrow import json
+
+    schema = pa.schema(list(types.items()))
+    try:
+        with pa.input_stream(str(file)) as stream:  # unpacks what ends in .gz
+            return json.read_json(
+                stream,
+                json.ReadOptions(block_size=1 << 24),
+                json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+            )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def find_file(folder: Path, *patterns: str, what: str) -> Path:
+    """Return the one file of a folder that fits a pattern; the first pattern that any fits counts.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where none fits.
+    ValueError
+        Where several do.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no such folder: {folder}")
+    for pattern in patterns:
+        found = sorted(folder.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found[:5])
+            raise ValueError(f"several files in {folder} may be {what}: {names}")
+    names = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+    raise FileNotFoundError(
+        f"no {what} in {folder}: looked for {' or '.join(patterns)}; found {names}"
+    )
+
+
+def read_columns(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read some columns of a CSV file whose first line names them, gzipped or not.
+
+    Parameters
+    ----------
+    file : Path
+    types : mapping of str to pyarrow.DataType
+        The columns to read, in the order of the result. An empty text is null.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    ValueError
+        For a file without one of the columns, and for a line that can't be read, with file and
+        line.
+    """
+
+    def read(use_threads: bool) -> pa.Table:
+        with pa.input_stream(str(file)) as stream:
+            return csv.read_csv(
+                stream,
+                csv.ReadOptions(use_threads=use_threads, block_size=1 << 24),
+                csv.ParseOptions(newlines_in_values=True),
+                csv.ConvertOptions(
+                    column_types=dict(types),
+                    include_columns=list(types),
+                    strings_can_be_null=True,
+                    null_values=[""],
+                ),
+            )
+
+    try:
+        return read(use_threads=True)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError):
+        try:  # Arrow knows the numbers of the lines only where it reads with one thread
+            return read(use_threads=False)
+        except pa.ArrowKeyError as error:
+            raise ValueError(f"{file}, line 1: {error.args[0]}") from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{file}{_locate(str(error), [])}") from error

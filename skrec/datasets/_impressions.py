@@ -9,10 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import Table
+from skrec._arrow import Table, did_you_mean
 from skrec._segments import gather_ranges, offsets_of
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._headlines import as_generator, check_count
+
+COUNTS = (
+    *("n_valid", "n_test", "n_train", "n_negatives", "n_negatives_eval"),
+    *("max_history", "min_clicks"),
+)
 
 
 def impressions_from_clicks(
@@ -133,17 +138,29 @@ def impressions_from_clicks(
     )
 
 
-def check_settings(**settings: Any) -> None:
-    """Raise for a count of `impressions_from_clicks` that can't work."""
+def check_settings(**settings: Any) -> dict[str, Any]:
+    """Return settings of `impressions_from_clicks`, or raise for one that can't work."""
+    defaults: dict[str, Any] = dict(impressions_from_clicks.__kwdefaults__ or {})
+    for name in settings:
+        if name not in defaults or name in ("seen", "item_ids"):
+            known = [each for each in defaults if each not in ("seen", "item_ids")]
+            raise TypeError(
+                f"{name!r} is no setting of impressions{did_you_mean(name, known)}; there are "
+                f"{', '.join(known)}"
+            )
     least = {"n_negatives": 1, "n_negatives_eval": 1, "max_history": 1, "min_clicks": 1}
-    for name, count in settings.items():
-        check_count(name, count, least.get(name, 0))
-    held_out = settings["n_valid"] + settings["n_test"]
-    if settings["min_clicks"] <= held_out:
+    chosen: dict[str, Any] = {
+        name: settings.get(name, defaults[name]) for name in (*COUNTS, "random_state")
+    }
+    for name in COUNTS:
+        check_count(name, chosen[name], least.get(name, 0))
+    held_out = chosen["n_valid"] + chosen["n_test"]
+    if chosen["min_clicks"] <= held_out:
         raise ValueError(
             f"min_clicks must be more than n_valid + n_test = {held_out}, "
-            f"got {settings['min_clicks']}"
+            f"got {chosen['min_clicks']}"
         )
+    return chosen
 
 
 def _columns(
