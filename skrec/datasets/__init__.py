@@ -1,6 +1,7 @@
 """Data to try recommenders on: generated headlines, and files as their owners publish them."""
 
 from skrec.datasets._amazon import read_amazon
+from skrec.datasets._ebnerd import read_ebnerd
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._headlines import make_headlines
 from skrec.datasets._hm import read_hm
@@ -8,16 +9,19 @@ from skrec.datasets._impressions import impressions_from_clicks
 from skrec.datasets._microlens import read_microlens
 from skrec.datasets._mind import read_mind
 from skrec.datasets._movielens import read_movielens
+from skrec.datasets._netflix import read_netflix
 from skrec.datasets._yelp import read_yelp
 
 __all__ = [
     "impressions_from_clicks",
     "make_headlines",
     "read_amazon",
+    "read_ebnerd",
     "read_goodreads",
     "read_hm",
     "read_microlens",
     "read_mind",
     "read_movielens",
+    "read_netflix",
     "read_yelp",
 ]

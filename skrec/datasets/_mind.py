@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._files import find_folder, opened, read_rows
 from skrec.datasets._headlines import check_count
-from skrec.datasets._impressions import lists
+from skrec.datasets._impressions import lists, split_days
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _PARTS = {"train": r"train", "test": r"dev|valid", "unlabelled": r"test"}
@@ -113,7 +113,7 @@ def read_mind(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
             parts[name] = _read_behaviors(folder / "behaviors.tsv", n_before)
         n_before += parts[name].num_rows
     empty = next(iter(parts.values())).slice(0, 0)
-    train, valid = _split_days(parts.get("train", empty), valid_days)
+    train, valid = split_days(parts.get("train", empty), valid_days)
     test = parts.get("test", empty)
     items = Items(_distinct(pa.concat_tables(news)))
     unlabelled = parts.get("unlabelled")
@@ -212,12 +212,3 @@ def _words(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     real = pc.not_equal(words, "")
     n_words = np.bincount(row.filter(real).to_numpy(), minlength=len(column))
     return words.filter(real), n_words
-
-
-def _split_days(table: pa.Table, n_days: int) -> tuple[pa.Table, pa.Table]:
-    """Split the last days off."""
-    if not n_days or not table.num_rows:
-        return table, table.slice(0, 0)
-    day = table["time"].to_numpy().astype("datetime64[D]")
-    late = day > day.max() - np.timedelta64(n_days, "D")
-    return table.filter(pa.array(~late)), table.filter(pa.array(late))

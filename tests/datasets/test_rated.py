@@ -12,10 +12,12 @@ from skrec.datasets import (
     read_goodreads,
     read_hm,
     read_microlens,
+    read_netflix,
     read_yelp,
 )
 
 N_USERS, N_ITEMS = 6, 40
+DAYS = ("hm", "netflix")  # whose times are days, within which the order is that of the ids
 SETTINGS = {"min_clicks": 5, "n_negatives_eval": 5, "n_negatives": 2}
 
 
@@ -214,6 +216,22 @@ def microlens(folder):
     )
 
 
+def netflix(folder):
+    text = "".join(f"{i + 100},{1990 + i if i else 'NULL'},Été, part {i}\n" for i in range(N_ITEMS))
+    (folder / "movie_titles.csv").write_bytes(text.encode("latin-1"))
+    parts = {1: range(20), 2: range(20, N_ITEMS)}
+    for part, items in parts.items():
+        lines = []
+        for item in items:
+            lines.append(f"{item + 100}:")
+            lines += [
+                f"{user},{stars},{np.datetime64(second, 's').astype('datetime64[D]')}"
+                for user, met, stars, second in events()
+                if met == item
+            ]
+        csv_lines(folder / f"combined_data_{part}.txt", *lines)
+
+
 FAMILIES = {
     "amazon 2018": (amazon_2018, read_amazon, True),
     "amazon 2023": (amazon_2023, read_amazon, True),
@@ -221,6 +239,7 @@ FAMILIES = {
     "goodreads": (goodreads, read_goodreads, True),
     "hm": (hm, read_hm, False),
     "microlens": (microlens, read_microlens, False),
+    "netflix": (netflix, read_netflix, True),
 }
 
 
@@ -243,7 +262,7 @@ def test_histories_and_clicks_are_those_of_the_files(family):
     n_users = 0
     for user in range(N_USERS):
         rows = [e for e in events() if e[0] == user and (not rated or e[2] >= 4)]
-        if name == "hm":  # days, within which the order is that of the ids
+        if name in DAYS:  # days, within which the order is that of the ids
             rows.sort(key=lambda e: (e[3] // 86400, e[1]))
         if len(rows) < SETTINGS["min_clicks"]:
             continue
@@ -260,7 +279,7 @@ def test_histories_and_clicks_are_those_of_the_files(family):
             assert len(others) == SETTINGS["n_negatives_eval"]
             assert not others & met
         last = own.time.iloc[-1].to_datetime64().astype("datetime64[s]").astype(int)
-        assert last == rows[-1][3] - (rows[-1][3] % 86400 if name == "hm" else 0)
+        assert last == rows[-1][3] - (rows[-1][3] % 86400 if name in DAYS else 0)
         n_users += 1
     assert len(test) == 2 * n_users > 0
 
@@ -277,6 +296,7 @@ def test_items_have_roles_and_content(family):
         "goodreads": "text text category category multi-category",
         "hm": "text text" + 8 * " category",
         "microlens": "text",
+        "netflix": "text category",
     }
     assert list(items.roles.values()) == roles[name].split()
     second = frame.iloc[1].to_dict()
@@ -294,6 +314,10 @@ def test_items_have_roles_and_content(family):
     if name == "hm":
         assert second["index_name"] == "Ladies, all"
         assert second["detail_desc"] == 'Top "1", soft'
+    if name == "netflix":
+        assert frame.title[1] == "Été, part 1"
+        assert frame.year[1] == "1991"
+        assert frame.year.isna().tolist() == [True] + [False] * (N_ITEMS - 1)
     if name == "microlens":
         assert frame.title[:2].tolist() == ["A title", "A title, 1"]
 
@@ -323,7 +347,8 @@ def test_settings_are_checked_before_anything_is_read(family, tmp_path):
 
 def test_missing_files_are_named(family, tmp_path):
     _, read, _ = family
-    files = sorted(tmp_path.iterdir())
+    # of Netflix' parts, some will do
+    files = [file for file in sorted(tmp_path.iterdir()) if "combined" not in file.name]
     for file in files:
         file.rename(tmp_path / "elsewhere")
         with pytest.raises(FileNotFoundError, match="looked for .*; found .*elsewhere"):

@@ -1,0 +1,147 @@
+"""The Netflix Prize: a hundred million ratings of films that are known by title and year."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skrec.datasets._bunch import DataBunch
+from skrec.datasets._files import find_file, read_rows
+from skrec.datasets._headlines import check_real
+from skrec.datasets._impressions import check_settings
+from skrec.datasets._rated import as_category, bunch_of_ratings
+
+_DESCR = """\
+The Netflix Prize as impressions
+--------------------------------
+Stars that users gave to films from 1999 to 2005, read from
+{path}
+
+Licence      for research; the data are Netflix'
+Get it       https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data
+Cite         James Bennett, Stan Lanning. 2007. The Netflix Prize. KDD Cup and Workshop.
+"""
+
+
+def read_netflix(
+    path: str | os.PathLike[str], *, threshold: float = 4, **settings: Any
+) -> DataBunch:
+    """Read the Netflix Prize's films and ratings.
+
+    Nothing is downloaded. A click is a rating of at least `threshold` stars; ratings become
+    impressions by :func:`impressions_from_clicks`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder with ``movie_titles.csv`` (or .txt), and either ``combined_data_1.txt`` and its
+        like, or the folder ``training_set`` with a file for each film.
+    threshold : float, default=4
+        Lowest number of stars, of 1 to 5, that is a click.
+    **settings : dict
+        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        A dictionary with these fields.
+
+        items : Items
+            The films: `title` (text) and `year` (category; null where it is not known).
+        train, valid, test : pyarrow.Table
+            Impressions, as :func:`impressions_from_clicks` makes them; times are days, within
+            which the order is that of the ids.
+        feature_names : list of str
+            The content columns of `items`.
+        DESCR : str
+            What the data are, and what to cite.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where a file is missing.
+    ValueError
+        For a line that can't be read, with file and line, and where no user has enough clicks.
+
+    References
+    ----------
+    James Bennett, Stan Lanning. 2007. The Netflix Prize. KDD Cup and Workshop.
+
+    Examples
+    --------
+    >>> from skrec import datasets
+    >>> data = datasets.read_netflix("netflix-prize")  # doctest: +SKIP
+    """
+    check_real("threshold", threshold, 1, 5)
+    settings = check_settings(**settings)
+    folder = Path(path).expanduser()
+    titles = find_file(folder, "movie_titles.csv", "movie_titles.txt", what="the films")
+    parts = sorted(folder.glob("combined_data_*.txt")) or sorted(folder.glob("training_set/mv_*"))
+    if not parts:
+        raise FileNotFoundError(
+            f"no ratings in {folder}: looked for combined_data_*.txt or training_set/mv_*.txt"
+        )
+    return bunch_of_ratings(
+        _read_films(titles),
+        pa.concat_tables([_read_ratings(part) for part in parts]),
+        _DESCR.format(path=path),
+        settings,
+        threshold=threshold,
+    )
+
+
+def _lines(file: Path) -> pa.Array:
+    return read_rows(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
+
+
+def _refuse(file: Path, lines: pa.Array, good: np.ndarray, wanted: str) -> None:
+    """Raise for the first line that is not good."""
+    if not good.all():
+        at = int(np.argmin(good))
+        raise ValueError(
+            f"{file}, line {at + 1}: expected {wanted}, got {lines[at].as_py()[:80]!r}"
+        )
+
+
+def _read_films(file: Path) -> pa.Table:
+    """Read lines of an id, a year or NULL, and a title, which may have commas."""
+    lines = _lines(file)
+    good = pc.match_substring_regex(lines, r"^\d+,(\d{4}|NULL),").to_numpy(zero_copy_only=False)
+    _refuse(file, lines, good, "an id, a year and a title")
+    fields = pc.split_pattern(lines, ",", max_splits=2)
+    year = pc.list_element(fields, 1)
+    year = pc.if_else(pc.equal(year, "NULL"), pa.scalar(None, pa.string()), year)
+    return pa.table(
+        {
+            "item_id": pc.list_element(fields, 0).cast(pa.int64()),
+            "title": pc.list_element(fields, 2),
+            "year": as_category(pa.chunked_array([year])),
+        }
+    )
+
+
+def _read_ratings(file: Path) -> pa.Table:
+    """Read lines of a film, "12:", each followed by those of users: id, stars, day."""
+    lines = _lines(file)
+    is_film = pc.ends_with(lines, ":").to_numpy(zero_copy_only=False)
+    is_rating = pc.match_substring_regex(lines, r"^\d+,[1-5],\d{4}-\d{2}-\d{2}$")
+    good = is_film | is_rating.to_numpy(zero_copy_only=False)
+    good[0] &= is_film[0]
+    _refuse(file, lines, good, "a film such as 12: or a user, stars and a day")
+    films = pc.utf8_rtrim(lines.filter(pa.array(is_film)), ":").cast(pa.int64())
+    fields = pc.list_flatten(pc.split_pattern(lines.filter(pa.array(~is_film)), ","))
+    each = np.arange(0, len(fields), 3)
+    user, stars, day = (fields.take(pa.array(each + at)) for at in range(3))
+    return pa.table(
+        {
+            "user_id": user.cast(pa.int64()),
+            "item_id": films.take(pa.array((np.cumsum(is_film) - 1)[~is_film])),
+            "rating": stars.cast(pa.float64()),
+            "time": day.cast(pa.date32()).cast(pa.timestamp("s")),
+        }
+    )
