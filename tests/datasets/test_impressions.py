@@ -19,11 +19,13 @@ def clicks():
 
 def test_parts_follow_each_other_in_time(clicks):
     data = impressions_from_clicks(clicks, **SMALL)
-    for user, own in clicks.sort_values("time").groupby("user_id"):
+    for user in clicks.user_id.unique():
+        own = clicks[clicks.user_id == user].sort_values("time")
         ordered = own.item_id.tolist()
         found = []
         for part, n in (("train", 3), ("valid", 1), ("test", 1)):
-            rows = data[part].to_pandas().query("user_id == @user")
+            rows = data[part].to_pandas()
+            rows = rows[rows.user_id == user]
             assert len(rows) == n
             for row in rows.itertuples():
                 assert row.clicked.sum() == 1
