@@ -5,11 +5,14 @@ from skrec.datasets._ebnerd import read_ebnerd
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._headlines import make_headlines
 from skrec.datasets._hm import read_hm
+from skrec.datasets._hotelrec import read_hotelrec
 from skrec.datasets._impressions import impressions_from_clicks
+from skrec.datasets._lastfm import read_lastfm
 from skrec.datasets._microlens import read_microlens
 from skrec.datasets._mind import read_mind
 from skrec.datasets._movielens import read_movielens
 from skrec.datasets._netflix import read_netflix
+from skrec.datasets._pens import read_pens
 from skrec.datasets._yelp import read_yelp
 
 __all__ = [
@@ -19,9 +22,12 @@ __all__ = [
     "read_ebnerd",
     "read_goodreads",
     "read_hm",
+    "read_hotelrec",
+    "read_lastfm",
     "read_microlens",
     "read_mind",
     "read_movielens",
     "read_netflix",
+    "read_pens",
     "read_yelp",
 ]

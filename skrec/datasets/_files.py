@@ -192,7 +192,7 @@ def find_file(folder: Path, *patterns: str, what: str) -> Path:
             raise ValueError(f"several files in {folder} may be {what}: {names}")
     names = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
     raise FileNotFoundError(
-        f"no {what} in {folder}: looked for {' or '.join(patterns)}; found {names}"
+        f"{what} are not in {folder}: looked for {' or '.join(patterns)}; found {names}"
     )
 
 

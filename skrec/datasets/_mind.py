@@ -178,17 +178,13 @@ def _distinct(news: pa.Table) -> pa.Table:
 def _read_behaviors(file: Any, n_before: int) -> pa.Table:
     """Read impressions; their numbers start anew in each file, so those of files before count."""
     rows = read_rows(file, _BEHAVIORS)
-    try:
-        time = pc.strptime(rows["time"], format=_TIME, unit="s")
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: {error}; times are such as 11/13/2019 8:36:57 AM") from error
-    shown, n_shown = _words(rows["impressions"])
+    shown, n_shown = split_words(rows["impressions"])
     labels = pc.utf8_slice_codeunits(shown, -2)
     columns = {
         "impression_id": pc.add(rows["impression_id"], n_before),
         "user_id": rows["user_id"],
-        "time": time,
-        "history": lists(*_words(rows["history"])),
+        "time": read_time_column(rows["time"], file),
+        "history": lists(*split_words(rows["history"])),
     }
     is_click, is_none = pc.equal(labels, "-1"), pc.equal(labels, "-0")
     labelled = pc.or_(is_click, is_none).to_numpy(zero_copy_only=False)
@@ -205,7 +201,15 @@ def _read_behaviors(file: Any, n_before: int) -> pa.Table:
     )
 
 
-def _words(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+def read_time_column(column: pa.ChunkedArray, file: Any) -> pa.ChunkedArray:
+    """Read times such as 11/13/2019 8:36:57 AM."""
+    try:
+        return pc.strptime(column, format=_TIME, unit="s")
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: {error}; times are such as 11/13/2019 8:36:57 AM") from error
+
+
+def split_words(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """Split texts at blanks: return all words, and how many each text has."""
     split = pc.split_pattern(column.combine_chunks(), " ")
     words, row = split.flatten(), pc.list_parent_indices(split)

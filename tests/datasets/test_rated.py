@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from skrec.datasets import (
     read_amazon,
     read_goodreads,
     read_hm,
+    read_hotelrec,
+    read_lastfm,
     read_microlens,
     read_netflix,
     read_yelp,
 )
 
 N_USERS, N_ITEMS = 6, 40
+NO_TIMES = ("lastfm",)
 DAYS = ("hm", "netflix")  # whose times are days, within which the order is that of the ids
 SETTINGS = {"min_clicks": 5, "n_negatives_eval": 5, "n_negatives": 2}
 
@@ -232,6 +236,40 @@ def netflix(folder):
         csv_lines(folder / f"combined_data_{part}.txt", *lines)
 
 
+def hotelrec(folder):
+    json_lines(
+        folder / "HotelRec.txt",
+        [
+            {
+                "hotel_url": f"Hotel_Review-g{item % 3}-d{item + 100}"
+                f"-Reviews-Hotel_{item}-Rome_Lazio.html",
+                "author": f"A{user}",
+                "date": str(np.datetime64(second, "s")),
+                "rating": float(stars),
+                "title": "good",
+                "text": 'bed\nand "breakfast"',
+                "property_dict": {"sleep quality": 4.0},
+            }
+            for user, item, stars, second in [*events(), *((99, i, 1, 5) for i in range(N_ITEMS))]
+        ],
+    )
+
+
+def artist_of(item):
+    """Some artists have no id."""
+    return ("", f"B{item:03}") if item % 2 else (f"B{item:03}", "Björk")
+
+
+def lastfm(folder):
+    csv_lines(
+        folder / "usersha1-artmbid-artname-plays.tsv",
+        *(
+            "\t".join([f"A{user}", *artist_of(item), f" {stars}"])
+            for user, item, stars, _ in [*events(), *((99, i, 1, 5) for i in range(N_ITEMS))]
+        ),
+    )
+
+
 FAMILIES = {
     "amazon 2018": (amazon_2018, read_amazon, True),
     "amazon 2023": (amazon_2023, read_amazon, True),
@@ -240,6 +278,8 @@ FAMILIES = {
     "hm": (hm, read_hm, False),
     "microlens": (microlens, read_microlens, False),
     "netflix": (netflix, read_netflix, True),
+    "hotelrec": (hotelrec, read_hotelrec, True),
+    "lastfm": (lastfm, partial(read_lastfm, threshold=4), False),
 }
 
 
@@ -257,6 +297,8 @@ def number(value):
 
 def test_histories_and_clicks_are_those_of_the_files(family):
     name, read, rated = family
+    if name in NO_TIMES:
+        return  # a test of its own is below
     data = read()
     test = data.test.to_pandas()
     n_users = 0
@@ -297,6 +339,8 @@ def test_items_have_roles_and_content(family):
         "hm": "text text" + 8 * " category",
         "microlens": "text",
         "netflix": "text category",
+        "hotelrec": "text text category",
+        "lastfm": "text",
     }
     assert list(items.roles.values()) == roles[name].split()
     second = frame.iloc[1].to_dict()
@@ -314,6 +358,11 @@ def test_items_have_roles_and_content(family):
     if name == "hm":
         assert second["index_name"] == "Ladies, all"
         assert second["detail_desc"] == 'Top "1", soft'
+    if name == "hotelrec":
+        hotel = frame.set_index("item_id").loc[107]
+        assert hotel.tolist() == ["Hotel 7", "Rome Lazio", "1"]
+    if name == "lastfm":
+        assert frame.set_index("item_id").name[["B006", "B007"]].tolist() == ["Björk", "B007"]
     if name == "netflix":
         assert frame.title[1] == "Été, part 1"
         assert frame.year[1] == "1991"
@@ -380,3 +429,16 @@ def test_the_category_is_chosen_where_there_are_several(tmp_path):
     with pytest.raises(ValueError, match="several files in .* may be the metadata of products"):
         read_amazon(tmp_path, **SETTINGS)
     assert read_amazon(tmp_path, "Video_Games", **SETTINGS).items.n_items == N_ITEMS
+
+
+def test_plays_without_times_are_in_a_seeded_order(tmp_path):
+    lastfm(tmp_path)
+    data = read_lastfm(tmp_path, threshold=4, **SETTINGS)
+    again = read_lastfm(tmp_path, threshold=4, **SETTINGS)
+    other = read_lastfm(tmp_path, threshold=4, random_state=1, **SETTINGS)
+    assert data.test.to_pylist() == again.test.to_pylist() != other.test.to_pylist()
+    assert "time" not in data.test.column_names
+    for row in data.test.to_pandas().itertuples():
+        liked = {f"B{e[1]:03}" for e in events() if f"A{e[0]}" == row.user_id and e[2] >= 4}
+        assert set(row.history) | set(row.candidates[row.clicked == 1]) <= liked
+        assert len(row.history) == len(liked) - 2

@@ -1,0 +1,153 @@
+"""PENS: news with impressions, made for personal headlines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from skrec.datasets._bunch import DataBunch
+from skrec.datasets._files import find_file, read_rows
+from skrec.datasets._headlines import check_count
+from skrec.datasets._impressions import lists, split_days
+from skrec.datasets._mind import read_time_column, split_words
+from skrec.datasets._rated import as_category
+
+_NEWS = [
+    *("News ID", "Category", "Topic", "Headline", "News body"),
+    *("Title entity", "Entity content"),
+]
+_LOGS = [
+    *("UserID", "ClicknewsID", "dwelltime", "exposure_time", "pos", "neg"),
+    *("start", "end", "dwelltime_pos"),
+]
+_DESCR = """\
+PENS, the Personalized News Headlines dataset, as impressions
+-------------------------------------------------------------
+News and the behaviour of readers of MSN News in four weeks of 2019, read from
+{path}
+
+Items        {n_items:,} news: headline, body, category, topic
+Train        {n_train:,} impressions of train.tsv, without its last {valid_days} day(s)
+Valid        {n_valid:,} impressions of these days
+Test         {n_test:,} impressions of valid.tsv
+
+Licence      Microsoft Research License Terms: for research
+Get it       https://msnews.github.io/pens.html
+Cite         Xiang Ao et al. 2021. PENS: A Dataset and Generic Framework for Personalized News
+             Headline Generation. ACL 2021.
+"""
+
+
+def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch:
+    """Read PENS: impressions as they were shown, with what was clicked.
+
+    Nothing is downloaded.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder with ``news.tsv``, ``train.tsv`` and perhaps ``valid.tsv``, each with a header.
+    valid_days : int, default=1
+        Number of days at the end of the training part that validate.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        A dictionary with these fields.
+
+        items : Items
+            The news: `headline` and `body` (text), `category` and `topic` (category).
+        train, valid, test : pyarrow.Table
+            One row an impression: `impression_id`, `user_id`, `time` (of its start), `history`
+            (list of ids, oldest first), `candidates` (list of ids: the clicked ones, then the
+            others) and `clicked` (list of 0 and 1). `test` is the file valid.tsv; without it, it
+            is empty. The owners' test file has headlines, not clicks.
+        feature_names : list of str
+            The content columns of `items`.
+        DESCR : str
+            What the data are, and what to cite.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where a file is missing.
+    ValueError
+        For a line that can't be read, with file and line.
+
+    References
+    ----------
+    Xiang Ao et al. 2021. PENS: A Dataset and Generic Framework for Personalized News Headline
+    Generation. ACL 2021. https://aclanthology.org/2021.acl-long.7
+
+    Examples
+    --------
+    >>> from skrec import datasets
+    >>> data = datasets.read_pens("PENS")  # doctest: +SKIP
+    """
+    from skrec._items import Items
+
+    check_count("valid_days", valid_days, 0)
+    folder = Path(path).expanduser()
+    news = read_rows(
+        find_file(folder, "news.tsv", what="the news"),
+        dict.fromkeys(_NEWS, pa.string()),
+        header=True,
+    )
+    items = Items(
+        pa.table(
+            {
+                "item_id": news["News ID"],
+                "headline": news["Headline"],
+                "body": news["News body"],
+                "category": as_category(news["Category"]),
+                "topic": as_category(news["Topic"]),
+            }
+        )
+    )
+    rows = _read_logs(find_file(folder, "train.tsv", what="the impressions"), 0)
+    train, valid = split_days(rows, valid_days)
+    test = rows.slice(0, 0)
+    if (folder / "valid.tsv").exists():
+        test = _read_logs(folder / "valid.tsv", rows.num_rows)
+    return DataBunch(
+        items=items,
+        train=train,
+        valid=valid,
+        test=test,
+        feature_names=list(items.roles),
+        DESCR=_DESCR.format(
+            path=path,
+            n_items=items.n_items,
+            n_train=train.num_rows,
+            n_valid=valid.num_rows,
+            n_test=test.num_rows,
+            valid_days=valid_days,
+        ),
+    )
+
+
+def _read_logs(file: Any, n_before: int) -> pa.Table:
+    rows = read_rows(file, dict.fromkeys(_LOGS, pa.string()), header=True)
+    n_rows = rows.num_rows
+    clicked, n_clicked = split_words(rows["pos"])
+    others, n_others = split_words(rows["neg"])
+    # row by row, the clicked ones and then the others
+    row = np.concatenate([np.repeat(np.arange(n_rows), n) for n in (n_clicked, n_others)])
+    order = np.argsort(row, kind="stable")
+    is_click = np.arange(len(row)) < len(clicked)
+    return pa.table(
+        {
+            "impression_id": pa.array(np.arange(n_before, n_before + n_rows)),
+            "user_id": rows["UserID"],
+            "time": read_time_column(rows["start"], file),
+            "history": lists(*split_words(rows["ClicknewsID"])),
+            "candidates": lists(
+                pa.concat_arrays([clicked, others]).take(pa.array(order)), n_clicked + n_others
+            ),
+            "clicked": lists(is_click[order].astype(np.int8), n_clicked + n_others),
+        }
+    )
