@@ -10,7 +10,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.slow
-def test_the_readme_runs_and_prints_what_it_says(capsys):
+def test_the_readme_runs_and_prints_what_it_says(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # it saves a recommender
     names = {}
     for block in BLOCKS:
         exec(block, names)
