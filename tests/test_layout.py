@@ -16,9 +16,10 @@ PACKAGE = ROOT / "skrec"
 # A module imports only from its own rank or from below. A new module gets its place here.
 RANK = {
     "_version": 0,
-    "_parquet": 0,
+    "_streams": 0,
     "_arrow": 0,
     "_segments": 0,
+    "_large": 0,
     "_states": 0,
     "_store_folders": 0,
     "_operators": 0,
