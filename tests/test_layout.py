@@ -32,6 +32,7 @@ RANK = {
     "metrics": 0,
     "cache": 0,
     "_items": 0,
+    "_item_files": 1,
     "_user_store": 1,
     "_named_items": 1,
     "_coded": 1,
