@@ -17,6 +17,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,33 +52,29 @@ class Reading:
 
     Attributes
     ----------
-    sources : list of str
-        The files that were read.
+    sources : dict of str to str or None
+        The files that were read, and their SHA-256 where all of a file passed by.
     """
 
     def __init__(self, folder: Path, verbose: bool):
         self.folder, self.verbose = folder, verbose
-        self.sources: list[str] = []
+        self.sources: dict[str, str | None] = {}
         self._last_said = time.monotonic()
 
     def rows(
         self, file: Any, types: dict[str, pa.DataType], *args: Any, **options: Any
     ) -> Iterator:
         """Read a file block by block, as `iterate_rows` does."""
-        self._begin(file)
         n_rows = 0
-        for n_before, table in iterate_rows(file, types, *args, **options):
-            yield n_before, table
-            n_rows = n_before + table.num_rows
-            self._say_sometimes(f"{file.name}: {n_rows:,} lines")
-        self._end(file, n_rows)
+        with self._watched(file) as seen:
+            for n_before, table in iterate_rows(file, types, *args, seen=seen, **options):
+                yield n_before, table
+                n_rows += table.num_rows
+        self.say(f"{file.name}: all {n_rows:,} rows read")
 
-    def table(
-        self, file: Any, types: dict[str, pa.DataType], *args: Any, **options: Any
-    ) -> pa.Table:
+    def table(self, *args: Any, **options: Any) -> pa.Table:
         """Read a file whole, as `iterate_rows` does in blocks."""
-        tables = [table for _, table in self.rows(file, types, *args, **options)]
-        return pa.concat_tables(tables or [pa.schema(list(types.items())).empty_table()])
+        return pa.concat_tables(table for _, table in self.rows(*args, **options))
 
     def json_lines(self, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
         """Read some fields of JSON objects, as `read_json_lines` does."""
@@ -87,34 +84,42 @@ class Reading:
         """Read some columns of a CSV file, as `read_columns` does."""
         return self._whole(read_columns, file, types)
 
+    def _whole(self, read: Callable, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+        with self._watched(file) as seen:
+            table = read(file, types, seen)
+        self.say(f"{file.name}: all {table.num_rows:,} rows read")
+        return table
+
     def parquet(self, file: Path, columns: list[str]) -> Iterator[pa.Table]:
         """Read some columns of a parquet file, block by block."""
-        self._begin(file)
+        self.sources.setdefault(str(file))
         n_rows = 0
         for table in iterate_parquet(file, columns):
             yield table
             n_rows += table.num_rows
             self._say_sometimes(f"{file.name}: {n_rows:,} rows")
-        self._end(file, n_rows)
-
-    def _whole(self, read: Callable, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-        self._begin(file)
-        size = file.stat().st_size
-
-        def seen(n_bytes: int) -> None:
-            self._say_sometimes(f"{file.name}: {n_bytes / size:.0%} of {size / 1e6:,.0f} MB")
-
-        table = read(file, types, seen)
-        self._end(file, table.num_rows)
-        return table
-
-    def _begin(self, file: Any) -> None:
-        source = str(file.root.filename if isinstance(file, zipfile.Path) else file)
-        if source not in self.sources:
-            self.sources.append(source)
-
-    def _end(self, file: Any, n_rows: int) -> None:
         self.say(f"{file.name}: all {n_rows:,} rows read")
+
+    @contextmanager
+    def _watched(self, file: Any) -> Iterator[Callable[[bytes], None]]:
+        """Yield what is to be told all bytes of a file, in their order."""
+        if isinstance(file, zipfile.Path):
+            self.sources.setdefault(str(file.root.filename))
+            size = file.root.getinfo(file.at).file_size
+        else:
+            self.sources.setdefault(str(file))
+            size = file.stat().st_size
+        digest, n_seen = hashlib.sha256(), 0
+
+        def see(data: bytes) -> None:
+            nonlocal n_seen
+            digest.update(data)
+            n_seen += len(data)
+            self._say_sometimes(f"{file.name}: {n_seen / size:.0%} of {size / 1e6:,.0f} MB")
+
+        yield see
+        if n_seen == size and not isinstance(file, zipfile.Path):
+            self.sources[str(file)] = digest.hexdigest()
 
     def say(self, text: str) -> None:
         """Print a line, if that is wanted."""
@@ -130,34 +135,74 @@ class Reading:
         """Write tables of one schema into a file, and return them as one that is mapped."""
         return write_table(self.folder / f"{name}.arrow", tables)
 
-    def split_days(self, table: pa.Table, n_days: int) -> tuple[pa.Table, pa.Table]:
-        """Split the last days of a table with the column `time` off, as train and valid."""
-        if not n_days or not table.num_rows:
-            return table, table.slice(0, 0)
-        day = table["time"].to_numpy().astype("datetime64[D]")
-        late = day > day.max() - np.timedelta64(n_days, "D")
-        return self.write("train", _filtered(table, ~late)), self.write(
-            "valid", _filtered(table, late)
+    def write_days(self, tables: Iterable[pa.Table], n_days: int) -> tuple[pa.Table, pa.Table]:
+        """Write the rows before the last days, and those of the last days, by the column `time`.
+
+        Rows go to the late ones as long as no later day was seen; what turned out to be early
+        follows behind the other early rows.
+        """
+        if not n_days:
+            train = self.write("train", tables)
+            return train, train.slice(0, 0)
+        last = np.datetime64("0001-01-01", "D")
+
+        def early_rows() -> Iterator[pa.Table]:
+            nonlocal last
+            with _writer(self.folder / "late.arrow") as write:
+                for table in tables:
+                    last = _days(table).max(initial=last)
+                    early, late = _split(table, last, n_days)
+                    write(late)
+                    yield early
+            yield from (_split(part, last, n_days)[0] for part in _parts(late_rows()))
+
+        def late_rows() -> pa.Table:
+            return map_table(self.folder / "late.arrow")
+
+        train = self.write("train", early_rows())
+        return train, self.write(
+            "valid", (_split(part, last, n_days)[1] for part in _parts(late_rows()))
         )
 
 
-def _filtered(table: pa.Table, kept: np.ndarray) -> Iterator[pa.Table]:
+def _days(table: pa.Table) -> np.ndarray:
+    return table["time"].to_numpy().astype("datetime64[D]")
+
+
+def _split(table: pa.Table, last: np.datetime64, n_days: int) -> tuple[pa.Table, pa.Table]:
+    """Split the rows of the `n_days` up to the last one off."""
+    late = _days(table) > last - np.timedelta64(n_days, "D")
+    return table.filter(pa.array(~late)), table.filter(pa.array(late))
+
+
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
     yield table.slice(0, 0)
-    first = 0
     for batch in table.to_batches():
-        yield pa.table(batch.filter(pa.array(kept[first : first + len(batch)])))
-        first += len(batch)
+        yield pa.table(batch)
 
 
 def write_table(path: Path, tables: Iterable[pa.Table]) -> pa.Table:
     """Write tables of one schema, at least one, into an Arrow file, and map it."""
-    tables = iter(tables)
-    first = next(tables)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
-        writer.write_table(first)
+    with _writer(path) as write:
         for table in tables:
-            writer.write_table(table)
+            write(table)
     return map_table(path)
+
+
+@contextmanager
+def _writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield what writes tables of one schema into an Arrow file."""
+    with ExitStack() as stack:
+        sink = stack.enter_context(pa.OSFile(str(path), "wb"))
+        writer: Any = None
+
+        def write(table: pa.Table) -> None:
+            nonlocal writer
+            if writer is None:
+                writer = stack.enter_context(pa.ipc.new_file(sink, table.schema))
+            writer.write_table(table)
+
+        yield write
 
 
 def map_table(path: Path) -> pa.Table:
@@ -214,21 +259,29 @@ def kept_copy(
     try:
         data = _opened(place)
         if data is None:
-            _write_copy(new, _read(path, settings, read, Reading(new, verbose)))
-            shutil.rmtree(place, ignore_errors=True)
-            # another process may have put its copy there, which is as good
-            if not place.exists():
-                new.rename(place)
-            data = _opened(place)
+            reading = Reading(new, verbose)
+            _write_copy(new, _read(path, settings, read, reading), reading.sources)
+            new.chmod(0o755)
+            data = _opened(new)
+            _publish(new, place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     assert data is not None
     return data
 
 
+def _publish(new: Path, place: Path) -> None:
+    """Rename a copy into its place, where an outdated one may be, or that of another process."""
+    with suppress(OSError):
+        old = place.rename(new.with_suffix(".old"))
+        shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):  # the other process was first, which is as good
+        new.rename(place)
+
+
 def _read(path: Path, settings: dict, read: Callable, reading: Reading) -> DataBunch:
     data = read(path, reading, **settings)
-    data["sources"] = reading.sources
+    data["sources"] = list(reading.sources)
     return data
 
 
@@ -250,7 +303,7 @@ def _key(family: str, path: Path, settings: dict[str, Any]) -> str | None:
     return f"{family}-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
 
 
-def _write_copy(folder: Path, data: DataBunch) -> None:
+def _write_copy(folder: Path, data: DataBunch, sources: dict[str, str | None]) -> None:
     about: dict[str, Any] = {"tables": [], "values": {}, "sources": []}
     for name, value in dict(data).items():
         if isinstance(value, Items):
@@ -264,9 +317,11 @@ def _write_copy(folder: Path, data: DataBunch) -> None:
     for file in folder.glob("*.arrow"):
         if file.stem not in about["tables"]:
             file.unlink()  # rows before they were split
-    for source in data.sources:
+    for source, digest in sources.items():
         state = os.stat(source)
-        about["sources"].append([source, state.st_size, state.st_mtime_ns, _digest(source)])
+        about["sources"].append(
+            [source, state.st_size, state.st_mtime_ns, digest or _digest(source)]
+        )
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 

@@ -133,9 +133,9 @@ def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> 
             }
         )
     )
-    rows = reading.write("rows", _read_part(folder / "train", max_history, reading))
-    train, valid = reading.split_days(rows, valid_days)
-    test = rows.slice(0, 0)
+    rows = _read_part(folder / "train", max_history, reading)
+    train, valid = reading.write_days(rows, valid_days)
+    test = train.slice(0, 0)
     if (folder / "validation").is_dir():
         test = reading.write("test", _read_part(folder / "validation", max_history, reading))
     return DataBunch(

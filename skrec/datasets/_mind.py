@@ -136,11 +136,13 @@ def _read(path: Path, reading: Reading, valid_days: int) -> DataBunch:
             folder, _ = find_folder(root, _FILES, "MIND")
             news.append(_read_news(folder / "news.tsv", reading))
             blocks = read_behaviors(folder / "behaviors.tsv", n_before, reading)
-            parts[name] = reading.write("rows" if name == "train" else name, blocks)
-        n_before += parts[name].num_rows
+            if name == "train":
+                parts["train"], parts["valid"] = reading.write_days(blocks, valid_days)
+            else:
+                parts[name] = reading.write(name, blocks)
+        n_before = sum(part.num_rows for part in parts.values())
     empty = next(iter(parts.values())).slice(0, 0)
-    train, valid = reading.split_days(parts.get("train", empty), valid_days)
-    test = parts.get("test", empty)
+    train, valid, test = (parts.get(name, empty) for name in ("train", "valid", "test"))
     items = Items(_distinct(pa.concat_tables(news)))
     unlabelled = parts.get("unlabelled")
     return DataBunch(

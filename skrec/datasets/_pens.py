@@ -131,11 +131,11 @@ def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
         )
     )
     file = find_file(folder, "train.tsv", what="the impressions")
-    rows = reading.write("rows", _read_logs(file, 0, reading))
-    train, valid = reading.split_days(rows, valid_days)
-    test = rows.slice(0, 0)
+    train, valid = reading.write_days(_read_logs(file, 0, reading), valid_days)
+    test = train.slice(0, 0)
     if (folder / "valid.tsv").exists():
-        test = reading.write("test", _read_logs(folder / "valid.tsv", rows.num_rows, reading))
+        n_before = train.num_rows + valid.num_rows
+        test = reading.write("test", _read_logs(folder / "valid.tsv", n_before, reading))
     return DataBunch(
         items=items,
         train=train,
