@@ -221,18 +221,32 @@ def read_json_lines(
     ValueError
         For what is no JSON, or of another type, with the file and what Arrow says of the place.
     """
+    try:
+        with _stream(file, seen) as stream:
+            return read_json_stream(stream, types)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def read_json_stream(stream: Any, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read some fields of the JSON objects in an open file."""
     from pyarrow import json
 
     schema = pa.schema(list(types.items()))
-    try:
-        with _stream(file, seen) as stream:
-            return json.read_json(
-                stream,
-                json.ReadOptions(block_size=1 << 24),
-                json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-            )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: {error}") from error
+    return json.read_json(
+        stream,
+        json.ReadOptions(block_size=1 << 24),
+        json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+
+
+def check_lines(file: Any, n_before: int, lines: pa.Array, good: Any, wanted: str) -> None:
+    """Raise for the first of some lines, behind `n_before` others, that is not good."""
+    if not good.all():
+        at = int(good.argmin())
+        raise ValueError(
+            f"{file}, line {n_before + at + 1}: expected {wanted}, got {lines[at].as_py()[:80]!r}"
+        )
 
 
 @contextmanager

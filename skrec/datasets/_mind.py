@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_folder, opened
 from skrec.datasets._headlines import check_count
 from skrec.datasets._impressions import lists
+from skrec.datasets._reading import Reading
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _PARTS = {"train": r"train", "test": r"dev|valid", "unlabelled": r"test"}

@@ -10,15 +10,15 @@ import pytest
 
 from skrec import ContentRecommender, Items
 from skrec.datasets import (
-    _copies,
     _files,
+    _reading,
     clear_data_home,
     get_data_home,
     read_microlens,
     read_mind,
     read_movielens,
 )
-from skrec.datasets._copies import Reading
+from skrec.datasets._reading import Reading
 
 from .test_mind import DEV, NEWS, TRAIN, write_part
 
@@ -240,7 +240,7 @@ def test_lines_of_blocks_are_the_lines_of_the_file(text, size, tmp_path, monkeyp
 def test_progress(videos, home, capsys, monkeypatch):
     read_microlens(videos, data_home=home, **SETTINGS)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(_copies, "SECONDS", 0.0)
+    monkeypatch.setattr(_reading, "SECONDS", 0.0)
     shutil.rmtree(home)
     read_microlens(videos, data_home=home, verbose=True, **SETTINGS)
     printed = capsys.readouterr().err
