@@ -255,59 +255,6 @@ def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
     raise TypeError(f"{what} must be ints or strings, got {kind}")
 
 
-def codes_of(values: pa.Array, ids: pa.Array, what: str) -> np.ndarray:
-    """Look ids up in a catalogue.
-
-    Parameters
-    ----------
-    values : pyarrow.Array or pyarrow.ChunkedArray of shape (n,)
-        Ids to look up.
-    ids : pyarrow.Array of int64 or large_string
-        The catalogue's ids.
-    what : str
-        How messages call `values`.
-
-    Returns
-    -------
-    ndarray of int32, shape (n,)
-        Positions in `ids`, -1 where an id is missing.
-
-    Raises
-    ------
-    TypeError
-        Where one side is strings and the other ints.
-    """
-    codes = np.empty(len(values), dtype=np.int32)
-    for start in range(0, len(values), SLICE):
-        part = values.slice(start, SLICE)
-        distinct, indices = _distinct(part)
-        known = as_ids(distinct, what)
-        if known.type != ids.type:
-            names = {pa.int64(): "int", pa.large_string(): "str"}
-            raise TypeError(
-                f"{what} are {names[known.type]} ids ({part.type}) but the catalogue's are "
-                f"{names[ids.type]} ({ids.type}); convert one of them"
-            )
-        found = pc.index_in(known, value_set=ids).fill_null(-1).to_numpy(zero_copy_only=False)
-        codes[start : start + len(part)] = found if indices is None else found[indices]
-    return codes
-
-
-def _distinct(values: Any) -> tuple[Any, np.ndarray | None]:
-    """Return values and where each is among them; None where all are returned.
-
-    Looking a string up among all ids misses the processor's caches; among those at hand, less.
-    """
-    kind = values.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if values.null_count or not (is_text or pa.types.is_dictionary(kind)):
-        return values, None
-    chunked = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
-    encoded = (chunked.dictionary_encode() if is_text else chunked).unify_dictionaries()
-    indices = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-    return encoded.chunk(0).dictionary, np.concatenate(indices)
-
-
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ``" (did you mean 'x'?)"``, or nothing where no known name is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from skrec._arrow import (
     Table,
     as_ids,
-    codes_of,
     did_you_mean,
     is_list,
     is_table,
     preview,
     to_arrow,
 )
+from skrec._ids import IdLookup
 
 ROLES = ("text", "category", "multi-category", "number", "vector")
 
@@ -94,6 +94,7 @@ class Items:
         self._check_roles(roles, names)
         self.id = id
         self._ids = _read_ids(table.column(id))
+        self._lookup: IdLookup | None = None
         columns = {name: table.column(name) for name in names}
         self.roles = {
             name: (roles or {}).get(name) or _role(column.type, name)
@@ -120,6 +121,7 @@ class Items:
     def _make(cls, id: str, ids: pa.Array, columns: dict, roles: dict) -> Items:
         made = cls.__new__(cls)
         made.id, made._ids, made._columns, made.roles = id, ids, columns, roles
+        made._lookup = None
         return made
 
     @property
@@ -165,7 +167,12 @@ class Items:
         """
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
             ids = to_arrow(ids, what)
-        return codes_of(ids, self._ids, what)
+        if self._lookup is None:
+            self._lookup = IdLookup(self._ids)
+        return self._lookup.codes(ids, what)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_lookup": None}  # made again when it is needed
 
     def take(self, codes: Any) -> Items:
         """Return the items at some positions, in that order.

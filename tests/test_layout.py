@@ -31,6 +31,7 @@ RANK = {
     "nn": 0,
     "metrics": 0,
     "cache": 0,
+    "_ids": 0,
     "_items": 0,
     "_item_files": 1,
     "_user_store": 1,
