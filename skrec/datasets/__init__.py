@@ -5,6 +5,7 @@ from skrec.datasets._ebnerd import read_ebnerd
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._headlines import make_headlines
 from skrec.datasets._hm import read_hm
+from skrec.datasets._home import clear_data_home, get_data_home
 from skrec.datasets._hotelrec import read_hotelrec
 from skrec.datasets._impressions import impressions_from_clicks
 from skrec.datasets._lastfm import read_lastfm
@@ -16,6 +17,8 @@ from skrec.datasets._pens import read_pens
 from skrec.datasets._yelp import read_yelp
 
 __all__ = [
+    "clear_data_home",
+    "get_data_home",
     "impressions_from_clicks",
     "make_headlines",
     "read_amazon",
