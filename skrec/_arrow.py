@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api.extensions import ExtensionArray
 
-from skrec._parquet import ParquetColumns, is_parquet
+from skrec._streams import DatasetColumns, ParquetColumns, is_parquet
 
 # ids are looked up in slices of this many, so that temporaries stay small
 SLICE = 1 << 22
@@ -39,16 +39,6 @@ def _is_dataset(data: Any) -> bool:
     return hasattr(data, "with_format") and hasattr(data, "column_names")
 
 
-def _read_dataset(data: Any) -> pa.Table:
-    if isinstance(data, Mapping):
-        raise TypeError(f"got a DatasetDict of the splits {preview(data)}; take one of them")
-    if not hasattr(data, "__len__"):
-        raise TypeError(
-            f"got an {type(data).__name__}, which streams; load it with streaming=False"
-        )
-    return data.with_format("arrow")[:]
-
-
 class Table:
     """Named columns, each turned into Arrow when it is first asked for, and then kept.
 
@@ -56,20 +46,21 @@ class Table:
     ----------
     data : pandas.DataFrame, pyarrow.Table, mapping, datasets.Dataset, parquet path, or any \
             Arrow exporter
-        The columns.
+        The columns; those of files are read from there.
     """
 
     def __init__(self, data: Any):
         if is_parquet(data):
             data = ParquetColumns(data)
         elif _is_dataset(data):
-            data = _read_dataset(data)
+            data = DatasetColumns(data)
         elif _is_lazy(data):
             raise TypeError(
                 "got a LazyFrame, which holds a query but no rows; call collect() on it"
             )
         elif not isinstance(data, (pd.DataFrame, pa.Table, Mapping)):
             data = pa.table(data)
+        self._streams = isinstance(data, (ParquetColumns, DatasetColumns))
         self._arrow: dict[str, pa.ChunkedArray] = {}
         self._data = data
         names = list(data) if isinstance(data, (pd.DataFrame, Mapping)) else data.column_names
@@ -97,8 +88,7 @@ class Table:
             than the first one that was asked for: a mapping may hold such.
         """
         if name not in self._arrow:
-            if self.names.count(name) > 1:
-                raise ValueError(f"there are several columns named {name!r}; keep one")
+            self._check_unique(name)
             column = to_arrow(self._data[name], f"column {name!r}")
             for other, first in self._arrow.items():
                 if len(column) != len(first):
@@ -108,6 +98,25 @@ class Table:
                     )
             self._arrow[name] = column
         return self._arrow[name]
+
+    def chunks(self, name: str) -> Iterable[pa.Array]:
+        """Return the parts of column `name`: from a file one after another, none of them kept."""
+        if not self._streams or name in self._arrow:
+            return self.column(name).chunks
+        self._check_unique(name)
+        return map(_without_view, self._data.chunks(name))
+
+    def type(self, name: str) -> pa.DataType:
+        """Return the type of column `name`."""
+        return self._data.type(name) if self._streams else self.column(name).type
+
+    def length(self, name: str) -> int:
+        """Return the number of rows of column `name`."""
+        return self._data.n_rows if self._streams else len(self.column(name))
+
+    def _check_unique(self, name: str) -> None:
+        if self.names.count(name) > 1:
+            raise ValueError(f"there are several columns named {name!r}; keep one")
 
 
 def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
@@ -178,12 +187,12 @@ def is_list(kind: pa.DataType) -> bool:
     )
 
 
-def list_chunks(column: pa.ChunkedArray, what: str) -> Iterator[tuple[np.ndarray, pa.Array]]:
+def list_chunks(chunks: Iterable[pa.Array], what: str) -> Iterator[tuple[np.ndarray, pa.Array]]:
     """Yield each chunk of a list column as lengths (n,) and flat values.
 
     Parameters
     ----------
-    column : pyarrow.ChunkedArray of lists
+    chunks : iterable of pyarrow.Array of lists
         Null lists raise: an empty list is the way to say "nothing".
     what : str
         How messages call the column.
@@ -193,10 +202,10 @@ def list_chunks(column: pa.ChunkedArray, what: str) -> Iterator[tuple[np.ndarray
     lengths : ndarray of int64
     values : pyarrow.Array
     """
-    if not is_list(column.type):
-        raise TypeError(f"{what} must hold lists, got {column.type}")
     first = 0
-    for chunk in column.chunks:
+    for chunk in chunks:
+        if not is_list(chunk.type):
+            raise TypeError(f"{what} must hold lists, got {chunk.type}")
         if chunk.null_count:
             row = first + int(np.flatnonzero(chunk.is_null())[0])
             raise ValueError(f"{what} is null in row {row}; write an empty list for nothing")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skrec._large import keep_elements, take_segments
 from skrec._segments import gather_segments, segment_ids
 
 
@@ -76,9 +78,11 @@ class CodedInteractions:
         key, inverse = np.unique(history * size + user, return_inverse=True)
         return key // size, key % size, inverse
 
-    def row_of_candidate(self) -> np.ndarray:
-        """Return the row of each candidate, of shape (P,)."""
-        return segment_ids(self.candidate_offsets)
+    def row_of_candidate(self, at: np.ndarray | None = None) -> np.ndarray:
+        """Return the row of each candidate (P,), or of those at some positions."""
+        if at is None:
+            return segment_ids(self.candidate_offsets)
+        return np.searchsorted(self.candidate_offsets, at, side="right") - 1
 
     def history_positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Return where in `history_codes` each row's clicks are, and offsets (n + 1,)."""
@@ -119,15 +123,25 @@ class CodedInteractions:
         -------
         CodedInteractions
         """
-        at, offsets = gather_segments(self.candidate_offsets, rows)
         return replace(
-            self,
+            self._with_candidates(take_segments, rows),
             history_of_row=self.history_of_row[rows],
-            candidate_offsets=offsets,
-            candidate_codes=self.candidate_codes[at],
-            clicked=None if self.clicked is None else self.clicked[at],
             group_of_row=None if self.group_of_row is None else self.group_of_row[rows],
             time=None if self.time is None else self.time[rows],
             weight=None if self.weight is None else self.weight[rows],
             user_of_row=None if self.user_of_row is None else self.user_of_row[rows],
+        )
+
+    def keep_candidates(self, kept: np.ndarray) -> CodedInteractions:
+        """Return the rows with some of their candidates, as a mask (P,) says."""
+        return self._with_candidates(keep_elements, kept)
+
+    def _with_candidates(self, choose: Callable, which: np.ndarray) -> CodedInteractions:
+        values = [self.candidate_codes] + ([] if self.clicked is None else [self.clicked])
+        offsets, codes, *clicked = choose(self.candidate_offsets, which, *values)
+        return replace(
+            self,
+            candidate_offsets=offsets,
+            candidate_codes=codes,
+            clicked=clicked[0] if clicked else None,
         )

@@ -17,6 +17,9 @@ from skrec._coded import CodedInteractions
 from skrec._negatives import NegativeSampler, Pool
 from skrec._segments import gather_ranges, gather_segments, offsets_of, segment_ids
 
+# rows of a batch (m,), and for each a code
+OwnedCodes = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -74,62 +77,69 @@ class ImpressionExamples:
 
     def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
         assert data.clicked is not None and data.group_of_row is not None
-        row = data.row_of_candidate()
-        groups, group = np.unique(data.group_of_row, return_inverse=True)
-        group = group[row]
-        clicked = data.clicked.astype(bool)
-        key = group * sampler.n_items + data.candidate_codes
-        # distinct; an item that was listed twice and clicked once is no negative
-        passed = np.setdiff1d(key[~clicked], key[clicked])
-        self.history_codes = data.history_codes
-        self._history_offsets = data.history_offsets
-        self._history = data.history_of_row[row[clicked]]
-        self._group = group[clicked]
-        self._positive = data.candidate_codes[clicked].astype(np.int64)
-        self._weight = weights_of(data)[row[clicked]]
-        self._user = data.users()[row[clicked]]
-        self._positives = _by_group(group[clicked], self._positive, len(groups))
-        self._negatives = _by_group(
-            passed // sampler.n_items, passed % sampler.n_items, len(groups)
-        )
-        self.sampler = sampler
-        self.n_skipped = int((np.diff(self._positives[0]) == 0).sum())
-        if not len(self._positive):
+        self._at = np.flatnonzero(data.clicked)
+        if not len(self._at):
             raise ValueError(
-                f"none of the {len(row)} candidates was clicked; training needs at least one 1 in "
-                "'clicked' or y"
+                f"none of the {len(data.clicked)} candidates was clicked; training needs at least "
+                "one 1 in 'clicked' or y"
             )
+        groups, self._group_of_row = np.unique(data.group_of_row, return_inverse=True)
+        row_order = np.argsort(self._group_of_row, kind="stable")
+        n_rows = np.bincount(self._group_of_row)
+        self._rows_of_group = offsets_of(n_rows), row_order
+        self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self.history_codes, self.sampler = data.history_codes, sampler
+        has_click = np.zeros(len(groups), dtype=bool)
+        has_click[self._group_of_row[data.row_of_candidate(self._at)]] = True
+        self.n_skipped = int((~has_click).sum())
 
     def __len__(self) -> int:
-        return len(self._positive)
+        return len(self._at)
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> Drawn:
         """Return the examples of some rows; the first candidate is the click."""
-        history, group = self._history[rows], self._group[rows]
+        data, at = self._data, self._at[rows]
+        row = data.row_of_candidate(at)
+        history = data.history_of_row[row]
+        clicks, passed = self._shown_with(row)
         n = self.sampler.n_negatives
-        shown, shown_mask = _choose(*self._negatives, group, n, rng)
+        shown, shown_mask = _choose(*passed, len(rows), n, rng)
         need = n - shown_mask.sum(axis=1)
-        forbidden = self._forbidden(history, group, shown, shown_mask)
+        forbidden = self._forbidden(history, clicks, shown, shown_mask)
         sampled = self.sampler.fill(pool, need, *forbidden)
         used = shown_mask.any(axis=0)  # shown ones are at the left
         return against(
-            self._positive[rows],
+            data.candidate_codes[at],
             shown[:, used],
             shown_mask[:, used],
             sampled,
-            (self._history_offsets[history], self._history_offsets[history + 1]),
-            self._weight[rows],
-            self._user[rows],
+            (data.history_offsets[history], data.history_offsets[history + 1]),
+            self._weight[row],
+            self._user[row],
         )
 
+    def _shown_with(self, row: np.ndarray) -> tuple[OwnedCodes, OwnedCodes]:
+        """Return what was clicked in the impression of each row, and the rest, once each."""
+        assert self._data.clicked is not None
+        offsets, rows = self._rows_of_group
+        near, of_near = gather_segments(offsets, self._group_of_row[row])
+        near = rows[near]
+        at, of_at = gather_segments(self._data.candidate_offsets, near)
+        owner = segment_ids(of_near)[segment_ids(of_at)]
+        codes = self._data.candidate_codes[at].astype(np.int64)
+        clicked = self._data.clicked[at].astype(bool)
+        # an item that was listed twice and clicked once is no negative
+        key = owner * self.sampler.n_items + codes
+        passed = np.setdiff1d(key[~clicked], key[clicked])
+        return (owner[clicked], codes[clicked]), np.divmod(passed, self.sampler.n_items)
+
     def _forbidden(
-        self, history: np.ndarray, group: np.ndarray, shown: np.ndarray, mask: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, history: np.ndarray, clicks: OwnedCodes, shown: np.ndarray, mask: np.ndarray
+    ) -> OwnedCodes:
         """Return (row, code) pairs that must not be sampled."""
-        clicks, click_offsets = gather_segments(self._positives[0], group)
-        past, past_offsets = gather_segments(self._history_offsets, history)
-        rows = [segment_ids(click_offsets), segment_ids(past_offsets), np.nonzero(mask)[0]]
-        codes = [self._positives[1][clicks], self.history_codes[past], shown[mask]]
+        past, past_offsets = gather_segments(self._data.history_offsets, history)
+        rows = [clicks[0], segment_ids(past_offsets), np.nonzero(mask)[0]]
+        codes = [clicks[1], self.history_codes[past], shown[mask]]
         return np.concatenate(rows), np.concatenate(codes)
 
 
@@ -173,36 +183,32 @@ class PairExamples:
 
     def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
         assert data.clicked is not None
-        row = data.row_of_candidate()
-        self.history_codes = data.history_codes
-        self._offsets = data.history_offsets
-        self._history = data.history_of_row[row]
-        self._candidates = data.candidate_codes.astype(np.int64)
-        self._labels = data.clicked.astype(np.float32)
-        self._weight, self._user = weights_of(data)[row], data.users()[row]
-        self.sampler = sampler
-        if not self._labels.any() or self._labels.all():
+        if not data.clicked.any() or data.clicked.all():
             raise ValueError(
-                f"all {len(self._labels)} labels are {self._labels[0]:.0f}; training needs both "
+                f"all {len(data.clicked)} labels are {data.clicked[0]}; training needs both "
                 "clicked and not clicked candidates"
             )
+        self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self.history_codes, self.sampler = data.history_codes, sampler
 
     def __len__(self) -> int:
-        return len(self._candidates)
+        return len(self._data.candidate_codes)
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> Drawn:
         """Return the examples of some rows, one candidate each."""
-        history = self._history[rows]
-        candidates = self._candidates[rows][:, None]
+        data, row = self._data, self._data.row_of_candidate(rows)
+        assert data.clicked is not None
+        history = data.history_of_row[row]
+        candidates = data.candidate_codes[rows].astype(np.int64)[:, None]
         return Drawn(
-            self._offsets[history],
-            self._offsets[history + 1],
+            data.history_offsets[history],
+            data.history_offsets[history + 1],
             candidates,
             np.ones_like(candidates, dtype=bool),
-            self._labels[rows][:, None],
+            data.clicked[rows].astype(np.float32)[:, None],
             np.zeros((len(rows), len(pool)), dtype=bool),
-            self._weight[rows],
-            self._user[rows],
+            self._weight[row],
+            self._user[row],
         )
 
 
@@ -323,23 +329,18 @@ def make_examples(
     return WithHistoryTargets(examples, history_targets) if history_targets else examples
 
 
-def _by_group(group: np.ndarray, codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return offsets (n + 1,) and codes sorted by group."""
-    order = np.argsort(group, kind="stable")
-    return offsets_of(np.bincount(group, minlength=n)), codes[order]
-
-
 def _choose(
-    offsets: np.ndarray, codes: np.ndarray, rows: np.ndarray, n: int, rng: np.random.Generator
+    owner: np.ndarray, codes: np.ndarray, n_rows: int, n: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose up to n of each row's codes at random, without replacement; codes and mask (R, n)."""
-    at, new = gather_segments(offsets, rows)
-    owner = segment_ids(new)
-    order = np.lexsort((rng.random(len(at)), owner))
-    place = np.arange(len(at)) - new[owner]
+    """Choose up to n codes of each owner, at random without replacement; codes and mask (R, n).
+
+    The owners are row numbers below `n_rows`, ascending.
+    """
+    order = np.lexsort((rng.random(len(owner)), owner))
+    place = np.arange(len(owner)) - offsets_of(np.bincount(owner, minlength=n_rows))[owner]
     first = place < n
-    chosen = np.zeros((len(rows), n), dtype=np.int64)
-    mask = np.zeros((len(rows), n), dtype=bool)
-    chosen[owner[first], place[first]] = codes[at[order[first]]]
+    chosen = np.zeros((n_rows, n), dtype=np.int64)
+    mask = np.zeros((n_rows, n), dtype=bool)
+    chosen[owner[first], place[first]] = codes[order[first]]
     mask[owner[first], place[first]] = True
     return chosen, mask

@@ -46,7 +46,7 @@ def explode(X: Any) -> tuple[Any, np.ndarray | None]:
     kind = kind_of(table)
     if kind != "impressions":
         raise ValueError(f"explode takes impressions, with a 'candidates' column; got {kind}")
-    chunks = list(list_chunks(table.column("candidates"), "column 'candidates'"))
+    chunks = list(list_chunks(table.chunks("candidates"), "column 'candidates'"))
     offsets = offsets_of(np.concatenate([lengths for lengths, _ in chunks]))
     row = segment_ids(offsets)
     y = read_clicks(table, None, kind, len(offsets) - 1)

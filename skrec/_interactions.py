@@ -5,12 +5,12 @@
     table or lists --> list columns --> codes of the catalogue (int32) --> CodedInteractions
                                          distinct histories kept once
 
-Everything here is vectorised over Arrow buffers; no row is touched from Python.
+Everything here is vectorised over Arrow buffers; no row is touched from Python. Lists of ids are
+read chunk by chunk, so that X may be larger than memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow as pa
 from skrec._arrow import SLICE, Table, list_chunks, preview
 from skrec._coded import CodedInteractions
 from skrec._items import Items
+from skrec._large import Growing, keep_elements, take_segments
 from skrec._row_values import (
     match_clicks,
     read_clicks,
@@ -28,7 +29,7 @@ from skrec._row_values import (
     read_weight,
 )
 from skrec._rows import as_table, kind_of, warn_of_misspelt
-from skrec._segments import distinct_segments, gather_segments, offsets_of
+from skrec._segments import distinct_segments, offsets_of
 
 
 def encode(
@@ -75,11 +76,8 @@ def encode(
     warn_of_misspelt(table, stacklevel=3)
     unknown = _Unknown()
     keep = drop_unknown == "nothing"
-    lengths, codes = _encode_lists(
-        table.column("history"), items, "history", unknown if keep else None
-    )
-    offsets = offsets_of(lengths)
-    n_rows = len(lengths)
+    offsets, codes = _encode_lists(table, "history", items, unknown if keep else None)
+    n_rows = len(offsets) - 1
     clicked = None if labels == "ignored" else read_clicks(table, y, kind, n_rows)
     candidate_offsets, candidate_codes = _encode_candidates(
         table, kind, items, n_rows, None if drop_unknown == "all" else unknown
@@ -93,11 +91,10 @@ def encode(
             + (" or y with 0/1 for each pair" if kind == "pairs" else "")
         )
     if not keep:
-        offsets, codes, _ = _drop_missing(offsets, codes)
+        offsets, codes = keep_elements(offsets, codes >= 0, codes)
     first, history_of_row = distinct_segments(offsets, codes)
     if len(first) < n_rows:
-        at, offsets = gather_segments(offsets, first)
-        codes = codes[at]
+        offsets, codes = take_segments(offsets, first, codes)
     data = CodedInteractions(
         kind=kind,
         history_offsets=offsets,
@@ -144,29 +141,25 @@ class _Unknown:
 
 
 def _encode_lists(
-    column: pa.ChunkedArray, items: Items, name: str, unknown: _Unknown | None
+    table: Table, name: str, items: Items, unknown: _Unknown | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode a list column as lengths (n,) and flat codes."""
-    lengths, codes = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    for part_lengths, values in list_chunks(column, f"column {name!r}"):
+    """Encode a list column as offsets (n + 1,) and flat codes."""
+    lengths, codes = Growing(np.int64), Growing(np.int32)
+    for part_lengths, values in list_chunks(table.chunks(name), f"column {name!r}"):
         lengths.append(part_lengths)
-        codes.append(_encode_values(values, items, name, unknown))
-    # the common single chunk is not copied
-    return _join(lengths), _join(codes)
-
-
-def _join(parts: list[np.ndarray]) -> np.ndarray:
-    return parts[1] if len(parts) == 2 else np.concatenate(parts)
+        _encode_values(values, name, items, unknown, codes)
+    return offsets_of(lengths.array()), codes.array()
 
 
 def _encode_values(
-    values: pa.Array, items: Items, name: str, unknown: _Unknown | None
-) -> np.ndarray:
-    codes = items.codes(values, f"the ids in column {name!r}")
-    if unknown is not None:
-        for start in range(0, len(codes), SLICE):
-            unknown.add(values.slice(start, SLICE), codes[start : start + SLICE])
-    return codes
+    values: pa.Array, name: str, items: Items, unknown: _Unknown | None, codes: Growing
+) -> None:
+    for start in range(0, max(len(values), 1), SLICE):
+        part = values.slice(start, SLICE)
+        found = items.codes(part, f"the ids in column {name!r}")
+        if unknown is not None:
+            unknown.add(part, found)
+        codes.append(found)
 
 
 def _encode_candidates(
@@ -175,30 +168,20 @@ def _encode_candidates(
     """Return candidate offsets (n_rows + 1,) and codes."""
     if kind == "histories":
         return np.zeros(n_rows + 1, np.int64), np.empty(0, np.int32)
-    column = table.column("candidates" if kind == "impressions" else "candidate")
     if kind == "impressions":
-        lengths, codes = _encode_lists(column, items, "candidates", unknown)
-        return offsets_of(lengths), codes
-    parts = [_encode_values(chunk, items, "candidate", unknown) for chunk in column.chunks]
-    return np.arange(n_rows + 1), np.concatenate(parts)
-
-
-def _drop_missing(
-    offsets: np.ndarray, codes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Drop codes of -1; return new offsets, codes, and which were kept."""
-    kept = codes >= 0
-    return np.concatenate([[0], np.cumsum(kept)])[offsets], codes[kept], kept
+        return _encode_lists(table, "candidates", items, unknown)
+    codes = Growing(np.int32)
+    for chunk in table.chunks("candidate"):
+        _encode_values(chunk, "candidate", items, unknown, codes)
+    return np.arange(n_rows + 1), codes.array()
 
 
 def _without_unknown_candidates(data: CodedInteractions) -> CodedInteractions:
     """Drop candidates of -1, and rows that had nothing else."""
-    offsets, codes, kept = _drop_missing(data.candidate_offsets, data.candidate_codes)
-    clicked = None if data.clicked is None else data.clicked[kept]
-    data = replace(data, candidate_offsets=offsets, candidate_codes=codes, clicked=clicked)
+    data = data.keep_candidates(data.candidate_codes >= 0)
     if data.kind == "histories":
         return data
-    rows = np.flatnonzero(np.diff(offsets))
+    rows = np.flatnonzero(np.diff(data.candidate_offsets))
     if not len(rows):
         raise ValueError("none of the candidates in X is in the catalogue")
     return data.take(rows)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from skrec._coded import CodedInteractions
+from skrec._segments import segment_blocks
 
 # a draw: codes (S,), of which each row uses those that it may
 Pool = np.ndarray
@@ -84,9 +85,13 @@ def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
     """Count each item's clicks (N,): in the distinct histories, and among the candidates."""
     used = np.zeros(len(data.history_offsets) - 1, dtype=bool)
     used[data.history_of_row] = True
-    counted = np.repeat(used, np.diff(data.history_offsets))
-    counts = np.bincount(data.history_codes[counted], minlength=n_items)
+    counts = np.zeros(n_items, dtype=np.int64)
+    for block in segment_blocks(data.history_offsets):
+        edges = data.history_offsets[block.start : block.stop + 1]
+        counted = np.repeat(used[block], np.diff(edges))
+        codes = data.history_codes[edges[0] : edges[-1]][counted]
+        counts += np.bincount(codes, minlength=n_items)
     if data.clicked is not None:
-        clicked = data.candidate_codes[data.clicked.astype(bool)]
+        clicked = data.candidate_codes[np.flatnonzero(data.clicked)]
         counts += np.bincount(clicked, minlength=n_items)
     return counts

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import Table, is_list, list_chunks, preview, to_arrow
+from skrec._arrow import SLICE, Table, is_list, list_chunks, preview, to_arrow
+from skrec._large import Growing
 
 
 def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
@@ -28,21 +29,27 @@ def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
         raise ValueError(f"X has {n_rows} rows but y has {len(labels)} labels")
     if "clicked" not in table or kind == "histories":
         return labels
-    column = table.column("clicked")
     if kind == "impressions":
-        if not is_list(column.type):
-            raise TypeError(
-                f"column 'clicked' must hold a list of 0/1 for each row's candidates, got "
-                f"{column.type}"
-            )
-        chunks = list(list_chunks(column, "column 'clicked'"))
-        lengths = np.concatenate([np.empty(0, np.int64), *(part for part, _ in chunks)])
-        values = [_binary(part, "column 'clicked'") for _, part in chunks]
-        return lengths, np.concatenate([np.empty(0, np.int8), *values])
-    clicked = _binary(column, "column 'clicked'")
+        return _read_click_lists(table)
+    clicked = _binary(table.column("clicked"), "column 'clicked'")
     if labels is not None and not np.array_equal(labels, clicked):
         raise ValueError("y differs from the 'clicked' column of X; give one of them")
     return clicked
+
+
+def _read_click_lists(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many labels each row has, and the flat labels."""
+    kind = table.type("clicked")
+    if not is_list(kind):
+        raise TypeError(
+            f"column 'clicked' must hold a list of 0/1 for each row's candidates, got {kind}"
+        )
+    lengths, labels = Growing(np.int64), Growing(np.int8)
+    for part_lengths, values in list_chunks(table.chunks("clicked"), "column 'clicked'"):
+        lengths.append(part_lengths)
+        for start in range(0, len(values), SLICE):
+            labels.append(_binary(values.slice(start, SLICE), "column 'clicked'"))
+    return lengths.array(), labels.array()
 
 
 def _flat_labels(y: Any) -> pa.ChunkedArray:

@@ -48,12 +48,12 @@ def kind_of(table: Table) -> str:
             "X has both 'candidate' and 'candidates'; keep 'candidates' (a list for each row) for "
             "impressions or 'candidate' (one id for each row) for pairs"
         )
-    if not len(table.column("history")):
+    if not table.length("history"):
         raise ValueError(NO_ROWS)
     for name, lists in (("history", True), ("candidates", True), ("candidate", False)):
         if name not in table:
             continue
-        kind = table.column(name).type
+        kind = table.type(name)
         if lists and not is_list(kind):
             hint = "; for one id a row call it 'candidate'" if name == "candidates" else ""
             raise TypeError(

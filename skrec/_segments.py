@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -77,12 +78,11 @@ def distinct_segments(offsets: np.ndarray, values: np.ndarray) -> tuple[np.ndarr
     return first[order], rank[inverse]
 
 
-def _blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
-    """Cut segments into runs of about BLOCK elements."""
-    n = len(offsets) - 1
+def segment_blocks(offsets: np.ndarray) -> Iterator[slice]:
+    """Cut segments into consecutive runs of about BLOCK elements."""
     cuts = np.searchsorted(offsets, np.arange(BLOCK, offsets[-1], BLOCK))
-    edges = np.unique(np.concatenate([[0], cuts, [n]]))
-    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    edges = np.unique(np.concatenate([[0], cuts, [len(offsets) - 1]])).tolist()
+    return (slice(*pair) for pair in pairwise(edges))
 
 
 def hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -90,10 +90,10 @@ def hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int = 0) -> np.
     rng = np.random.default_rng(seed)
     odd = rng.integers(1, 2**63, size=3, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     hashes = np.diff(offsets).astype(np.uint64) * odd[0]
-    for start, stop in _blocks(offsets):
-        low, high = offsets[start], offsets[stop]
-        lengths = np.diff(offsets[start : stop + 1])
-        place = np.arange(low, high) - np.repeat(offsets[start:stop], lengths)
+    for block in segment_blocks(offsets):
+        edges = offsets[block.start : block.stop + 1]
+        low, high = edges[0], edges[-1]
+        place = np.arange(low, high) - np.repeat(edges[:-1], np.diff(edges))
         mixed = (values[low:high].astype(np.uint64) + np.uint64(1)) * odd[1]
         mixed += place.astype(np.uint64) * odd[2]
         mixed ^= mixed >> np.uint64(29)
@@ -101,8 +101,8 @@ def hash_segments(offsets: np.ndarray, values: np.ndarray, seed: int = 0) -> np.
         mixed ^= mixed >> np.uint64(32)
         # sums wrap around, so a segment's sum is exactly the difference of two running sums
         running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-        local = offsets[start : stop + 1] - low
-        hashes[start:stop] += running[local[1:]] - running[local[:-1]]
+        local = edges - low
+        hashes[block] += running[local[1:]] - running[local[:-1]]
     return hashes
 
 

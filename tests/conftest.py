@@ -10,6 +10,15 @@ from skrec.datasets import make_headlines
 
 
 @pytest.fixture(autouse=True, scope="session")
+def data_home(tmp_path_factory):
+    """Converted copies of data sets go to a folder of the tests."""
+    home = tmp_path_factory.mktemp("data_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKREC_DATA", str(home))
+        yield home
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Several threads on small tensors, or beside other processes, are slower than one."""
     before = torch.get_num_threads()

@@ -16,9 +16,10 @@ PACKAGE = ROOT / "skrec"
 # A module imports only from its own rank or from below. A new module gets its place here.
 RANK = {
     "_version": 0,
-    "_parquet": 0,
+    "_streams": 0,
     "_arrow": 0,
     "_segments": 0,
+    "_large": 0,
     "_states": 0,
     "_store_folders": 0,
     "_operators": 0,
@@ -31,6 +32,7 @@ RANK = {
     "metrics": 0,
     "cache": 0,
     "_items": 0,
+    "_item_files": 1,
     "_user_store": 1,
     "_named_items": 1,
     "_coded": 1,

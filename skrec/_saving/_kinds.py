@@ -10,12 +10,12 @@ import pyarrow as pa
 import torch
 from tokenizers import Tokenizer
 
+from skrec._item_files import read_items, write_items
 from skrec._items import Items
 from skrec._operators import Operator
 from skrec._persistence import to_array, to_tensor
 from skrec._saving import _foreign
 from skrec._saving._bases import BaseFolder, model_of
-from skrec._saving._catalogue import read_items, write_items
 from skrec._saving._codec import Codec, Damaged, Kind
 from skrec._saving._registry import PARTS, name_of, registered
 from skrec.content._pretrained import PretrainedText

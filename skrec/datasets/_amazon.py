@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_json_lines
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings, one_text
@@ -67,6 +68,8 @@ def read_amazon(
     category: str | None = None,
     *,
     threshold: float = 4,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
     """Read reviews of one category of Amazon's products, in the format of 2018 or of 2023.
@@ -85,6 +88,10 @@ def read_amazon(
         one.
     threshold : float, default=4
         Lowest rating, of 1 to 5, that is a click.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -125,7 +132,19 @@ def read_amazon(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    folder = Path(path).expanduser()
+    return kept_copy(
+        "amazon",
+        path,
+        {"category": category, "threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(
+    folder: Path, reading: Reading, category: str | None, threshold: float, **settings: Any
+) -> DataBunch:
     name = "*" if category is None else category
     products = find_file(folder, f"meta_{name}.json*", what="the metadata of products")
     name = products.name.removeprefix("meta_").partition(".")[0]
@@ -133,12 +152,12 @@ def read_amazon(
         folder, f"{name}_5.json*", f"{name}.json*", f"reviews_{name}.json*", what="the reviews"
     )
     version = "2023" if ".jsonl" in products.name else "2018"
-    events = read_json_lines(reviews, _REVIEWS[version])
+    events = reading.json_lines(reviews, _REVIEWS[version])
     events = events.rename_columns(["user_id", "item_id", "rating", "time"])
     unit = "ms" if version == "2023" else "s"
     events = events.set_column(3, "time", events["time"].cast(pa.timestamp(unit)))
     return bunch_of_ratings(
-        _read_products(products, version),
+        _read_products(products, version, reading),
         events.drop_null(),
         _DESCR.format(version=version, reviews=reviews, products=products),
         settings,
@@ -146,8 +165,8 @@ def read_amazon(
     )
 
 
-def _read_products(file: Path, version: str) -> pa.Table:
-    table = read_json_lines(file, _PRODUCTS[version])
+def _read_products(file: Path, version: str, reading: Reading) -> pa.Table:
+    table = reading.json_lines(file, _PRODUCTS[version])
     item_id, title, description, brand, categories = table.columns
     return pa.table(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._segments import gather_ranges
 from skrec.datasets._bunch import DataBunch
+from skrec.datasets._copies import Reading, kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_count
-from skrec.datasets._impressions import lists, split_days
+from skrec.datasets._impressions import lists
 from skrec.datasets._rated import as_category
 
 _ARTICLES = ["article_id", "title", "subtitle", "category_str", "topics"]
@@ -42,7 +45,12 @@ Cite         Johannes Kruse et al. 2024. EB-NeRD: A Large-Scale Dataset for News
 
 
 def read_ebnerd(
-    path: str | os.PathLike[str], *, valid_days: int = 1, max_history: int = 50
+    path: str | os.PathLike[str],
+    *,
+    valid_days: int = 1,
+    max_history: int = 50,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
 ) -> DataBunch:
     """Read EB-NeRD: impressions as they were shown, with what was clicked.
 
@@ -57,6 +65,10 @@ def read_ebnerd(
         Number of days at the end of the training part that validate.
     max_history : int, default=50
         Number of clicks kept in a history, the latest ones.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
 
     Returns
     -------
@@ -93,12 +105,23 @@ def read_ebnerd(
     >>> from skrec import datasets
     >>> data = datasets.read_ebnerd("ebnerd_small")  # doctest: +SKIP
     """
-    from skrec._items import Items
-
     check_count("valid_days", valid_days, 0)
     check_count("max_history", max_history, 1)
-    folder = Path(path).expanduser()
-    articles = _read_parquet(find_file(folder, "articles.parquet", what="the articles"), _ARTICLES)
+    return kept_copy(
+        "ebnerd",
+        path,
+        {"valid_days": valid_days, "max_history": max_history},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> DataBunch:
+    from skrec._items import Items
+
+    file = find_file(folder, "articles.parquet", what="the articles")
+    articles = pa.concat_tables(reading.parquet(file, _ARTICLES))
     items = Items(
         pa.table(
             {
@@ -110,10 +133,11 @@ def read_ebnerd(
             }
         )
     )
-    train, valid = split_days(_read_part(folder / "train", max_history), valid_days)
-    test = train.slice(0, 0)
+    rows = reading.write("rows", _read_part(folder / "train", max_history, reading))
+    train, valid = reading.split_days(rows, valid_days)
+    test = rows.slice(0, 0)
     if (folder / "validation").is_dir():
-        test = _read_part(folder / "validation", max_history)
+        test = reading.write("test", _read_part(folder / "validation", max_history, reading))
     return DataBunch(
         items=items,
         train=train,
@@ -121,7 +145,7 @@ def read_ebnerd(
         test=test,
         feature_names=list(items.roles),
         DESCR=_DESCR.format(
-            path=path,
+            path=folder,
             n_items=items.n_items,
             n_train=train.num_rows,
             n_valid=valid.num_rows,
@@ -131,33 +155,26 @@ def read_ebnerd(
     )
 
 
-def _read_parquet(file: Path, columns: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(file).names
-        missing = [name for name in columns if name not in names]
-        if missing:
-            raise ValueError(f"it has no column {missing[0]!r}, only {', '.join(names)}")
-        return pq.read_table(file, columns=columns)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{file}: {error}") from error
+def _read_part(folder: Path, max_history: int, reading: Reading) -> Iterator[pa.Table]:
+    """Yield blocks of a part's impressions, with the history of each one's reader."""
+    file = find_file(folder, "history.parquet", what="the histories")
+    past = pa.concat_tables(reading.parquet(file, _HISTORY))
+    file = find_file(folder, "behaviors.parquet", what="the impressions")
+    for rows in reading.parquet(file, _BEHAVIORS):
+        yield _impressions(rows, past, max_history)
 
 
-def _read_part(folder: Path, max_history: int) -> pa.Table:
-    """Read the impressions of a part, with the history of each one's reader."""
-    rows = _read_parquet(find_file(folder, "behaviors.parquet", what="the impressions"), _BEHAVIORS)
-    past = _read_parquet(find_file(folder, "history.parquet", what="the histories"), _HISTORY)
+def _impressions(rows: pa.Table, past: pa.Table, max_history: int) -> pa.Table:
     reader = pc.index_in(rows["user_id"], value_set=past["user_id"].combine_chunks())
-    clicks = pc.list_slice(pc.fill_null(past["article_id_fixed"], []), 0)
+    known = pc.is_valid(reader).to_numpy()
+    who, row_of_who = np.unique(pc.fill_null(reader, 0).to_numpy(), return_inverse=True)
+    clicks = pc.list_slice(pc.fill_null(past["article_id_fixed"].take(pa.array(who)), []), 0)
     n_clicks = pc.list_value_length(clicks).to_numpy()
     stops = np.cumsum(n_clicks)
     starts = np.maximum(stops - n_clicks, stops - max_history)
-    known = pc.is_valid(reader).to_numpy()
-    who = pc.fill_null(reader, 0).to_numpy()
-    lengths = np.where(known, (stops - starts)[who], 0)
-    at = np.repeat(starts[who], lengths) + np.arange(lengths.sum())
-    at -= np.repeat(np.cumsum(lengths) - lengths, lengths)
+    lengths = np.where(known, (stops - starts)[row_of_who], 0)
+    first = starts[row_of_who]
+    at, _ = gather_ranges(first, first + lengths)
     history = pc.list_flatten(clicks).combine_chunks().take(pa.array(at)).cast(pa.int64())
     shown, n_shown = _flat(rows["article_ids_inview"])
     clicked, n_clicked = _flat(rows["article_ids_clicked"])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv as text_csv
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
+from io import BytesIO, RawIOBase
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv
+
+# bytes of a file that are read at a time
+BLOCK = 1 << 24
 
 
 @contextmanager
@@ -56,15 +61,15 @@ def find_folder(root: Any, layouts: Mapping[str, Sequence[str]], name: str) -> t
     raise FileNotFoundError(f"no {name} data in {root}: looked for {wanted}; found {found}")
 
 
-def read_rows(
+def iterate_rows(
     file: Any,
     types: dict[str, pa.DataType],
     separator: str = "\t",
     *,
     header: bool = False,
     quoted: bool = False,
-) -> pa.Table:
-    r"""Read a file whose fields, in order, have these names and types.
+) -> Iterator[tuple[int, pa.Table]]:
+    r"""Read a file whose fields, in order, have these names and types, block by block.
 
     Parameters
     ----------
@@ -77,47 +82,96 @@ def read_rows(
     header : bool, default=False
         Whether the first line names the fields.
     quoted : bool, default=False
-        Whether fields may be in double quotes.
+        Whether fields may be in double quotes; none holds the end of a line.
 
-    Returns
-    -------
-    pyarrow.Table
+    Yields
+    ------
+    n_before : int
+        Lines of the file before the block; there is one block at least.
+    table : pyarrow.Table
+        The rows of a block.
 
     Raises
     ------
     ValueError
         For a line that can't be read, with file and line.
     """
-    delimiter = separator
-    data = _as_utf8(file.read_bytes()).rstrip(b"\r\n")
-    if len(separator) > 1:
-        delimiter = "\x1f"  # Arrow wants one character; this one is in no text
-        data = data.replace(separator.encode(), delimiter.encode())
+    delimiter = "\x1f" if len(separator) > 1 else separator  # Arrow wants one; it is in no text
+    options = {
+        "parse_options": csv.ParseOptions(
+            delimiter=delimiter, quote_char='"' if quoted else False, ignore_empty_lines=False
+        ),
+        "convert_options": csv.ConvertOptions(column_types=types, null_values=[]),
+    }
+    n_before = 0
+    blocks = iterate_lines(file)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError(f"{file} is empty")
+    for block in chain([first], blocks):
+        data = _as_utf8(block)
+        if header and not n_before:
+            line, _, data = data.partition(b"\n")
+            _check_header(line.decode(), list(types), separator, file)
+            n_before = 1
+        if data:
+            rows = data.replace(separator.encode(), delimiter.encode())
+            yield n_before, _read_block(rows, list(types), options, file, n_before, separator)
+        elif n_before == 1:
+            yield 1, pa.schema(list(types.items())).empty_table()  # a header and no rows
+        n_before += data.count(b"\n")
 
+
+def iterate_lines(file: Any) -> Iterator[bytes]:
+    """Yield whole lines of a file, about BLOCK bytes at a time; empty ones at its end are left out.
+
+    Parameters
+    ----------
+    file : Path or zipfile.Path
+    """
+    rest = b""
+    with file.open("rb") as stream:
+        while data := stream.read(BLOCK):
+            data = rest + data
+            # the last line is held back, for what follows it may be the end of the file
+            cut = data.rstrip(b"\r\n").rfind(b"\n") + 1
+            if cut:
+                yield data[:cut]
+            rest = data[cut:]
+    if rest := rest.rstrip(b"\r\n"):
+        yield rest
+
+
+def _read_block(
+    data: bytes,
+    names: list[str],
+    options: dict[str, Any],
+    file: Any,
+    n_before: int,
+    separator: str,
+) -> pa.Table:
     def read(use_threads: bool) -> pa.Table:
         return csv.read_csv(
-            BytesIO(data),
-            csv.ReadOptions(use_threads=use_threads, column_names=None if header else list(types)),
-            csv.ParseOptions(
-                delimiter=delimiter, quote_char='"' if quoted else False, ignore_empty_lines=False
-            ),
-            csv.ConvertOptions(column_types=types, null_values=[]),
+            BytesIO(data), csv.ReadOptions(use_threads=use_threads, column_names=names), **options
         )
 
     try:
-        table = read(use_threads=True)
+        return read(use_threads=True)
     except pa.ArrowInvalid:
         try:  # Arrow knows the numbers of the lines only where it reads with one thread
-            table = read(use_threads=False)
+            return read(use_threads=False)
         except pa.ArrowInvalid as error:
-            text = str(error).replace(delimiter, separator)
-            raise ValueError(f"{file}{_locate(text, list(types))}") from error
-    if table.column_names != list(types):
+            text = str(error).replace("\x1f", separator)
+            raise ValueError(f"{file}{_locate(text, names, n_before)}") from error
+
+
+def _check_header(line: str, names: list[str], separator: str, file: Any) -> None:
+    found = next(text_csv.reader([line.strip("\r\ufeff")], delimiter=separator), [])
+    if found != names:
         raise ValueError(
-            f"{file}, line 1: expected the header {separator.join(types)}, "
-            f"got {separator.join(table.column_names)}"
+            f"{file}, line 1: expected the header {separator.join(names)}, "
+            f"got {separator.join(found)}"
         )
-    return table
 
 
 def _as_utf8(data: bytes) -> bytes:
@@ -129,17 +183,19 @@ def _as_utf8(data: bytes) -> bytes:
     return data
 
 
-def _locate(message: str, names: list[str]) -> str:
+def _locate(message: str, names: list[str], n_before: int = 0) -> str:
     """Rewrite what Arrow says about a line to begin with the line and the field."""
     match = re.search(r"(?:In CSV column #(\d+): )?Row #(\d+): (.*)", message, re.DOTALL)
     if match is None:
         return f": {message}"
     column, line, text = match.groups()
     field = f"{names[int(column)]}: " if column and names else ""
-    return f", line {line}: {field}{text}"
+    return f", line {int(line) + n_before}: {field}{text}"
 
 
-def read_json_lines(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+def read_json_lines(
+    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[int], None] | None = None
+) -> pa.Table:
     """Read some fields of a file with a JSON object a line, gzipped or not.
 
     Parameters
@@ -147,6 +203,8 @@ def read_json_lines(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     file : Path
     types : mapping of str to pyarrow.DataType
         The fields to read; null where an object lacks one.
+    seen : callable, default=None
+        Told how many bytes of the file were read, again and again.
 
     Returns
     -------
@@ -161,7 +219,7 @@ def read_json_lines(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
 
     schema = pa.schema(list(types.items()))
     try:
-        with pa.input_stream(str(file)) as stream:  # unpacks what ends in .gz
+        with _stream(file, seen) as stream:
             return json.read_json(
                 stream,
                 json.ReadOptions(block_size=1 << 24),
@@ -169,6 +227,30 @@ def read_json_lines(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
             )
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{file}: {error}") from error
+
+
+@contextmanager
+def _stream(file: Path, seen: Callable[[int], None] | None) -> Iterator[pa.NativeFile]:
+    """Open a file, and unpack it where its name ends in .gz."""
+    with open(file, "rb") as raw:
+        packed = "gzip" if file.suffix == ".gz" else None
+        with pa.input_stream(_Watched(raw, seen or (lambda n: None)), packed) as stream:
+            yield stream
+
+
+class _Watched(RawIOBase):
+    """A file that tells how far it was read."""
+
+    def __init__(self, raw: Any, seen: Callable[[int], None]):
+        self._raw, self._seen = raw, seen
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        self._seen(self._raw.tell())
+        return data
 
 
 def find_file(folder: Path, *patterns: str, what: str) -> Path:
@@ -196,7 +278,9 @@ def find_file(folder: Path, *patterns: str, what: str) -> Path:
     )
 
 
-def read_columns(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+def read_columns(
+    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[int], None] | None = None
+) -> pa.Table:
     """Read some columns of a CSV file whose first line names them, gzipped or not.
 
     Parameters
@@ -204,6 +288,8 @@ def read_columns(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     file : Path
     types : mapping of str to pyarrow.DataType
         The columns to read, in the order of the result. An empty text is null.
+    seen : callable, default=None
+        Told how many bytes of the file were read, again and again.
 
     Returns
     -------
@@ -217,7 +303,7 @@ def read_columns(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     """
 
     def read(use_threads: bool) -> pa.Table:
-        with pa.input_stream(str(file)) as stream:
+        with _stream(file, seen) as stream:
             return csv.read_csv(
                 stream,
                 csv.ReadOptions(use_threads=use_threads, block_size=1 << 24),
@@ -239,3 +325,36 @@ def read_columns(file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
             raise ValueError(f"{file}, line 1: {error.args[0]}") from error
         except (pa.ArrowInvalid, OSError) as error:
             raise ValueError(f"{file}{_locate(str(error), [])}") from error
+
+
+def iterate_parquet(file: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """Read some columns of a parquet file, block by block.
+
+    Parameters
+    ----------
+    file : Path
+    columns : list of str
+
+    Yields
+    ------
+    pyarrow.Table
+        There is one at least.
+
+    Raises
+    ------
+    ValueError
+        For a file that is no parquet, or lacks a column.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file, memory_map=True) as opened_file:
+            schema = opened_file.schema_arrow
+            missing = [name for name in columns if name not in schema.names]
+            if missing:
+                raise ValueError(f"it has no column {missing[0]!r}, only {', '.join(schema.names)}")
+            yield pa.schema([schema.field(name) for name in columns]).empty_table()
+            for batch in opened_file.iter_batches(1 << 16, columns=columns):
+                yield pa.table(batch).select(columns)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file}: {error}") from error

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_json_lines
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
@@ -49,6 +50,8 @@ def read_goodreads(
     genre: str | None = None,
     *,
     threshold: float = 4,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
     """Read Goodreads, the whole or one genre, as a catalogue of books and impressions.
@@ -66,6 +69,10 @@ def read_goodreads(
         The genre, as in the files' names, such as "poetry"; None where the folder has only one.
     threshold : float, default=4
         Lowest rating, of 1 to 5, that is a click.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -104,7 +111,19 @@ def read_goodreads(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    folder = Path(path).expanduser()
+    return kept_copy(
+        "goodreads",
+        path,
+        {"genre": genre, "threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(
+    folder: Path, reading: Reading, genre: str | None, threshold: float, **settings: Any
+) -> DataBunch:
     ending = "*.json*" if genre is None else f"_{genre}.json*"
     books = find_file(folder, f"goodreads_books{ending}", what="the books")
     interactions = find_file(
@@ -113,7 +132,7 @@ def read_goodreads(
         f"goodreads_reviews{ending}",
         what="the interactions",
     )
-    events = read_json_lines(interactions, _INTERACTIONS)
+    events = reading.json_lines(interactions, _INTERACTIONS)
     events = events.rename_columns(["user_id", "item_id", "rating", "time"])
     try:
         times = pd.to_datetime(events["time"].to_pandas(), format=_TIME, utc=True)
@@ -121,7 +140,7 @@ def read_goodreads(
         raise ValueError(f"{interactions}: date_updated: {error}") from error
     times = pa.array(times.dt.tz_localize(None)).cast(pa.timestamp("s"), safe=False)
     return bunch_of_ratings(
-        _read_books(books),
+        _read_books(books, reading),
         events.set_column(3, "time", times),
         _DESCR.format(interactions=interactions, books=books),
         settings,
@@ -129,8 +148,8 @@ def read_goodreads(
     )
 
 
-def _read_books(file: Path) -> pa.Table:
-    table = read_json_lines(file, _BOOKS)
+def _read_books(file: Path, reading: Reading) -> pa.Table:
+    table = reading.json_lines(file, _BOOKS)
     names = pc.list_slice(table["popular_shelves"], 0, N_SHELVES).combine_chunks()
     shelves = pa.ListArray.from_arrays(names.offsets, pc.struct_field(names.values, "name"))
     return pa.table(

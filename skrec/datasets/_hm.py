@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_columns
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
 
@@ -30,7 +31,13 @@ Get it       https://www.kaggle.com/c/h-and-m-personalized-fashion-recommendatio
 """
 
 
-def read_hm(path: str | os.PathLike[str], **settings: Any) -> DataBunch:
+def read_hm(
+    path: str | os.PathLike[str],
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+    **settings: Any,
+) -> DataBunch:
     """Read H&M's articles and purchases.
 
     Nothing is downloaded. A click is a purchase; purchases become impressions by
@@ -40,6 +47,10 @@ def read_hm(path: str | os.PathLike[str], **settings: Any) -> DataBunch:
     ----------
     path : str or path-like
         The folder with ``articles.csv`` and ``transactions_train.csv``.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -73,24 +84,34 @@ def read_hm(path: str | os.PathLike[str], **settings: Any) -> DataBunch:
     >>> data = datasets.read_hm("h-and-m")  # doctest: +SKIP
     """
     settings = check_settings(**settings)
-    folder = Path(path).expanduser()
+    return kept_copy(
+        "hm",
+        path,
+        settings,
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(folder: Path, reading: Reading, **settings: Any) -> DataBunch:
     articles = find_file(folder, "articles.csv", what="the articles")
     purchases = find_file(folder, "transactions_train.csv", what="the purchases")
     types = {"customer_id": pa.string(), "article_id": pa.int64(), "t_dat": pa.date32()}
-    events = read_columns(purchases, types).rename_columns(["user_id", "item_id", "time"])
+    events = reading.columns(purchases, types).rename_columns(["user_id", "item_id", "time"])
     events = events.set_column(2, "time", events["time"].cast(pa.timestamp("s")))
     return bunch_of_ratings(
-        _read_articles(articles),
+        _read_articles(articles, reading),
         events,
-        _DESCR.format(path=path),
+        _DESCR.format(path=folder),
         settings,
         what="purchases",
     )
 
 
-def _read_articles(file: Path) -> pa.Table:
+def _read_articles(file: Path, reading: Reading) -> pa.Table:
     names = dict.fromkeys([*_TEXTS, *_CATEGORIES], pa.string())
-    table = read_columns(file, {"article_id": pa.int64(), **names})
+    table = reading.columns(file, {"article_id": pa.int64(), **names})
     texts = {name: pc.fill_null(table[name], "") for name in _TEXTS}
     categories = {name: as_category(table[name]) for name in _CATEGORIES}
     return pa.table({"item_id": table["article_id"], **texts, **categories})

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_json_lines
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
@@ -39,7 +40,12 @@ Cite         Diego Antognini, Boi Faltings. 2020. HotelRec: a Novel Very Large-S
 
 
 def read_hotelrec(
-    path: str | os.PathLike[str], *, threshold: float = 4, **settings: Any
+    path: str | os.PathLike[str],
+    *,
+    threshold: float = 4,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+    **settings: Any,
 ) -> DataBunch:
     """Read HotelRec: hotels and who liked them.
 
@@ -52,6 +58,10 @@ def read_hotelrec(
         The folder with ``HotelRec.txt`` or ``HotelRec.json``, a JSON object a line, gzipped or not.
     threshold : float, default=4
         Lowest rating, of 1 to 5, that is a click.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -89,10 +99,19 @@ def read_hotelrec(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    file = find_file(
-        Path(path).expanduser(), "HotelRec*.txt*", "HotelRec*.json*", what="the reviews"
+    return kept_copy(
+        "hotelrec",
+        path,
+        {"threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
     )
-    reviews = read_json_lines(file, _REVIEWS).drop_null()
+
+
+def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+    file = find_file(folder, "HotelRec*.txt*", "HotelRec*.json*", what="the reviews")
+    reviews = reading.json_lines(file, _REVIEWS).drop_null()
     urls = reviews["hotel_url"].combine_chunks().dictionary_encode()
     parts = pc.extract_regex(urls.dictionary, _URL)
     if parts.null_count:

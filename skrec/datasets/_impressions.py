@@ -315,12 +315,3 @@ def lists(values: Any, lengths: np.ndarray) -> pa.Array:
     if offsets[-1] < 2**31:
         return pa.ListArray.from_arrays(offsets.astype(np.int32), values)
     return pa.LargeListArray.from_arrays(offsets, values)
-
-
-def split_days(table: pa.Table, n_days: int) -> tuple[pa.Table, pa.Table]:
-    """Split the last days of a table with the column `time` off."""
-    if not n_days or not table.num_rows:
-        return table, table.slice(0, 0)
-    day = table["time"].to_numpy().astype("datetime64[D]")
-    late = day > day.max() - np.timedelta64(n_days, "D")
-    return table.filter(pa.array(~late)), table.filter(pa.array(late))

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_rows
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import as_generator, check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import bunch_of_ratings
@@ -35,7 +36,12 @@ Cite         Oscar Celma. 2010. Music Recommendation and Discovery in the Long T
 
 
 def read_lastfm(
-    path: str | os.PathLike[str], *, threshold: float = 1, **settings: Any
+    path: str | os.PathLike[str],
+    *,
+    threshold: float = 1,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+    **settings: Any,
 ) -> DataBunch:
     """Read Last.fm 360K: artists and who played them.
 
@@ -49,6 +55,10 @@ def read_lastfm(
         The folder with ``usersha1-artmbid-artname-plays.tsv``.
     threshold : float, default=1
         Lowest number of plays that is a click.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -85,10 +95,19 @@ def read_lastfm(
     """
     check_real("threshold", threshold, 0, float("inf"))
     settings = check_settings(**settings)
-    file = find_file(
-        Path(path).expanduser(), "usersha1-artmbid-artname-plays.tsv", what="the plays"
+    return kept_copy(
+        "lastfm",
+        path,
+        {"threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
     )
-    rows = read_rows(file, _PLAYS)
+
+
+def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+    file = find_file(folder, "usersha1-artmbid-artname-plays.tsv", what="the plays")
+    rows = reading.table(file, _PLAYS)
     try:
         plays = pc.utf8_trim_whitespace(rows["plays"]).cast(pa.float64())
     except pa.ArrowInvalid as error:

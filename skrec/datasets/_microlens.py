@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_columns, read_rows
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import bunch_of_ratings
 
@@ -28,7 +29,13 @@ Cite         Yongxin Ni et al. 2023. A Content-Driven Micro-Video Recommendation
 """
 
 
-def read_microlens(path: str | os.PathLike[str], **settings: Any) -> DataBunch:
+def read_microlens(
+    path: str | os.PathLike[str],
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+    **settings: Any,
+) -> DataBunch:
     """Read MicroLens: the titles of its videos, and who watched them when.
 
     Nothing is downloaded. Clicks become impressions by :func:`impressions_from_clicks`.
@@ -38,6 +45,10 @@ def read_microlens(path: str | os.PathLike[str], **settings: Any) -> DataBunch:
     path : str or path-like
         The folder with ``MicroLens-..._pairs.csv`` (with the header user,item,timestamp) and
         ``MicroLens-..._title_en.csv`` (item and title, with or without a header).
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -73,19 +84,31 @@ def read_microlens(path: str | os.PathLike[str], **settings: Any) -> DataBunch:
     >>> data = datasets.read_microlens("MicroLens-100k")  # doctest: +SKIP
     """
     settings = check_settings(**settings)
-    folder = Path(path).expanduser()
+    return kept_copy(
+        "microlens",
+        path,
+        settings,
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(folder: Path, reading: Reading, **settings: Any) -> DataBunch:
     pairs = find_file(folder, "MicroLens*pairs.csv", what="the clicks")
     titles = find_file(folder, "MicroLens*title_en.csv", "MicroLens*title*.csv", what="the titles")
     types = dict.fromkeys(["user", "item", "timestamp"], pa.int64())
-    events = read_columns(pairs, types).rename_columns(["user_id", "item_id", "time"])
+    events = reading.columns(pairs, types).rename_columns(["user_id", "item_id", "time"])
     events = events.set_column(2, "time", events["time"].cast(pa.timestamp("ms")))
-    description = _DESCR.format(path=path)
-    return bunch_of_ratings(_read_titles(titles), events, description, settings, what="clicks")
+    description = _DESCR.format(path=folder)
+    return bunch_of_ratings(
+        _read_titles(titles, reading), events, description, settings, what="clicks"
+    )
 
 
-def _read_titles(file: Path) -> pa.Table:
+def _read_titles(file: Path, reading: Reading) -> pa.Table:
     """Read lines of an id, a comma and a title, which may have commas and be in quotes."""
-    lines = read_rows(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
+    lines = reading.table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
     fields = pc.split_pattern(lines, ",", max_splits=1)
     item_id = pc.list_element(fields, 0)
     is_id = pc.match_substring_regex(item_id, r"^\d+$").to_numpy(zero_copy_only=False)

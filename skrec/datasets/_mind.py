@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_folder, opened, read_rows
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_folder, opened
 from skrec.datasets._headlines import check_count
-from skrec.datasets._impressions import lists, split_days
+from skrec.datasets._impressions import lists
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _PARTS = {"train": r"train", "test": r"dev|valid", "unlabelled": r"test"}
@@ -50,7 +52,13 @@ Cite         Fangzhao Wu et al. 2020. MIND: A Large-scale Dataset for News Recom
 """
 
 
-def read_mind(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch:
+def read_mind(
+    path: str | os.PathLike[str],
+    *,
+    valid_days: int = 1,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+) -> DataBunch:
     """Read MIND: impressions as they were shown, with what was clicked.
 
     Nothing is downloaded.
@@ -63,6 +71,10 @@ def read_mind(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
         ``MINDsmall_train.zip``. Or one part, which is then all that is read.
     valid_days : int, default=1
         Number of days at the end of the training part that validate.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
 
     Returns
     -------
@@ -81,6 +93,8 @@ def read_mind(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
             The part called test, whose clicks are not published.
         feature_names : list of str
             The content columns of `items`.
+        sources : list of str
+            The files that were read.
         DESCR : str
             What the data are, their licence, and what to cite.
 
@@ -102,18 +116,30 @@ def read_mind(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
     >>> data = datasets.read_mind("MINDsmall")  # doctest: +SKIP
     >>> rec = zoo.NAML().fit(data.train, data.items)  # doctest: +SKIP
     """
+    check_count("valid_days", valid_days, 0)
+    return kept_copy(
+        "mind",
+        path,
+        {"valid_days": valid_days},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(path: Path, reading: Reading, valid_days: int) -> DataBunch:
     from skrec._items import Items
 
-    check_count("valid_days", valid_days, 0)
     news, parts, n_before = [], {}, 0
-    for name, part in _find_parts(Path(path).expanduser()).items():
+    for name, part in _find_parts(path).items():
         with opened(part) as root:
             folder, _ = find_folder(root, _FILES, "MIND")
-            news.append(_read_news(folder / "news.tsv"))
-            parts[name] = _read_behaviors(folder / "behaviors.tsv", n_before)
+            news.append(_read_news(folder / "news.tsv", reading))
+            blocks = read_behaviors(folder / "behaviors.tsv", n_before, reading)
+            parts[name] = reading.write("rows" if name == "train" else name, blocks)
         n_before += parts[name].num_rows
     empty = next(iter(parts.values())).slice(0, 0)
-    train, valid = split_days(parts.get("train", empty), valid_days)
+    train, valid = reading.split_days(parts.get("train", empty), valid_days)
     test = parts.get("test", empty)
     items = Items(_distinct(pa.concat_tables(news)))
     unlabelled = parts.get("unlabelled")
@@ -160,8 +186,8 @@ def _part_of(name: str) -> str | None:
     return None
 
 
-def _read_news(file: Any) -> pa.Table:
-    table = read_rows(file, dict.fromkeys(_NEWS, pa.string()))
+def _read_news(file: Any, reading: Reading) -> pa.Table:
+    table = reading.table(file, dict.fromkeys(_NEWS, pa.string()))
     for name in ("category", "subcategory"):
         at = table.column_names.index(name)
         table = table.set_column(at, name, table[name].combine_chunks().dictionary_encode())
@@ -175,30 +201,36 @@ def _distinct(news: pa.Table) -> pa.Table:
     return news.unify_dictionaries().combine_chunks().take(pa.array(np.sort(first)))
 
 
-def _read_behaviors(file: Any, n_before: int) -> pa.Table:
-    """Read impressions; their numbers start anew in each file, so those of files before count."""
-    rows = read_rows(file, _BEHAVIORS)
-    shown, n_shown = split_words(rows["impressions"])
-    labels = pc.utf8_slice_codeunits(shown, -2)
-    columns = {
-        "impression_id": pc.add(rows["impression_id"], n_before),
-        "user_id": rows["user_id"],
-        "time": read_time_column(rows["time"], file),
-        "history": lists(*split_words(rows["history"])),
-    }
-    is_click, is_none = pc.equal(labels, "-1"), pc.equal(labels, "-0")
-    labelled = pc.or_(is_click, is_none).to_numpy(zero_copy_only=False)
-    if not labelled.any() and len(labelled):
-        return pa.table({**columns, "candidates": lists(shown, n_shown)})
-    if not labelled.all():
-        row = int(np.repeat(np.arange(len(n_shown)), n_shown)[np.argmin(labelled)])
-        bad = shown[int(np.argmin(labelled))]
-        raise ValueError(f"{file}, line {row + 1}: {bad} must be a news id with -0 or -1 behind it")
-    ids = pc.utf8_slice_codeunits(shown, 0, -2)
-    clicked = is_click.to_numpy(zero_copy_only=False).astype(np.int8)
-    return pa.table(
-        {**columns, "candidates": lists(ids, n_shown), "clicked": lists(clicked, n_shown)}
-    )
+def read_behaviors(file: Any, n_before: int, reading: Reading) -> Iterator[pa.Table]:
+    """Yield blocks of impressions; their numbers start anew in each file, so files before count."""
+    labelled = None
+    for first_line, rows in reading.rows(file, _BEHAVIORS):
+        shown, n_shown = split_words(rows["impressions"])
+        columns = {
+            "impression_id": pc.add(rows["impression_id"], n_before),
+            "user_id": rows["user_id"],
+            "time": read_time_column(rows["time"], file),
+            "history": lists(*split_words(rows["history"])),
+        }
+        labels = pc.utf8_slice_codeunits(shown, -2)
+        clicked = pc.equal(labels, "-1")
+        has_label = pc.or_(clicked, pc.equal(labels, "-0")).to_numpy(zero_copy_only=False)
+        if labelled is None:
+            labelled = bool(has_label.any()) or not len(has_label)
+        if not labelled:
+            yield pa.table({**columns, "candidates": lists(shown, n_shown)})
+            continue
+        if not has_label.all():
+            at = int(np.argmin(has_label))
+            line = first_line + 1 + int(np.repeat(np.arange(len(n_shown)), n_shown)[at])
+            raise ValueError(
+                f"{file}, line {line}: {shown[at]} must be a news id with -0 or -1 behind it"
+            )
+        ids = pc.utf8_slice_codeunits(shown, 0, -2)
+        clicked = clicked.to_numpy(zero_copy_only=False).astype(np.int8)
+        yield pa.table(
+            {**columns, "candidates": lists(ids, n_shown), "clicked": lists(clicked, n_shown)}
+        )
 
 
 def read_time_column(column: pa.ChunkedArray, file: Any) -> pa.ChunkedArray:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_folder, opened, read_rows
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_folder, opened
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings, impressions_from_clicks
 
@@ -28,6 +29,7 @@ _RATINGS = {
     "rating": pa.float64(),
     "timestamp": pa.int64(),
 }
+_GENRES_100K = {"genre": pa.string(), "flag": pa.int64()}
 _FILMS_100K = {
     "movieId": pa.int64(),
     "title": pa.string(),
@@ -77,6 +79,8 @@ def read_movielens(
     max_history: int = 50,
     min_clicks: int = 8,
     random_state: Any = 0,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
 ) -> DataBunch:
     """Read a MovieLens data set as a catalogue of films and impressions.
 
@@ -107,6 +111,10 @@ def read_movielens(
     random_state : int, RandomState instance, Generator or None, default=0
         Seed of the negatives and of the order of candidates. The same int gives the same data, and
         `n_train` and `n_negatives` do not change what is drawn for valid and test.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
 
     Returns
     -------
@@ -152,8 +160,6 @@ def read_movielens(
     ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19.
     https://doi.org/10.1145/2827872
     """
-    from skrec._items import Items
-
     check_real("threshold", threshold, -math.inf, math.inf)
     settings = {
         "n_valid": n_valid,
@@ -163,17 +169,30 @@ def read_movielens(
         "n_negatives_eval": n_negatives_eval,
         "max_history": max_history,
         "min_clicks": min_clicks,
+        "random_state": random_state,
     }
     check_settings(**settings)
+    return kept_copy(
+        "movielens",
+        path,
+        {"threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(path: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+    from skrec._items import Items
+
     with opened(path) as root:
         folder, layout = find_folder(root, _LAYOUTS, "MovieLens")
-        films = _read_films(folder, layout)
-        ratings = _read_ratings(folder, layout, films["item_id"].to_numpy())
+        films = _read_films(folder, layout, reading)
+        ratings = _read_ratings(folder, layout, films["item_id"].to_numpy(), reading)
     data = impressions_from_clicks(
         ratings.filter(pc.greater_equal(ratings["rating"], threshold)),
         seen=ratings,
         item_ids=films["item_id"].combine_chunks(),
-        random_state=random_state,
         **settings,
     )
     description = _DESCR.format(
@@ -197,16 +216,16 @@ def read_movielens(
     )
 
 
-def _read_films(folder: Any, layout: str) -> pa.Table:
+def _read_films(folder: Any, layout: str, reading: Reading) -> pa.Table:
     """Read the films, by id, with columns as Items reads them."""
     file = folder / _LAYOUTS[layout][1]
     if layout == "100k":
-        names = _parse(folder / "u.genre", {"genre": pa.string(), "flag": pa.int64()})["genre"]
-        films = _parse(file, _FILMS_100K | dict.fromkeys(names.to_pylist(), pa.int8()))
+        names = _parse(folder / "u.genre", _GENRES_100K, reading)["genre"]
+        films = _parse(file, _FILMS_100K | dict.fromkeys(names.to_pylist(), pa.int8()), reading)
         flags = np.column_stack([films[name].to_numpy() for name in names.to_pylist()])
         genres = [names.filter(pa.array(row == 1)).to_pylist() for row in flags]
     else:
-        films = _parse(file, _FILMS)
+        films = _parse(file, _FILMS, reading)
         genres = [text.split("|") for text in films["genres"].to_pylist()]
     known = [[genre for genre in row if genre not in _NO_GENRE] for row in genres]
     titles = films["title"].to_pandas().str.extract(_TITLE)
@@ -221,16 +240,16 @@ def _read_films(folder: Any, layout: str) -> pa.Table:
     return table.sort_by("item_id")
 
 
-def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray) -> pa.Table:
+def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray, reading: Reading) -> pa.Table:
     """Read the ratings of films that are listed."""
-    table = _parse(folder / _LAYOUTS[layout][0], _RATINGS)
+    table = _parse(folder / _LAYOUTS[layout][0], _RATINGS, reading)
     table = table.rename_columns(["user_id", "item_id", "rating", "time"])
     table = table.set_column(3, "time", table["time"].cast(pa.timestamp("s")))
     return table.filter(pa.array(np.isin(table["item_id"].to_numpy(), item_ids)))
 
 
-def _parse(file: Any, types: dict[str, pa.DataType]) -> pa.Table:
+def _parse(file: Any, types: dict[str, pa.DataType], reading: Reading) -> pa.Table:
     """Read a file whose fields, in order, have these names and types."""
     separator = _SEPARATORS[Path(file.name).suffix]
     is_csv = separator == ","
-    return read_rows(file, types, separator, header=is_csv, quoted=is_csv)
+    return reading.table(file, types, separator, header=is_csv, quoted=is_csv)

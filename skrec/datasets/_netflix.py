@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_rows
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
@@ -29,7 +30,12 @@ Cite         James Bennett, Stan Lanning. 2007. The Netflix Prize. KDD Cup and W
 
 
 def read_netflix(
-    path: str | os.PathLike[str], *, threshold: float = 4, **settings: Any
+    path: str | os.PathLike[str],
+    *,
+    threshold: float = 4,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+    **settings: Any,
 ) -> DataBunch:
     """Read the Netflix Prize's films and ratings.
 
@@ -43,6 +49,10 @@ def read_netflix(
         like, or the folder ``training_set`` with a file for each film.
     threshold : float, default=4
         Lowest number of stars, of 1 to 5, that is a click.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -79,7 +89,17 @@ def read_netflix(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    folder = Path(path).expanduser()
+    return kept_copy(
+        "netflix",
+        path,
+        {"threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
     titles = find_file(folder, "movie_titles.csv", "movie_titles.txt", what="the films")
     parts = sorted(folder.glob("combined_data_*.txt")) or sorted(folder.glob("training_set/mv_*"))
     if not parts:
@@ -87,16 +107,16 @@ def read_netflix(
             f"no ratings in {folder}: looked for combined_data_*.txt or training_set/mv_*.txt"
         )
     return bunch_of_ratings(
-        _read_films(titles),
-        pa.concat_tables([_read_ratings(part) for part in parts]),
-        _DESCR.format(path=path),
+        _read_films(titles, reading),
+        pa.concat_tables([_read_ratings(part, reading) for part in parts]),
+        _DESCR.format(path=folder),
         settings,
         threshold=threshold,
     )
 
 
-def _lines(file: Path) -> pa.Array:
-    return read_rows(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
+def _lines(file: Path, reading: Reading) -> pa.Array:
+    return reading.table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
 
 
 def _refuse(file: Path, lines: pa.Array, good: np.ndarray, wanted: str) -> None:
@@ -108,9 +128,9 @@ def _refuse(file: Path, lines: pa.Array, good: np.ndarray, wanted: str) -> None:
         )
 
 
-def _read_films(file: Path) -> pa.Table:
+def _read_films(file: Path, reading: Reading) -> pa.Table:
     """Read lines of an id, a year or NULL, and a title, which may have commas."""
-    lines = _lines(file)
+    lines = _lines(file, reading)
     good = pc.match_substring_regex(lines, r"^\d+,(\d{4}|NULL),").to_numpy(zero_copy_only=False)
     _refuse(file, lines, good, "an id, a year and a title")
     fields = pc.split_pattern(lines, ",", max_splits=2)
@@ -125,9 +145,9 @@ def _read_films(file: Path) -> pa.Table:
     )
 
 
-def _read_ratings(file: Path) -> pa.Table:
+def _read_ratings(file: Path, reading: Reading) -> pa.Table:
     """Read lines of a film, "12:", each followed by those of users: id, stars, day."""
-    lines = _lines(file)
+    lines = _lines(file, reading)
     is_film = pc.ends_with(lines, ":").to_numpy(zero_copy_only=False)
     is_rating = pc.match_substring_regex(lines, r"^\d+,[1-5],\d{4}-\d{2}-\d{2}$")
     good = is_film | is_rating.to_numpy(zero_copy_only=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_rows
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_count
-from skrec.datasets._impressions import lists, split_days
+from skrec.datasets._impressions import lists
 from skrec.datasets._mind import read_time_column, split_words
 from skrec.datasets._rated import as_category
 
@@ -42,7 +44,13 @@ Cite         Xiang Ao et al. 2021. PENS: A Dataset and Generic Framework for Per
 """
 
 
-def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch:
+def read_pens(
+    path: str | os.PathLike[str],
+    *,
+    valid_days: int = 1,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+) -> DataBunch:
     """Read PENS: impressions as they were shown, with what was clicked.
 
     Nothing is downloaded.
@@ -53,6 +61,10 @@ def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
         The folder with ``news.tsv``, ``train.tsv`` and perhaps ``valid.tsv``, each with a header.
     valid_days : int, default=1
         Number of days at the end of the training part that validate.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
 
     Returns
     -------
@@ -88,11 +100,21 @@ def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
     >>> from skrec import datasets
     >>> data = datasets.read_pens("PENS")  # doctest: +SKIP
     """
+    check_count("valid_days", valid_days, 0)
+    return kept_copy(
+        "pens",
+        path,
+        {"valid_days": valid_days},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
     from skrec._items import Items
 
-    check_count("valid_days", valid_days, 0)
-    folder = Path(path).expanduser()
-    news = read_rows(
+    news = reading.table(
         find_file(folder, "news.tsv", what="the news"),
         dict.fromkeys(_NEWS, pa.string()),
         header=True,
@@ -108,11 +130,12 @@ def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
             }
         )
     )
-    rows = _read_logs(find_file(folder, "train.tsv", what="the impressions"), 0)
-    train, valid = split_days(rows, valid_days)
+    file = find_file(folder, "train.tsv", what="the impressions")
+    rows = reading.write("rows", _read_logs(file, 0, reading))
+    train, valid = reading.split_days(rows, valid_days)
     test = rows.slice(0, 0)
     if (folder / "valid.tsv").exists():
-        test = _read_logs(folder / "valid.tsv", rows.num_rows)
+        test = reading.write("test", _read_logs(folder / "valid.tsv", rows.num_rows, reading))
     return DataBunch(
         items=items,
         train=train,
@@ -120,7 +143,7 @@ def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
         test=test,
         feature_names=list(items.roles),
         DESCR=_DESCR.format(
-            path=path,
+            path=folder,
             n_items=items.n_items,
             n_train=train.num_rows,
             n_valid=valid.num_rows,
@@ -130,8 +153,13 @@ def read_pens(path: str | os.PathLike[str], *, valid_days: int = 1) -> DataBunch
     )
 
 
-def _read_logs(file: Any, n_before: int) -> pa.Table:
-    rows = read_rows(file, dict.fromkeys(_LOGS, pa.string()), header=True)
+def _read_logs(file: Any, n_before: int, reading: Reading) -> Iterator[pa.Table]:
+    for _, rows in reading.rows(file, dict.fromkeys(_LOGS, pa.string()), header=True):
+        yield _impressions(rows, n_before, file)
+        n_before += rows.num_rows
+
+
+def _impressions(rows: pa.Table, n_before: int, file: Any) -> pa.Table:
     n_rows = rows.num_rows
     clicked, n_clicked = split_words(rows["pos"])
     others, n_others = split_words(rows["neg"])

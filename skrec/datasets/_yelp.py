@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import find_file, read_json_lines
+from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
@@ -33,7 +34,14 @@ Get it       https://business.yelp.com/data/resources/open-dataset/
 """
 
 
-def read_yelp(path: str | os.PathLike[str], *, threshold: float = 4, **settings: Any) -> DataBunch:
+def read_yelp(
+    path: str | os.PathLike[str],
+    *,
+    threshold: float = 4,
+    data_home: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+    **settings: Any,
+) -> DataBunch:
     """Read Yelp's open data set as a catalogue of businesses and impressions.
 
     Nothing is downloaded. A click is a review of at least `threshold` stars; reviews become
@@ -46,6 +54,10 @@ def read_yelp(path: str | os.PathLike[str], *, threshold: float = 4, **settings:
         ``yelp_academic_dataset_review.json``, gzipped or not.
     threshold : float, default=4
         Lowest number of stars, of 1 to 5, that is a click.
+    data_home : str or path-like, default=None
+        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+    verbose : bool, default=False
+        Whether to print how far reading is.
     **settings : dict
         For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
@@ -78,23 +90,33 @@ def read_yelp(path: str | os.PathLike[str], *, threshold: float = 4, **settings:
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    folder = Path(path).expanduser()
+    return kept_copy(
+        "yelp",
+        path,
+        {"threshold": threshold, **settings},
+        _read,
+        data_home=data_home,
+        verbose=verbose,
+    )
+
+
+def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
     businesses = find_file(folder, "*_business.json*", what="the businesses")
     reviews = find_file(folder, "*_review.json*", what="the reviews")
-    events = read_json_lines(reviews, _REVIEWS)
+    events = reading.json_lines(reviews, _REVIEWS)
     events = events.rename_columns(["user_id", "item_id", "rating", "time"]).drop_null()
     return bunch_of_ratings(
-        _read_businesses(businesses),
+        _read_businesses(businesses, reading),
         events,
-        _DESCR.format(path=path),
+        _DESCR.format(path=folder),
         settings,
         threshold=threshold,
         what="reviews",
     )
 
 
-def _read_businesses(file: Path) -> pa.Table:
-    table = read_json_lines(file, _BUSINESSES)
+def _read_businesses(file: Path, reading: Reading) -> pa.Table:
+    table = reading.json_lines(file, _BUSINESSES)
     return pa.table(
         {
             "item_id": table["business_id"],

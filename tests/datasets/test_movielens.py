@@ -333,7 +333,7 @@ def test_header_of_another_file(tmp_path):
 def test_empty_file(tmp_path):
     write_latest(tmp_path, some_ratings())
     (tmp_path / "ratings.csv").write_text("")
-    with pytest.raises(ValueError, match=r"ratings\.csv: Empty CSV file"):
+    with pytest.raises(ValueError, match=r"ratings\.csv is empty"):
         read_movielens(tmp_path)
 
 

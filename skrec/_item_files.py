@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from skrec._items import Items
-from skrec._saving._codec import Damaged
 
 KEY = b"skrec"
 
@@ -29,7 +28,7 @@ def read_items(path: Path) -> Items:
     table = pq.read_table(path)
     about = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
     if set(about) != {"id", "roles"} or {about["id"], *about["roles"]} != set(table.column_names):
-        raise Damaged(f"{path.name} is no catalogue of skrec")
+        raise ValueError(f"{path.name} is no catalogue of skrec")
     columns = {name: table.column(name).combine_chunks() for name in about["roles"]}
     return Items._make(
         about["id"], table.column(about["id"]).combine_chunks(), columns, about["roles"]
