@@ -1,0 +1,264 @@
+"""Files from the web: whole or not at all, resumed where they were cut, and checked."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+from skrec._pages import write_whole
+from skrec.datasets._headlines import check_count, check_real
+from skrec.datasets._transfer import CutOff, Part, check_url, read_text, say, transfer
+
+STATE = ".download"  # the folder beside a file for its lock, its part and its record
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+T = TypeVar("T")
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    size: int | None = None,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    help: str = "",
+    verbose: bool = False,
+) -> Path:
+    """Download a file, unless it is there.
+
+    The bytes go to ``.download/<name>.part`` beside the file, which gets its name when all are
+    there and right. What a cut connection or a killed process left is gone on with, by a Range
+    request, as long as the server has the same version (its ETag, or its date). ``.download`` also
+    keeps the file's SHA-256: a file without a known checksum is trusted when it comes for the first
+    time, and must not be another one later. A second process waits for the first.
+
+    Parameters
+    ----------
+    url : str
+        Its address, of HTTP.
+    target : Path
+        Where it goes.
+    md5, sha256 : str, default=None
+        What its checksum must be, in hexadecimal digits.
+    size : int, default=None
+        What its size must be, in bytes.
+    n_retries : int, default=3
+        Number of attempts after a first one that was cut or met a busy server.
+    delay : float, default=1.0
+        Seconds before the first of them; doubled before each further one.
+    help : str, default=""
+        What to do where the file is not to be had, for the message.
+    verbose : bool, default=False
+        Whether progress is printed.
+
+    Returns
+    -------
+    Path
+        `target`.
+
+    Raises
+    ------
+    ValueError
+        For an address that is none of HTTP.
+    FileNotFoundError, PermissionError
+        Where the server has no such file or does not give it.
+    ConnectionError
+        Where the last attempt was cut, too; what came is kept for the next call.
+    OSError
+        Where the checksum or the size is wrong, which is tried twice, and where the disk is full
+        or can't be written to.
+    """
+    check_url(url)
+    check_retries(n_retries, delay)
+    wanted = {"md5": md5, "sha256": sha256, "size": size}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    if is_there(target, **wanted):
+        return target
+    state = target.parent / STATE
+    make_folder(state)
+    with FileLock(state / f"{target.name}.lock"):
+        if is_there(target, **wanted):
+            return target  # by another process, while this one waited
+        if not wanted.keys() & {"md5", "sha256"}:
+            wanted |= {k: v for k, v in _recorded(target).items() if k in ("sha256", "size")}
+        part = Part(state / f"{target.name}.part")
+
+        def attempt() -> None:
+            transfer(url, part, help=help, verbose=verbose)
+
+        try:
+            _bring(url, part, attempt, wanted, n_retries, delay, target, verbose)
+        except OSError as error:
+            if error.errno in _NO_SPACE and error.filename is None and len(error.args) == 2:
+                raise OSError(
+                    error.errno,
+                    f"no room for {url} in '{target.parent}' ({error.strerror}); what came is "
+                    "kept; make room, or give another folder as data_home",
+                ) from error
+            raise
+    return target
+
+
+def is_there(target: Path, **wanted: Any) -> bool:
+    """Tell whether a file is there and right.
+
+    One that has changed since it was recorded, by its size and time, is read again; where it is not
+    what it was, or what is wanted, it counts as missing, with a warning.
+
+    Parameters
+    ----------
+    target : Path
+    **wanted : dict
+        `md5`, `sha256` and `size`, as far as they are known.
+
+    Returns
+    -------
+    bool
+    """
+    if not target.is_file():
+        return False
+    recorded, state = _recorded(target), target.stat()
+    is_recorded = recorded and all(recorded.get(name, v) == v for name, v in wanted.items())
+    if is_recorded and [recorded["size"], recorded["mtime_ns"]] == [state.st_size, state.st_mtime_ns]:
+        return True
+    found = checksums(target)
+    # a checksum that is known now counts for more than the one of the first time
+    expected = wanted if wanted.keys() & {"md5", "sha256"} else recorded | wanted
+    wrong = _difference(expected, found)
+    if wrong:
+        warnings.warn(f"'{target}' is damaged: {wrong}; it counts as missing", stacklevel=4)
+        return False
+    try:
+        _record(target, found)
+    except OSError:
+        pass  # a shared folder that is read-only is read each time
+    return True
+
+
+def checksums(path: Path) -> dict[str, Any]:
+    """Return `size`, `md5` and `sha256` of a file."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            md5.update(block)
+            sha256.update(block)
+        n_bytes = file.tell()
+    return {"size": n_bytes, "md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
+
+
+def published_md5(url: str, *, n_retries: int, delay: float) -> str | None:
+    """Return the MD5 in a small file of the owner; None where there is no such file."""
+    text = with_retries(lambda: read_text(url), url, n_retries, delay) or ""
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
+    return found[0].lower() if found else None
+
+
+def with_retries(attempt: Callable[[], T], url: str, n_retries: int, delay: float) -> T:
+    """Call until it is not cut off; a ConnectionError after the last time."""
+    for n in range(n_retries + 1):
+        try:
+            return attempt()
+        except CutOff as error:
+            told = str(error)
+        if n < n_retries:
+            time.sleep(delay * 2**n)
+    raise ConnectionError(
+        f"{url}: {told}, at the last of {n_retries + 1} attempts; call again to go on where it "
+        "was cut, or raise n_retries or delay"
+    )
+
+
+def check_retries(n_retries: Any, delay: Any) -> None:
+    """Raise unless these are a number of retries and a delay."""
+    check_count("n_retries", n_retries, 0)
+    check_real("delay", delay, 0, math.inf)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder; an OSError that names data_home where that can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"data_home must be a folder that can be written to; '{folder}' can't be made "
+            f"({error.strerror})",
+        ) from error
+
+
+def _bring(
+    url: str,
+    part: Part,
+    attempt: Callable[[], None],
+    wanted: dict[str, Any],
+    n_retries: int,
+    delay: float,
+    target: Path,
+    verbose: bool,
+) -> None:
+    """Transfer, check and rename; the part of a wrong file goes, and all is tried once more."""
+    for is_last in (False, True):
+        with_retries(attempt, url, n_retries, delay)
+        found = checksums(part.path)
+        wrong = _difference(wanted, found)
+        if not wrong:
+            break
+        part.drop()
+        if is_last:
+            raise OSError(
+                f"{url}: {wrong}, twice; nothing is kept. The file on the server may have "
+                f"changed: see {_record_of(target)} for what is expected of a file without a "
+                "published checksum, and delete that if you trust the new one"
+                if "sha256" in wanted and "md5" not in wanted
+                else f"{url}: {wrong}, twice; nothing is kept"
+            )
+        say(f"{target.name}: {wrong}; once more from the beginning", verbose)
+    with open(part.path, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(part.path, target)
+    part.forget()
+    _record(target, found | {"url": url})
+    say(f"{target.name}: {found['size'] / 1e6:,.1f} MB, checked", verbose)
+
+
+def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
+    """Say in what a file is not as expected; empty where it is."""
+    for name, label in (("size", "size"), ("md5", "MD5"), ("sha256", "SHA-256")):
+        value = expected.get(name)
+        if value is not None and str(value).lower() != str(found[name]):
+            return f"expected the {label} {value}, got {found[name]}"
+    return ""
+
+
+def _record_of(target: Path) -> Path:
+    return target.parent / STATE / f"{target.name}.json"
+
+
+def _recorded(target: Path) -> dict[str, Any]:
+    """Return what was noted of a file; empty where nothing was."""
+    try:
+        record = json.loads(_record_of(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    whole = isinstance(record, dict) and record.keys() >= {"size", "mtime_ns", "md5", "sha256"}
+    return record if whole else {}
+
+
+def _record(target: Path, found: dict[str, Any]) -> None:
+    """Note size, time and checksums of a file."""
+    record = _recorded(target) | found | {"mtime_ns": target.stat().st_mtime_ns}
+    _record_of(target).parent.mkdir(exist_ok=True)
+    write_whole(_record_of(target), [json.dumps(record, indent=1).encode()])
