@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
 import json
 import math
@@ -10,7 +10,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,6 @@ from skrec.datasets._headlines import check_count, check_real
 from skrec.datasets._transfer import CutOff, Part, check_url, read_text, say, transfer
 
 STATE = ".download"  # the folder beside a file for its lock, its part and its record
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 T = TypeVar("T")
 
 
@@ -83,33 +82,62 @@ def download(
     """
     check_url(url)
     check_retries(n_retries, delay)
-    wanted = {"md5": md5, "sha256": sha256, "size": size}
-    wanted = {name: value for name, value in wanted.items() if value is not None}
+    given = {"md5": md5, "sha256": sha256, "size": size}
+    wanted = {name: value for name, value in given.items() if value is not None}
     if is_there(target, **wanted):
         return target
-    state = target.parent / STATE
-    make_folder(state)
-    with FileLock(state / f"{target.name}.lock"):
+    with locked(target):
         if is_there(target, **wanted):
             return target  # by another process, while this one waited
-        if not wanted.keys() & {"md5", "sha256"}:
-            wanted |= {k: v for k, v in _recorded(target).items() if k in ("sha256", "size")}
-        part = Part(state / f"{target.name}.part")
-
-        def attempt() -> None:
-            transfer(url, part, help=help, verbose=verbose)
-
-        try:
-            _bring(url, part, attempt, wanted, n_retries, delay, target, verbose)
-        except OSError as error:
-            if error.errno in _NO_SPACE and error.filename is None and len(error.args) == 2:
-                raise OSError(
-                    error.errno,
-                    f"no room for {url} in '{target.parent}' ({error.strerror}); what came is "
-                    "kept; make room, or give another folder as data_home",
-                ) from error
-            raise
+        recorded = _recorded(target) if not wanted.keys() & {"md5", "sha256"} else {}
+        expected = {name: recorded[name] for name in ("size", "sha256") if recorded} | wanted
+        part = Part(target.parent / STATE / f"{target.name}.part")
+        for is_last in (False, True):
+            with_retries(
+                lambda: transfer(url, part, help=help, verbose=verbose), url, n_retries, delay
+            )
+            found = checksums(part.path)
+            wrong = _difference(expected, found)
+            if not wrong:
+                break
+            part.drop()
+            if is_last:
+                raise OSError(f"{url}: {wrong}, twice; nothing is kept.{_hint(target, recorded)}")
+            say(f"{target.name}: {wrong}; once more from the beginning", verbose)
+        _rename(part, target)
+        _record(target, found | {"url": url})
+    say(f"{target.name}: {found['size'] / 1e6:,.1f} MB, checked", verbose)
     return target
+
+
+@contextlib.contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder, for which a second process waits.
+
+    Raises
+    ------
+    OSError
+        Where there can be no lock, with `data_home` in the message.
+    """
+    state = target.parent / STATE
+    lock = FileLock(state / f"{target.name}.lock")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise unusable(state, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def unusable(folder: Path, error: OSError) -> OSError:
+    """Return an error that tells of the parameter."""
+    return type(error)(
+        error.errno,
+        f"data_home must be a folder that can be written to; '{folder}' can't ({error.strerror})",
+    )
 
 
 def is_there(target: Path, **wanted: Any) -> bool:
@@ -131,9 +159,10 @@ def is_there(target: Path, **wanted: Any) -> bool:
     if not target.is_file():
         return False
     recorded, state = _recorded(target), target.stat()
-    is_recorded = recorded and all(recorded.get(name, v) == v for name, v in wanted.items())
-    if is_recorded and [recorded["size"], recorded["mtime_ns"]] == [state.st_size, state.st_mtime_ns]:
-        return True
+    as_it_was = (state.st_size, state.st_mtime_ns)
+    if recorded and (recorded["size"], recorded["mtime_ns"]) == as_it_was:
+        if not _difference(wanted, recorded):
+            return True
     found = checksums(target)
     # a checksum that is known now counts for more than the one of the first time
     expected = wanted if wanted.keys() & {"md5", "sha256"} else recorded | wanted
@@ -141,10 +170,8 @@ def is_there(target: Path, **wanted: Any) -> bool:
     if wrong:
         warnings.warn(f"'{target}' is damaged: {wrong}; it counts as missing", stacklevel=4)
         return False
-    try:
+    with contextlib.suppress(OSError):  # a shared folder that is read-only is read each time
         _record(target, found)
-    except OSError:
-        pass  # a shared folder that is read-only is read each time
     return True
 
 
@@ -187,51 +214,22 @@ def check_retries(n_retries: Any, delay: Any) -> None:
     check_real("delay", delay, 0, math.inf)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder; an OSError that names data_home where that can't be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise type(error)(
-            error.errno,
-            f"data_home must be a folder that can be written to; '{folder}' can't be made "
-            f"({error.strerror})",
-        ) from error
-
-
-def _bring(
-    url: str,
-    part: Part,
-    attempt: Callable[[], None],
-    wanted: dict[str, Any],
-    n_retries: int,
-    delay: float,
-    target: Path,
-    verbose: bool,
-) -> None:
-    """Transfer, check and rename; the part of a wrong file goes, and all is tried once more."""
-    for is_last in (False, True):
-        with_retries(attempt, url, n_retries, delay)
-        found = checksums(part.path)
-        wrong = _difference(wanted, found)
-        if not wrong:
-            break
-        part.drop()
-        if is_last:
-            raise OSError(
-                f"{url}: {wrong}, twice; nothing is kept. The file on the server may have "
-                f"changed: see {_record_of(target)} for what is expected of a file without a "
-                "published checksum, and delete that if you trust the new one"
-                if "sha256" in wanted and "md5" not in wanted
-                else f"{url}: {wrong}, twice; nothing is kept"
-            )
-        say(f"{target.name}: {wrong}; once more from the beginning", verbose)
+def _rename(part: Part, target: Path) -> None:
+    """Give a part the name of the whole, once it is on the disk."""
     with open(part.path, "rb") as file:
         os.fsync(file.fileno())
     os.replace(part.path, target)
     part.forget()
-    _record(target, found | {"url": url})
-    say(f"{target.name}: {found['size'] / 1e6:,.1f} MB, checked", verbose)
+
+
+def _hint(target: Path, recorded: dict[str, Any]) -> str:
+    """Say where an expectation comes from that no owner published."""
+    if not recorded:
+        return ""
+    return (
+        " That is expected because the file was so when it came first; if its owner has changed "
+        f"it, delete '{_record_of(target)}' to take the new one"
+    )
 
 
 def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:

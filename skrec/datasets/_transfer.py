@@ -26,6 +26,8 @@ SECONDS = 5.0  # between two lines of progress
 # Some owners' servers answer 403 to the name that urllib gives by itself.
 _AGENT = f"skrec/{__version__}"
 _TRY_AGAIN = {408, 425, 429}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MAKE_ROOM = "make room, or give another folder as data_home"
 
 
 class CutOff(Exception):
@@ -126,7 +128,10 @@ def transfer(url: str, part: Part, *, help: str, verbose: bool) -> None:
         name = urlsplit(url).path.rpartition("/")[2]
         if first:
             say(f"{name}: going on at {first / 1e6:,.1f} MB", verbose)
-        n_bytes = _write(_chunks(response), part.path, first, total, name, verbose)
+        try:
+            n_bytes = _write(_chunks(response), part.path, first, total, name, verbose)
+        except OSError as error:
+            raise _full(error, part.path.parent) from error
     if total is not None and n_bytes != total:
         raise CutOff(f"the body ended after {n_bytes:,} of {total:,} bytes")
 
@@ -238,9 +243,15 @@ def _check_rest(headers: Message, begun: dict[str, Any], first: int, part: Part)
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "").strip())
     # some servers know Range and do not know If-Range
     same = _validator(headers) in (begun.get("validator"), None)
-    if match is None or not same or int(match[1]) != first or begun["total"] not in (
-        None,
-        int(match[2]),
+    if (
+        match is None
+        or not same
+        or int(match[1]) != first
+        or begun["total"]
+        not in (
+            None,
+            int(match[2]),
+        )
     ):
         part.drop()
         raise CutOff("the file on the server has changed, or the answer is not the rest of it")
@@ -268,7 +279,14 @@ def _check_room(folder: Path, total: int | None, first: int) -> None:
     needed, free = (total or 0) - first, shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
-            errno.ENOSPC,
-            f"no room in '{folder}': {needed:,} bytes needed, {free:,} bytes free; make room, or "
-            "give another folder as data_home",
+            errno.ENOSPC, f"{needed:,} bytes needed, {free:,} free in '{folder}'; {_MAKE_ROOM}"
         )
+
+
+def _full(error: OSError, folder: Path) -> OSError:
+    """Return what to raise for a file that can't be written."""
+    if error.errno not in _NO_SPACE:
+        return error
+    return OSError(
+        error.errno, f"'{folder}' is full ({error.strerror}); what came is kept; {_MAKE_ROOM}"
+    )
