@@ -9,6 +9,7 @@ import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -81,7 +82,7 @@ def _extract(archive: Path, folder: Path) -> None:
                     _check_member(archive, member.name, member.isfile() or member.isdir())
                 _check_room(folder, (member.size for member in members))
                 packed_tar.extractall(folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise ValueError(
             f"'{archive}' is not a .zip or .tar.gz file, or damaged: {error}"
         ) from error

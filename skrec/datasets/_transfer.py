@@ -118,7 +118,7 @@ def transfer(url: str, part: Part, *, help: str, verbose: bool) -> None:
         headers |= {"Range": f"bytes={first}-", "If-Range": begun["validator"]}
     with _opened(urllib.request.Request(url, headers=headers), part, help) as response:
         if response.status == 206:
-            total = _check_rest(response.headers, begun, first, part)
+            total: int | None = _check_rest(response.headers, begun, first, part)
         else:
             total = _length(response.headers)
             _refuse_page(url, response.headers, help)
