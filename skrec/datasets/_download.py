@@ -82,8 +82,7 @@ def download(
     """
     check_url(url)
     check_retries(n_retries, delay)
-    given = {"md5": md5, "sha256": sha256, "size": size}
-    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted = _known(md5=md5, sha256=sha256, size=size)
     if is_there(target, **wanted):
         return target
     with locked(target):
@@ -140,7 +139,7 @@ def unusable(folder: Path, error: OSError) -> OSError:
     )
 
 
-def is_there(target: Path, **wanted: Any) -> bool:
+def is_there(target: Path, **known: Any) -> bool:
     """Tell whether a file is there and right.
 
     One that has changed since it was recorded, by its size and time, is read again; where it is not
@@ -149,8 +148,8 @@ def is_there(target: Path, **wanted: Any) -> bool:
     Parameters
     ----------
     target : Path
-    **wanted : dict
-        `md5`, `sha256` and `size`, as far as they are known.
+    **known : dict
+        `md5`, `sha256` and `size`; None where it is not known.
 
     Returns
     -------
@@ -158,7 +157,7 @@ def is_there(target: Path, **wanted: Any) -> bool:
     """
     if not target.is_file():
         return False
-    recorded, state = _recorded(target), target.stat()
+    recorded, wanted, state = _recorded(target), _known(**known), target.stat()
     as_it_was = (state.st_size, state.st_mtime_ns)
     if recorded and (recorded["size"], recorded["mtime_ns"]) == as_it_was:
         if not _difference(wanted, recorded):
@@ -230,6 +229,10 @@ def _hint(target: Path, recorded: dict[str, Any]) -> str:
         " That is expected because the file was so when it came first; if its owner has changed "
         f"it, delete '{_record_of(target)}' to take the new one"
     )
+
+
+def _known(**checks: Any) -> dict[str, Any]:
+    return {name: value for name, value in checks.items() if value is not None}
 
 
 def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:

@@ -7,17 +7,11 @@ from typing import Any
 
 from skrec.datasets._archives import unpack
 from skrec.datasets._bunch import DataBunch
+from skrec.datasets._fetching import choose, fetch_files, folder_with
 from skrec.datasets._lastfm import read_lastfm
 from skrec.datasets._microlens import read_microlens
 from skrec.datasets._mind import read_mind
-from skrec.datasets._sources import (
-    LASTFM,
-    MICROLENS,
-    MIND,
-    choose,
-    fetch_files,
-    folder_with,
-)
+from skrec.datasets._sources import LASTFM, MICROLENS, MIND
 
 
 def fetch_mind(

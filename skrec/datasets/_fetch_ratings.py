@@ -8,18 +8,11 @@ from typing import Any
 from skrec.datasets._amazon import read_amazon
 from skrec.datasets._archives import unpack
 from skrec.datasets._bunch import DataBunch
+from skrec.datasets._fetching import choose, fetch_files, folder_with
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._hotelrec import read_hotelrec
 from skrec.datasets._movielens import read_movielens
-from skrec.datasets._sources import (
-    AMAZON,
-    GOODREADS,
-    HOTELREC,
-    MOVIELENS,
-    choose,
-    fetch_files,
-    folder_with,
-)
+from skrec.datasets._sources import AMAZON, GOODREADS, HOTELREC, MOVIELENS
 
 
 def fetch_movielens(
@@ -241,8 +234,9 @@ def fetch_goodreads(
 
     Notes
     -----
-    The owners publish no checksums: files are trusted when they first come. Their SHA-256 is
-    written down then, and they must be the same ever after.
+    The owners publish no checksums. The SHA-256 of a genre's interactions is the one that others
+    found; the other files are trusted when they first come: their SHA-256 is written down then, and
+    they must be the same ever after.
 
     Examples
     --------

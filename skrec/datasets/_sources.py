@@ -1,21 +1,8 @@
-"""Where owners publish their data, under what terms, and what of it is in `data_home`."""
+"""Where owners publish their data, and under what terms."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from skrec.datasets._download import (
-    check_retries,
-    download,
-    is_there,
-    published_md5,
-    unusable,
-)
-from skrec.datasets._home import get_data_home
-from skrec.datasets._transfer import check_url, say
+from typing import NamedTuple
 
 
 class Family(NamedTuple):
@@ -48,8 +35,8 @@ class File(NamedTuple):
         The address of its folder.
     name : str
         Its name there and in `data_home`.
-    md5 : str, default=None
-        Its MD5, where that is known.
+    md5, sha256 : str, default=None
+        Its checksum, where that is known.
     md5_beside : bool, default=False
         Whether the owner may have ``<name>.md5`` beside it.
     """
@@ -57,6 +44,7 @@ class File(NamedTuple):
     folder: str
     name: str
     md5: str | None = None
+    sha256: str | None = None
     md5_beside: bool = False
 
 
@@ -157,20 +145,29 @@ LASTFM = [
 
 HOTELREC = [File("http://lia.epfl.ch/Datasets", "Full_HotelRec.zip")]
 
-_GENRES = (
-    *("children", "comics_graphic", "fantasy_paranormal", "history_biography"),
-    *("mystery_thriller_crime", "poetry", "romance", "young_adult"),
-)
+# The owners publish no checksums. These SHA-256 are those that a public library of loaders,
+# OmniRec, has of the interactions.
+_GENRES = {
+    "children": "d8ce59259e45262b3322bd87f5c2a13228cd8bb659332414a05660aed7cd7c71",
+    "comics_graphic": "b55fbe66c2c802cefad5051808724d5074e342d6a4004309595a972702a62f4d",
+    "fantasy_paranormal": "ec6a2444c13aa05b056988ac2671c5d643883c9aca0d8f9e46e413fc5773fa4b",
+    "history_biography": "c08c7ebe477807556d4f92b75ba146916f2ae49e3ed269e3966fd9ca4ce517ca",
+    "mystery_thriller_crime": "9c3c179ce5e5612cf72dc7aa2e570b49ab655b42a44cb8e9ddd5697393c43c4f",
+    "poetry": "65fb9777f5e482695f0e4b71ef9884f6a7e5ab31c224dabc7ae0c2dcd60e49de",
+    "romance": "3dde6e1dae8ebb7384f849e4378f5f294cbd6385abeac238aea2ce7e66e0faf0",
+    "young_adult": "6d03182383f10e1eec36ac0a972533806518e2a082089867e3deb941ed77d6c4",
+}
+_BOOKS = f"{_UCSD}/gdrive/goodreads"
 GOODREADS = {
     genre: [
-        File(f"{_UCSD}/gdrive/goodreads/byGenre", f"goodreads_{name}_{genre}.json.gz")
-        for name in ("books", "interactions")
+        File(f"{_BOOKS}/byGenre", f"goodreads_books_{genre}.json.gz"),
+        File(f"{_BOOKS}/byGenre", f"goodreads_interactions_{genre}.json.gz", sha256=sha256),
     ]
-    for genre in _GENRES
+    for genre, sha256 in _GENRES.items()
 } | {
     "all": [
-        File(f"{_UCSD}/gdrive/goodreads", f"goodreads_{name}.json.gz")
-        for name in ("books", "interactions_dedup")
+        File(_BOOKS, "goodreads_books.json.gz"),
+        File(_BOOKS, "goodreads_interactions_dedup.json.gz"),
     ]
 }
 
@@ -203,95 +200,3 @@ AMAZON = {
         for name in sorted(_COMMON + _OF_2023)
     },
 }
-
-
-def choose(parameter: str, value: Any, table: Iterable[str]) -> str:
-    """Return a value that a table has; a ValueError otherwise."""
-    allowed = list(table)
-    if value not in allowed:
-        raise ValueError(f"{parameter} must be one of {', '.join(allowed)}, got {value!r}")
-    return value
-
-
-def fetch_files(
-    family: str,
-    version: str,
-    files: Sequence[File],
-    *,
-    data_home: str | os.PathLike[str] | None,
-    download_if_missing: bool,
-    n_retries: int,
-    delay: float,
-    url: str | None,
-    verbose: bool,
-) -> Path:
-    """Bring those files of a data set that are not in `data_home`.
-
-    Parameters
-    ----------
-    family, version : str
-        Names of the folders below `data_home`.
-    files : sequence of File
-    data_home : str, path-like or None
-    download_if_missing : bool
-    n_retries : int
-    delay : float
-    url : str or None
-        The address of another folder with files of these names.
-    verbose : bool
-        Whether the licence and progress are printed.
-
-    Returns
-    -------
-    Path
-        The folder with the files.
-
-    Raises
-    ------
-    OSError
-        Where a file is missing and is not to be downloaded, and as `download` does.
-    """
-    check_retries(n_retries, delay)
-    if url is not None:
-        check_url(url)
-    try:
-        folder = get_data_home(data_home) / family / version
-    except OSError as error:
-        raise unusable(Path(error.filename or str(data_home)), error) from error
-    known = {file.name: {"md5": file.md5} if file.md5 else {} for file in files}
-    missing = [file for file in files if not is_there(folder / file.name, **known[file.name])]
-    if not missing:
-        return folder
-    about = FAMILIES[family]
-    names = ", ".join(file.name for file in missing)
-    if not download_if_missing:
-        raise OSError(
-            f"{about.title}: no {names} in '{folder}', and download_if_missing is False; they are "
-            f"at {about.page}"
-        )
-    say(f"{about.title}: {about.licence}. The terms: {about.terms}", verbose)
-    for file in missing:
-        address = f"{(url or file.folder).rstrip('/')}/{file.name}"
-        md5 = file.md5
-        if md5 is None and file.md5_beside:
-            md5 = published_md5(f"{address}.md5", n_retries=n_retries, delay=delay)
-        download(
-            address,
-            folder / file.name,
-            md5=md5,
-            n_retries=n_retries,
-            delay=delay,
-            help=f"See {about.page}: url= takes the address of another folder that has "
-            f"{file.name}, or put the file into '{folder}'.",
-            verbose=verbose,
-        )
-    return folder
-
-
-def folder_with(root: Path, pattern: str) -> Path:
-    """Return the folder below another that holds a file of this name."""
-    found = sorted(path.parent for path in root.rglob(pattern) if path.is_file())
-    if not found:
-        inside = ", ".join(sorted(path.name for path in root.iterdir())[:10]) or "nothing"
-        raise FileNotFoundError(f"no {pattern} below '{root}', which holds {inside}")
-    return found[0]
