@@ -9,7 +9,6 @@ import math
 import os
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,10 +82,10 @@ def download(
     check_url(url)
     check_retries(n_retries, delay)
     wanted = _known(md5=md5, sha256=sha256, size=size)
-    if is_there(target, **wanted):
+    if not fault(target, **wanted):
         return target
     with locked(target):
-        if is_there(target, **wanted):
+        if not fault(target, **wanted):
             return target  # by another process, while this one waited
         recorded = _recorded(target) if not wanted.keys() & {"md5", "sha256"} else {}
         expected = {name: recorded[name] for name in ("size", "sha256") if recorded} | wanted
@@ -139,11 +138,10 @@ def unusable(folder: Path, error: OSError) -> OSError:
     )
 
 
-def is_there(target: Path, **known: Any) -> bool:
-    """Tell whether a file is there and right.
+def fault(target: Path, **known: Any) -> str:
+    """Say why a file can't be taken; empty where it is there and right.
 
-    One that has changed since it was recorded, by its size and time, is read again; where it is not
-    what it was, or what is wanted, it counts as missing, with a warning.
+    One that has changed since it was recorded, by its size and time, is read again.
 
     Parameters
     ----------
@@ -153,25 +151,24 @@ def is_there(target: Path, **known: Any) -> bool:
 
     Returns
     -------
-    bool
+    str
+        "is missing", or in what the file is not as expected.
     """
     if not target.is_file():
-        return False
+        return "is missing"
     recorded, wanted, state = _recorded(target), _known(**known), target.stat()
     as_it_was = (state.st_size, state.st_mtime_ns)
     if recorded and (recorded["size"], recorded["mtime_ns"]) == as_it_was:
-        if not _difference(wanted, recorded):
-            return True
-    found = checksums(target)
+        found = recorded
+    else:
+        found = checksums(target)
     # a checksum that is known now counts for more than the one of the first time
     expected = wanted if wanted.keys() & {"md5", "sha256"} else recorded | wanted
     wrong = _difference(expected, found)
-    if wrong:
-        warnings.warn(f"'{target}' is damaged: {wrong}; it counts as missing", stacklevel=4)
-        return False
-    with contextlib.suppress(OSError):  # a shared folder that is read-only is read each time
-        _record(target, found)
-    return True
+    if not wrong and found is not recorded:
+        with contextlib.suppress(OSError):  # a shared folder that is read-only is read each time
+            _record(target, found)
+    return wrong and f"is damaged: {wrong}"
 
 
 def checksums(path: Path) -> dict[str, Any]:
@@ -237,7 +234,7 @@ def _known(**checks: Any) -> dict[str, Any]:
 
 def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
     """Say in what a file is not as expected; empty where it is."""
-    for name, label in (("size", "size"), ("md5", "MD5"), ("sha256", "SHA-256")):
+    for name, label in (("size", "size"), ("sha256", "SHA-256"), ("md5", "MD5")):
         value = expected.get(name)
         if value is not None and str(value).lower() != str(found[name]):
             return f"expected the {label} {value}, got {found[name]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from skrec.datasets._download import (
     check_retries,
     download,
-    is_there,
+    fault,
     published_md5,
     unusable,
 )
@@ -72,18 +73,19 @@ def fetch_files(
         folder = get_data_home(data_home) / family / version
     except OSError as error:
         raise unusable(Path(error.filename or str(data_home)), error) from error
-    missing = [
-        file for file in files if not is_there(folder / file.name, md5=file.md5, sha256=file.sha256)
-    ]
+    faults = {file: fault(folder / file.name, md5=file.md5, sha256=file.sha256) for file in files}
+    missing = [file for file in files if faults[file]]
     if not missing:
         return folder
     about = FAMILIES[family]
-    names = ", ".join(file.name for file in missing)
+    told = ", ".join(f"{file.name} {faults[file]}" for file in missing)
     if not download_if_missing:
         raise OSError(
-            f"{about.title}: no {names} in '{folder}', and download_if_missing is False; they are "
-            f"at {about.page}"
+            f"{about.title}: {told}, in '{folder}', and download_if_missing is False. See "
+            f"{about.page}"
         )
+    if "is damaged" in told:
+        warnings.warn(f"{told}, in '{folder}'; downloaded again", stacklevel=3)
     say(f"{about.title}: {about.licence}. The terms: {about.terms}", verbose)
     for file in missing:
         address = f"{(url or file.folder).rstrip('/')}/{file.name}"
