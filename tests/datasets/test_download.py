@@ -366,58 +366,56 @@ def test_settings_out_of_range(target, options, error, message):
         download("http://127.0.0.1/x", target, **options)
 
 
-def start(url, target):
+def wait_for_bytes(target, is_running):
+    """Wait until some bytes are in the part; the server holds the last one back."""
+    while not (part_of(target).exists() and part_of(target).stat().st_size > 100_000):
+        assert is_running()
+
+
+def in_a_thread(server, target, done):
+    thread = threading.Thread(target=lambda: done.append(get(server, target, md5=MD5)))
+    thread.start()
+    return thread
+
+
+def test_a_second_call_waits_for_the_first_and_downloads_nothing(server, target):
+    # without the lock, two would write into one part
+    held, done = threading.Event(), []
+    server.plans.append(Plan(wait=held))
+    one = in_a_thread(server, target, done)
+    wait_for_bytes(target, one.is_alive)
+    two = in_a_thread(server, target, done)
+    two.join(0.1)
+    assert two.is_alive()
+    held.set()
+    one.join(60)
+    two.join(60)
+    assert done == [target, target]
+    assert len(server.log) == 1
+    assert target.read_bytes() == BODY
+
+
+def test_a_killed_process_is_gone_on_with_by_one_that_waited(server, target):
+    held, done = threading.Event(), []
+    server.plans.append(Plan(wait=held))
     code = (
         "import sys; from pathlib import Path; from skrec.datasets._download import download;"
         "download(sys.argv[1], Path(sys.argv[2]), delay=0.0)"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, url, str(target)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for_bytes(target, process):
-    """Wait until some bytes are in the part; the server holds the last one back."""
-    while not (part_of(target).exists() and part_of(target).stat().st_size > 100_000):
-        assert process.poll() is None, process.communicate()[0]
-
-
-def test_a_killed_process_is_gone_on_with(server, target):
-    held = threading.Event()
-    server.plans.append(Plan(wait=held))
-    process = start(f"{server.url}/data.bin", target)
-    wait_for_bytes(target, process)
+    command = [sys.executable, "-c", code, f"{server.url}/data.bin", str(target)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    wait_for_bytes(target, lambda: process.poll() is None)
+    server.log.clear()
+    thread = in_a_thread(server, target, done)
+    thread.join(0.1)
+    assert server.log == []
     process.kill()
-    process.communicate()
-    held.set()
+    process.wait()
     size = part_of(target).stat().st_size
     assert not target.exists()
-    server.log.clear()
-    get(server, target, md5=MD5)
-    assert server.sent == [("/data.bin", size, len(BODY) - size)]
-    assert target.read_bytes() == BODY
-
-
-def test_a_second_process_waits_and_downloads_nothing(server, target):
-    held = threading.Event()
-    server.plans.append(Plan(wait=held))
-    one = start(f"{server.url}/data.bin", target)
-    wait_for_bytes(target, one)
-    done = []
-    # the lock is the same between threads and processes
-    two = threading.Thread(target=lambda: done.append(get(server, target)))
-    two.start()
-    two.join(0.2)
-    assert two.is_alive()
+    thread.join(60)
     held.set()
-    told, _ = one.communicate(timeout=60)
-    two.join(60)
-    assert (one.returncode, told, done) == (0, "", [target])
-    assert len(server.log) == 1
+    assert server.sent == [("/data.bin", size, len(BODY) - size)]
     assert target.read_bytes() == BODY
 
 
