@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import shutil
 import stat
@@ -15,6 +16,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from skrec.datasets._download import locked
 from skrec.datasets._transfer import say
+
+_DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError)
 
 
 def unpack(archive: Path, folder: Path, *, verbose: bool = False) -> Path:
@@ -76,13 +79,15 @@ def _extract(archive: Path, folder: Path) -> None:
                 _check_room(folder, (info.file_size for info in packed.infolist()))
                 packed.extractall(folder)
         else:
-            with tarfile.open(archive) as packed_tar:
+            with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as packed_tar:
                 members = packed_tar.getmembers()
                 for member in members:
                     _check_member(archive, member.name, member.isfile() or member.isdir())
                 _check_room(folder, (member.size for member in members))
                 packed_tar.extractall(folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+                while stream.read(1 << 20):
+                    pass  # to its very end, where the checksum stands
+    except _DAMAGE as error:
         raise ValueError(
             f"'{archive}' is not a .zip or .tar.gz file, or damaged: {error}"
         ) from error
