@@ -161,7 +161,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
-        if after not in ("http", "https") or (before == "https" and after == "http"):
+        if after != "https" and not before == after == "http":
             raise PermissionError(f"{req.full_url} leads to {newurl}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -225,9 +225,7 @@ def _write(
 ) -> int:
     """Append chunks to the first bytes of a file; return its size."""
     said = time.monotonic()
-    with open(path, "r+b" if n_bytes else "wb") as file:
-        file.seek(n_bytes)
-        file.truncate()
+    with open(path, "ab" if n_bytes else "wb") as file:
         for chunk in chunks:
             file.write(chunk)
             n_bytes += len(chunk)

@@ -9,7 +9,9 @@ import resource
 import subprocess
 import sys
 import threading
+from email.message import Message
 from pathlib import Path
+from urllib.request import Request
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ from file_server import Plan, serving
 
 from skrec.datasets import _download
 from skrec.datasets._download import STATE, download, fault
+from skrec.datasets._transfer import _Redirects
 
 ROOT = Path(__file__).parents[2]
 BODY = np.random.default_rng(0).bytes(3_000_000)
 NEW = np.random.default_rng(1).bytes(2_500_000)
+TWIN = np.random.default_rng(2).bytes(len(BODY))  # another version of the same size
 MD5 = hashlib.md5(BODY).hexdigest()
 SHA256 = hashlib.sha256(BODY).hexdigest()
 HALF = 1_200_000
@@ -151,15 +155,16 @@ def test_the_date_names_a_version_where_the_tag_is_weak(server, target):
     assert server.sent == [("/data.bin", size, len(BODY) - size)]
 
 
+@pytest.mark.parametrize("new", [NEW, TWIN], ids=["shorter", "of the same size"])
 @pytest.mark.parametrize("if_range", [True, False], ids=["with If-Range", "without"])
-def test_a_file_that_changed_starts_anew(server, target, if_range):
+def test_a_file_that_changed_starts_anew(server, target, if_range, new):
     # else the result would be half of one version and half of another
     begin(server, target)
-    server.put("/data.bin", NEW)
-    server.plans += [Plan(if_range=if_range)]
-    get(server, target, n_retries=1)
-    assert target.read_bytes() == NEW
-    assert server.sent[-1] == ("/data.bin", 0, len(NEW))
+    server.put("/data.bin", new)
+    server.plans.append(Plan(if_range=if_range))
+    get(server, target, n_retries=0 if if_range else 1)
+    assert target.read_bytes() == new
+    assert server.sent[-1] == ("/data.bin", 0, len(new))
 
 
 @pytest.mark.parametrize("told", ["bytes 7-2999999/3000000", "bytes 5-9/*", "nonsense"])
@@ -180,10 +185,11 @@ def test_a_range_that_the_server_has_not_starts_anew(server, target):
 
 def test_another_address_starts_anew(server, target):
     begin(server, target)
-    server.put("/mirror.bin", NEW)
+    server.put("/mirror.bin", TWIN)
+    server.tags["/mirror.bin"] = server.tags["/data.bin"]
     download(f"{server.url}/mirror.bin", target, delay=0.0)
-    assert server.sent == [("/mirror.bin", 0, len(NEW))]
-    assert target.read_bytes() == NEW
+    assert server.sent == [("/mirror.bin", 0, len(TWIN))]
+    assert target.read_bytes() == TWIN
 
 
 @pytest.mark.parametrize("note", [None, "", "[]", "{}", '{"url": 1}'])
@@ -345,6 +351,28 @@ def test_a_redirection_to_something_else_is_not_followed(server, target, locatio
         get(server, target)
     assert server.statuses == [302]
     assert files_in(target.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_followed"),
+    [
+        ("http", "http", True),
+        ("http", "https", True),
+        ("https", "https", True),
+        ("https", "http", False),
+        ("http", "ftp", False),
+        ("https", "ftp", False),
+    ],
+)
+def test_which_redirections_are_followed(before, after, is_followed):
+    # an address without encryption lets anyone on the way change the file
+    request = Request(f"{before}://one/data.bin")
+    arguments = (request, None, 302, "", Message(), f"{after}://two/data.bin")
+    if is_followed:
+        assert _Redirects().redirect_request(*arguments).full_url == f"{after}://two/data.bin"
+    else:
+        with pytest.raises(PermissionError, match=f"leads to {after}://two.*, which is not foll"):
+            _Redirects().redirect_request(*arguments)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/file", "data:,x", "name", None])

@@ -419,12 +419,12 @@ def test_files_in_a_read_only_data_home_are_read(movielens, shared, read_only, h
     # as on a cluster, where one fetches for all
     fetch_1m(shared)
     read_only()
-    folder = _sources_folder(shared)
+    folder = files_of_1m(shared)
     assert folder == shared / "movielens" / "1m"
     assert len(movielens.log) == 1
 
 
-def _sources_folder(home):
+def files_of_1m(home):
     from skrec.datasets._fetching import fetch_files
 
     return fetch_files(
