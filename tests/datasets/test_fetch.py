@@ -323,6 +323,14 @@ def test_every_family_from_its_files_to_a_score(case, server, home, monkeypatch,
     assert again.test.equals(data.test)
 
 
+def test_a_known_sha256_is_checked(server, home):
+    for name, body in CASES["goodreads"][3]().items():
+        server.put(f"/{name}", body)
+    message = f"interactions_poetry.json.gz: expected the SHA-256 {GOODREADS['poetry'][1].sha256}"
+    with pytest.raises(OSError, match=message):
+        datasets.fetch_goodreads("poetry", data_home=home, url=server.url, verbose=False)
+
+
 @pytest.mark.parametrize("name", FETCHERS)
 def test_fetchers_are_called_alike(name):
     # a user who knows one knows all
