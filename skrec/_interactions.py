@@ -11,6 +11,7 @@ read chunk by chunk, so that X may be larger than memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ class _Unknown:
         self.n = 0
         self.some: dict[Any, None] = {}
 
-    def add(self, values: pa.Array, codes: np.ndarray) -> None:
+    def add(self, values: pa.ChunkedArray, codes: np.ndarray) -> None:
         missing = np.flatnonzero(codes < 0)
         self.n += len(missing)
         if len(missing) and len(self.some) < 10:
@@ -145,21 +146,38 @@ def _encode_lists(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encode a list column as offsets (n + 1,) and flat codes."""
     lengths, codes = Growing(np.int64), Growing(np.int32)
-    for part_lengths, values in list_chunks(table.chunks(name), f"column {name!r}"):
-        lengths.append(part_lengths)
-        _encode_values(values, name, items, unknown, codes)
+
+    def flat() -> Iterator[pa.Array]:
+        for part_lengths, values in list_chunks(table.chunks(name), f"column {name!r}"):
+            lengths.append(part_lengths)
+            yield values
+
+    _encode_values(flat(), name, items, unknown, codes)
     return offsets_of(lengths.array()), codes.array()
 
 
 def _encode_values(
-    values: pa.Array, name: str, items: Items, unknown: _Unknown | None, codes: Growing
+    chunks: Iterable[pa.Array], name: str, items: Items, unknown: _Unknown | None, codes: Growing
 ) -> None:
-    for start in range(0, max(len(values), 1), SLICE):
-        part = values.slice(start, SLICE)
-        found = items.codes(part, f"the ids in column {name!r}")
+    for values in _of_like_size(chunks):
+        found = items.codes(values, f"the ids in column {name!r}")
         if unknown is not None:
-            unknown.add(part, found)
+            unknown.add(values, found)
         codes.append(found)
+
+
+def _of_like_size(chunks: Iterable[pa.Array]) -> Iterator[pa.ChunkedArray]:
+    """Join small chunks and cut large ones: looking some ids up costs a walk over all items."""
+    waiting, n_waiting = [], 0
+    for chunk in chunks:
+        for start in range(0, max(len(chunk), 1), SLICE):
+            waiting.append(chunk.slice(start, SLICE))
+            n_waiting += len(waiting[-1])
+            if n_waiting >= SLICE:
+                yield pa.chunked_array(waiting)
+                waiting, n_waiting = [], 0
+    if waiting:
+        yield pa.chunked_array(waiting)
 
 
 def _encode_candidates(
@@ -171,8 +189,7 @@ def _encode_candidates(
     if kind == "impressions":
         return _encode_lists(table, "candidates", items, unknown)
     codes = Growing(np.int32)
-    for chunk in table.chunks("candidate"):
-        _encode_values(chunk, "candidate", items, unknown, codes)
+    _encode_values(table.chunks("candidate"), "candidate", items, unknown, codes)
     return np.arange(n_rows + 1), codes.array()
 
 

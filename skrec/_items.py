@@ -163,8 +163,8 @@ class Items:
         ndarray of int32, shape (n,)
             Positions, and -1 where the catalogue lacks an id.
         """
-        if not isinstance(ids, pa.Array):
-            ids = to_arrow(ids, what).combine_chunks()
+        if not isinstance(ids, pa.Array | pa.ChunkedArray):
+            ids = to_arrow(ids, what)
         return codes_of(ids, self._ids, what)
 
     def take(self, codes: Any) -> Items:

@@ -53,7 +53,8 @@ def test_lists_of_every_layout(layout):
     column = to_arrow(LAYOUTS[layout](), "the rows")
     assert column.to_pylist() == ROWS
     assert_array_equal(
-        np.concatenate([lengths for lengths, _ in list_chunks(column, "the rows")]), [2, 0, 1, 1]
+        np.concatenate([lengths for lengths, _ in list_chunks(column.chunks, "the rows")]),
+        [2, 0, 1, 1],
     )
     data = encode(LAYOUTS[layout](), items=ITEMS)
     assert_array_equal(data.history_codes, [0, 1, 2, 0])

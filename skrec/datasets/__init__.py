@@ -1,5 +1,6 @@
 """Data to try recommenders on: generated headlines, and files as their owners publish them."""
 
+from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon
 from skrec.datasets._ebnerd import read_ebnerd
 from skrec.datasets._fetch_clicks import fetch_lastfm, fetch_microlens, fetch_mind
@@ -21,6 +22,8 @@ from skrec.datasets._mind import read_mind
 from skrec.datasets._movielens import read_movielens
 from skrec.datasets._netflix import read_netflix
 from skrec.datasets._pens import read_pens
+from skrec.datasets._pog import read_pog
+from skrec.datasets._xmind import read_xmind
 from skrec.datasets._yelp import read_yelp
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "get_data_home",
     "impressions_from_clicks",
     "make_headlines",
+    "read_adressa",
     "read_amazon",
     "read_ebnerd",
     "read_goodreads",
@@ -46,5 +50,7 @@ __all__ = [
     "read_movielens",
     "read_netflix",
     "read_pens",
+    "read_pog",
+    "read_xmind",
     "read_yelp",
 ]

@@ -11,158 +11,23 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
-import time
 import warnings
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from skrec._item_files import read_items, write_items
 from skrec._items import Items
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._files import (
-    iterate_parquet,
-    iterate_rows,
-    read_columns,
-    read_json_lines,
-)
 from skrec.datasets._home import get_data_home
+from skrec.datasets._reading import Reading, map_table, write_table
 
 FORMAT = "skrec data set 1"
 _ABOUT = "copy.json"
-SECONDS = 5.0  # between two lines of progress
-
-
-class Reading:
-    """One conversion: what it read, where its tables go, and what it says on the way.
-
-    Parameters
-    ----------
-    folder : Path
-        For tables.
-    verbose : bool
-        Whether progress is printed.
-
-    Attributes
-    ----------
-    sources : list of str
-        The files that were read.
-    """
-
-    def __init__(self, folder: Path, verbose: bool):
-        self.folder, self.verbose = folder, verbose
-        self.sources: list[str] = []
-        self._last_said = time.monotonic()
-
-    def rows(
-        self, file: Any, types: dict[str, pa.DataType], *args: Any, **options: Any
-    ) -> Iterator:
-        """Read a file block by block, as `iterate_rows` does."""
-        self._begin(file)
-        n_rows = 0
-        for n_before, table in iterate_rows(file, types, *args, **options):
-            yield n_before, table
-            n_rows = n_before + table.num_rows
-            self._say_sometimes(f"{file.name}: {n_rows:,} lines")
-        self._end(file, n_rows)
-
-    def table(
-        self, file: Any, types: dict[str, pa.DataType], *args: Any, **options: Any
-    ) -> pa.Table:
-        """Read a file whole, as `iterate_rows` does in blocks."""
-        tables = [table for _, table in self.rows(file, types, *args, **options)]
-        return pa.concat_tables(tables or [pa.schema(list(types.items())).empty_table()])
-
-    def json_lines(self, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-        """Read some fields of JSON objects, as `read_json_lines` does."""
-        return self._whole(read_json_lines, file, types)
-
-    def columns(self, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-        """Read some columns of a CSV file, as `read_columns` does."""
-        return self._whole(read_columns, file, types)
-
-    def parquet(self, file: Path, columns: list[str]) -> Iterator[pa.Table]:
-        """Read some columns of a parquet file, block by block."""
-        self._begin(file)
-        n_rows = 0
-        for table in iterate_parquet(file, columns):
-            yield table
-            n_rows += table.num_rows
-            self._say_sometimes(f"{file.name}: {n_rows:,} rows")
-        self._end(file, n_rows)
-
-    def _whole(self, read: Callable, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-        self._begin(file)
-        size = file.stat().st_size
-
-        def seen(n_bytes: int) -> None:
-            self._say_sometimes(f"{file.name}: {n_bytes / size:.0%} of {size / 1e6:,.0f} MB")
-
-        table = read(file, types, seen)
-        self._end(file, table.num_rows)
-        return table
-
-    def _begin(self, file: Any) -> None:
-        source = str(file.root.filename if isinstance(file, zipfile.Path) else file)
-        if source not in self.sources:
-            self.sources.append(source)
-
-    def _end(self, file: Any, n_rows: int) -> None:
-        self.say(f"{file.name}: all {n_rows:,} rows read")
-
-    def say(self, text: str) -> None:
-        """Print a line, if that is wanted."""
-        if self.verbose:
-            print(f"[skrec] {text}", file=sys.stderr, flush=True)
-
-    def _say_sometimes(self, text: str) -> None:
-        if time.monotonic() - self._last_said > SECONDS:
-            self._last_said = time.monotonic()
-            self.say(text)
-
-    def write(self, name: str, tables: Iterable[pa.Table]) -> pa.Table:
-        """Write tables of one schema into a file, and return them as one that is mapped."""
-        return write_table(self.folder / f"{name}.arrow", tables)
-
-    def split_days(self, table: pa.Table, n_days: int) -> tuple[pa.Table, pa.Table]:
-        """Split the last days of a table with the column `time` off, as train and valid."""
-        if not n_days or not table.num_rows:
-            return table, table.slice(0, 0)
-        day = table["time"].to_numpy().astype("datetime64[D]")
-        late = day > day.max() - np.timedelta64(n_days, "D")
-        return self.write("train", _filtered(table, ~late)), self.write(
-            "valid", _filtered(table, late)
-        )
-
-
-def _filtered(table: pa.Table, kept: np.ndarray) -> Iterator[pa.Table]:
-    yield table.slice(0, 0)
-    first = 0
-    for batch in table.to_batches():
-        yield pa.table(batch.filter(pa.array(kept[first : first + len(batch)])))
-        first += len(batch)
-
-
-def write_table(path: Path, tables: Iterable[pa.Table]) -> pa.Table:
-    """Write tables of one schema, at least one, into an Arrow file, and map it."""
-    tables = iter(tables)
-    first = next(tables)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
-        writer.write_table(first)
-        for table in tables:
-            writer.write_table(table)
-    return map_table(path)
-
-
-def map_table(path: Path) -> pa.Table:
-    """Return the table of an Arrow file, without loading it."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def kept_copy(
@@ -214,21 +79,29 @@ def kept_copy(
     try:
         data = _opened(place)
         if data is None:
-            _write_copy(new, _read(path, settings, read, Reading(new, verbose)))
-            shutil.rmtree(place, ignore_errors=True)
-            # another process may have put its copy there, which is as good
-            if not place.exists():
-                new.rename(place)
-            data = _opened(place)
+            reading = Reading(new, verbose)
+            _write_copy(new, _read(path, settings, read, reading), reading.sources)
+            new.chmod(0o755)
+            data = _opened(new)
+            _publish(new, place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     assert data is not None
     return data
 
 
+def _publish(new: Path, place: Path) -> None:
+    """Rename a copy into its place, where an outdated one may be, or that of another process."""
+    with suppress(OSError):
+        old = place.rename(new.with_suffix(".old"))
+        shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):  # the other process was first, which is as good
+        new.rename(place)
+
+
 def _read(path: Path, settings: dict, read: Callable, reading: Reading) -> DataBunch:
     data = read(path, reading, **settings)
-    data["sources"] = reading.sources
+    data["sources"] = list(reading.sources)
     return data
 
 
@@ -250,7 +123,7 @@ def _key(family: str, path: Path, settings: dict[str, Any]) -> str | None:
     return f"{family}-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
 
 
-def _write_copy(folder: Path, data: DataBunch) -> None:
+def _write_copy(folder: Path, data: DataBunch, sources: dict[str, str | None]) -> None:
     about: dict[str, Any] = {"tables": [], "values": {}, "sources": []}
     for name, value in dict(data).items():
         if isinstance(value, Items):
@@ -264,9 +137,11 @@ def _write_copy(folder: Path, data: DataBunch) -> None:
     for file in folder.glob("*.arrow"):
         if file.stem not in about["tables"]:
             file.unlink()  # rows before they were split
-    for source in data.sources:
+    for source, digest in sources.items():
         state = os.stat(source)
-        about["sources"].append([source, state.st_size, state.st_mtime_ns, _digest(source)])
+        about["sources"].append(
+            [source, state.st_size, state.st_mtime_ns, digest or _digest(source)]
+        )
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 

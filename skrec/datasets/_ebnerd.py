@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from skrec._segments import gather_ranges
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_count
 from skrec.datasets._impressions import lists
 from skrec.datasets._rated import as_category
+from skrec.datasets._reading import Reading
 
 _ARTICLES = ["article_id", "title", "subtitle", "category_str", "topics"]
 _BEHAVIORS = [
@@ -133,9 +134,9 @@ def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> 
             }
         )
     )
-    rows = reading.write("rows", _read_part(folder / "train", max_history, reading))
-    train, valid = reading.split_days(rows, valid_days)
-    test = rows.slice(0, 0)
+    rows = _read_part(folder / "train", max_history, reading)
+    train, valid = reading.write_days(rows, valid_days)
+    test = train.slice(0, 0)
     if (folder / "validation").is_dir():
         test = reading.write("test", _read_part(folder / "validation", max_history, reading))
     return DataBunch(

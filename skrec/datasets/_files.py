@@ -68,6 +68,7 @@ def iterate_rows(
     *,
     header: bool = False,
     quoted: bool = False,
+    seen: Callable[[bytes], None] | None = None,
 ) -> Iterator[tuple[int, pa.Table]]:
     r"""Read a file whose fields, in order, have these names and types, block by block.
 
@@ -83,6 +84,8 @@ def iterate_rows(
         Whether the first line names the fields.
     quoted : bool, default=False
         Whether fields may be in double quotes; none holds the end of a line.
+    seen : callable, default=None
+        Told what was read of the file, in order.
 
     Yields
     ------
@@ -104,7 +107,7 @@ def iterate_rows(
         "convert_options": csv.ConvertOptions(column_types=types, null_values=[]),
     }
     n_before = 0
-    blocks = iterate_lines(file)
+    blocks = iterate_lines(file, seen)
     first = next(blocks, None)
     if first is None:
         raise ValueError(f"{file} is empty")
@@ -122,16 +125,20 @@ def iterate_rows(
         n_before += data.count(b"\n")
 
 
-def iterate_lines(file: Any) -> Iterator[bytes]:
+def iterate_lines(file: Any, seen: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
     """Yield whole lines of a file, about BLOCK bytes at a time; empty ones at its end are left out.
 
     Parameters
     ----------
     file : Path or zipfile.Path
+    seen : callable, default=None
+        Told what was read of the file, in order.
     """
     rest = b""
     with file.open("rb") as stream:
         while data := stream.read(BLOCK):
+            if seen:
+                seen(data)
             data = rest + data
             # the last line is held back, for what follows it may be the end of the file
             cut = data.rstrip(b"\r\n").rfind(b"\n") + 1
@@ -151,9 +158,8 @@ def _read_block(
     separator: str,
 ) -> pa.Table:
     def read(use_threads: bool) -> pa.Table:
-        return csv.read_csv(
-            BytesIO(data), csv.ReadOptions(use_threads=use_threads, column_names=names), **options
-        )
+        settings = csv.ReadOptions(use_threads=use_threads, column_names=names)
+        return csv.read_csv(BytesIO(data), settings, **options).combine_chunks()
 
     try:
         return read(use_threads=True)
@@ -194,7 +200,7 @@ def _locate(message: str, names: list[str], n_before: int = 0) -> str:
 
 
 def read_json_lines(
-    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[int], None] | None = None
+    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[bytes], None] | None = None
 ) -> pa.Table:
     """Read some fields of a file with a JSON object a line, gzipped or not.
 
@@ -204,7 +210,7 @@ def read_json_lines(
     types : mapping of str to pyarrow.DataType
         The fields to read; null where an object lacks one.
     seen : callable, default=None
-        Told how many bytes of the file were read, again and again.
+        Told what was read of the file, in order.
 
     Returns
     -------
@@ -215,33 +221,47 @@ def read_json_lines(
     ValueError
         For what is no JSON, or of another type, with the file and what Arrow says of the place.
     """
-    from pyarrow import json
-
-    schema = pa.schema(list(types.items()))
     try:
         with _stream(file, seen) as stream:
-            return json.read_json(
-                stream,
-                json.ReadOptions(block_size=1 << 24),
-                json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-            )
+            return read_json_stream(stream, types)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{file}: {error}") from error
 
 
+def read_json_stream(stream: Any, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read some fields of the JSON objects in an open file."""
+    from pyarrow import json
+
+    schema = pa.schema(list(types.items()))
+    return json.read_json(
+        stream,
+        json.ReadOptions(block_size=1 << 24),
+        json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+
+
+def check_lines(file: Any, n_before: int, lines: pa.Array, good: Any, wanted: str) -> None:
+    """Raise for the first of some lines, behind `n_before` others, that is not good."""
+    if not good.all():
+        at = int(good.argmin())
+        raise ValueError(
+            f"{file}, line {n_before + at + 1}: expected {wanted}, got {lines[at].as_py()[:80]!r}"
+        )
+
+
 @contextmanager
-def _stream(file: Path, seen: Callable[[int], None] | None) -> Iterator[pa.NativeFile]:
+def _stream(file: Path, seen: Callable[[bytes], None] | None) -> Iterator[pa.NativeFile]:
     """Open a file, and unpack it where its name ends in .gz."""
     with open(file, "rb") as raw:
         packed = "gzip" if file.suffix == ".gz" else None
-        with pa.input_stream(_Watched(raw, seen or (lambda n: None)), packed) as stream:
+        with pa.input_stream(_Watched(raw, seen), packed) as stream:
             yield stream
 
 
 class _Watched(RawIOBase):
-    """A file that tells how far it was read."""
+    """A file that tells what was read of it."""
 
-    def __init__(self, raw: Any, seen: Callable[[int], None]):
+    def __init__(self, raw: Any, seen: Callable[[bytes], None] | None):
         self._raw, self._seen = raw, seen
 
     def readable(self) -> bool:
@@ -249,7 +269,8 @@ class _Watched(RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         data = self._raw.read(size)
-        self._seen(self._raw.tell())
+        if self._seen:
+            self._seen(data)
         return data
 
 
@@ -279,7 +300,7 @@ def find_file(folder: Path, *patterns: str, what: str) -> Path:
 
 
 def read_columns(
-    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[int], None] | None = None
+    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[bytes], None] | None = None
 ) -> pa.Table:
     """Read some columns of a CSV file whose first line names them, gzipped or not.
 
@@ -289,7 +310,7 @@ def read_columns(
     types : mapping of str to pyarrow.DataType
         The columns to read, in the order of the result. An empty text is null.
     seen : callable, default=None
-        Told how many bytes of the file were read, again and again.
+        Told what was read of the file, in order.
 
     Returns
     -------

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
+from skrec.datasets._reading import Reading
 
 _REVIEWS = {
     "author": pa.string(),

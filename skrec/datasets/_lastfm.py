@@ -1,4 +1,4 @@
-"""Last.fm 360K: which artists people listened to."""
+"""Last.fm 360K, and the Million Song Dataset: what people listened to, and how often."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import as_generator, check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import bunch_of_ratings
+from skrec.datasets._reading import Reading
 
 _PLAYS = {
     "user_id": pa.string(),
@@ -22,6 +23,8 @@ _PLAYS = {
     "name": pa.string(),
     "plays": pa.string(),  # a few lines have a blank before the number
 }
+_TRIPLETS = {"user_id": pa.string(), "item_id": pa.string(), "plays": pa.string()}
+_TRACKS = dict.fromkeys(["track", "song", "artist", "title"], pa.string())
 _DESCR = """\
 Last.fm 360K as impressions
 ---------------------------
@@ -34,6 +37,20 @@ Get it       http://ocelma.net/MusicRecommendationDataset/lastfm-360K.html
 Cite         Oscar Celma. 2010. Music Recommendation and Discovery in the Long Tail. Springer.
 """
 
+_DESCR_MSD = """\
+Million Song Dataset as impressions
+-----------------------------------
+Songs that users played, as the Taste Profile subset of the Million Song Dataset counts them, with
+the songs' titles and artists, read from
+{file}
+There are no times: the songs of each user are in a random order, which is seeded.
+
+Licence      for research, not for commercial use
+Get it       http://millionsongdataset.com/tasteprofile/
+Format       http://millionsongdataset.com/faq/
+Cite         Thierry Bertin-Mahieux et al. 2011. The Million Song Dataset. ISMIR 2011.
+"""
+
 
 def read_lastfm(
     path: str | os.PathLike[str],
@@ -43,16 +60,17 @@ def read_lastfm(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read Last.fm 360K: artists and who played them.
+    """Read Last.fm 360K (artists), or the Million Song Dataset (songs), and who played them.
 
-    Nothing is downloaded. A click is an artist that a user played at least `threshold` times. The
-    data have no times, so the order of a user's artists is drawn at random; histories tell tastes,
-    not what came before what. Plays become impressions by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is what a user played at least `threshold` times. The data have
+    no times, so the order of a user's clicks is drawn at random; histories tell tastes, not what
+    came before what. Plays become impressions by :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``usersha1-artmbid-artname-plays.tsv``.
+        The folder with ``usersha1-artmbid-artname-plays.tsv`` (360K), or with
+        ``train_triplets.txt`` and ``unique_tracks.txt`` (Million Song Dataset).
     threshold : float, default=1
         Lowest number of plays that is a click.
     data_home : str or path-like, default=None
@@ -68,8 +86,8 @@ def read_lastfm(
         A dictionary with these fields.
 
         items : Items
-            The artists: `name` (text). Their ids are those of MusicBrainz, or the name where there
-            is none.
+            The artists: `name` (text), with the ids of MusicBrainz, or the name where there is
+            none. Or the songs: `title` and `artist` (text).
         train, valid, test : pyarrow.Table
             Impressions, as :func:`impressions_from_clicks` makes them, without `time`.
         feature_names : list of str
@@ -87,6 +105,9 @@ def read_lastfm(
     References
     ----------
     Oscar Celma. 2010. Music Recommendation and Discovery in the Long Tail. Springer.
+
+    Thierry Bertin-Mahieux, Daniel P. W. Ellis, Brian Whitman, Paul Lamere. 2011. The Million Song
+    Dataset. ISMIR 2011.
 
     Examples
     --------
@@ -106,21 +127,46 @@ def read_lastfm(
 
 
 def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
-    file = find_file(folder, "usersha1-artmbid-artname-plays.tsv", what="the plays")
-    rows = reading.table(file, _PLAYS)
-    try:
-        plays = pc.utf8_trim_whitespace(rows["plays"]).cast(pa.float64())
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: plays: {error}") from error
-    artist = pc.if_else(pc.equal(rows["mbid"], ""), rows["name"], rows["mbid"])
-    order = as_generator(settings["random_state"]).permutation(rows.num_rows)
-    events = pa.table({"user_id": rows["user_id"], "item_id": artist, "rating": plays})
-    events = events.take(pa.array(order))
+    names = ("usersha1-artmbid-artname-plays.tsv", "train_triplets.txt")
+    file = find_file(folder, *names, what="the plays")
+    if file.name == names[0]:
+        items, plays = _read_artists(file, reading)
+        description = _DESCR
+    else:
+        tracks = find_file(folder, "unique_tracks.txt", what="the songs")
+        items, plays = _read_songs(tracks, file, reading)
+        description = _DESCR_MSD
+    order = as_generator(settings["random_state"]).permutation(plays.num_rows)
     return bunch_of_ratings(
-        pa.table({"item_id": artist, "name": rows["name"]}),
-        events.filter(pc.not_equal(events["item_id"], "")),
-        _DESCR.format(file=file),
+        items,
+        plays.take(pa.array(order)),
+        description.format(file=file),
         settings,
         threshold=threshold,
         what="counts of plays",
     )
+
+
+def _read_artists(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
+    rows = reading.table(file, _PLAYS)
+    artist = pc.if_else(pc.equal(rows["mbid"], ""), rows["name"], rows["mbid"])
+    items = pa.table({"item_id": artist, "name": rows["name"]})
+    plays = {"user_id": rows["user_id"], "item_id": artist, "rating": _numbers(rows, file)}
+    named = pc.not_equal(artist, "")
+    return items.filter(named), pa.table(plays).filter(named)
+
+
+def _read_songs(tracks: Path, file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
+    """Read songs, of which some have several tracks, and how often users played them."""
+    songs = reading.table(tracks, _TRACKS, "<SEP>")
+    items = {"item_id": songs["song"], "title": songs["title"], "artist": songs["artist"]}
+    rows = reading.table(file, _TRIPLETS)
+    plays = rows.drop_columns("plays").append_column("rating", _numbers(rows, file))
+    return pa.table(items), plays
+
+
+def _numbers(rows: pa.Table, file: Path) -> pa.ChunkedArray:
+    try:
+        return pc.utf8_trim_whitespace(rows["plays"]).cast(pa.float64())
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: plays: {error}") from error

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import bunch_of_ratings
+from skrec.datasets._reading import Reading
 
 _DESCR = """\
 MicroLens as impressions

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_folder, opened
 from skrec.datasets._headlines import check_count
 from skrec.datasets._impressions import lists
+from skrec.datasets._reading import Reading
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _PARTS = {"train": r"train", "test": r"dev|valid", "unlabelled": r"test"}
@@ -136,11 +137,13 @@ def _read(path: Path, reading: Reading, valid_days: int) -> DataBunch:
             folder, _ = find_folder(root, _FILES, "MIND")
             news.append(_read_news(folder / "news.tsv", reading))
             blocks = read_behaviors(folder / "behaviors.tsv", n_before, reading)
-            parts[name] = reading.write("rows" if name == "train" else name, blocks)
-        n_before += parts[name].num_rows
+            if name == "train":
+                parts["train"], parts["valid"] = reading.write_days(blocks, valid_days)
+            else:
+                parts[name] = reading.write(name, blocks)
+        n_before = sum(part.num_rows for part in parts.values())
     empty = next(iter(parts.values())).slice(0, 0)
-    train, valid = reading.split_days(parts.get("train", empty), valid_days)
-    test = parts.get("test", empty)
+    train, valid, test = (parts.get(name, empty) for name in ("train", "valid", "test"))
     items = Items(_distinct(pa.concat_tables(news)))
     unlabelled = parts.get("unlabelled")
     return DataBunch(

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_folder, opened
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings, impressions_from_clicks
+from skrec.datasets._reading import Reading
 
 _LAYOUTS = {
     "100k": ("u.data", "u.item", "u.genre"),

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
-from skrec.datasets._files import find_file
+from skrec.datasets._copies import kept_copy
+from skrec.datasets._files import check_lines, find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
+from skrec.datasets._reading import Reading
 
 _DESCR = """\
 The Netflix Prize as impressions
@@ -119,20 +120,11 @@ def _lines(file: Path, reading: Reading) -> pa.Array:
     return reading.table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
 
 
-def _refuse(file: Path, lines: pa.Array, good: np.ndarray, wanted: str) -> None:
-    """Raise for the first line that is not good."""
-    if not good.all():
-        at = int(np.argmin(good))
-        raise ValueError(
-            f"{file}, line {at + 1}: expected {wanted}, got {lines[at].as_py()[:80]!r}"
-        )
-
-
 def _read_films(file: Path, reading: Reading) -> pa.Table:
     """Read lines of an id, a year or NULL, and a title, which may have commas."""
     lines = _lines(file, reading)
     good = pc.match_substring_regex(lines, r"^\d+,(\d{4}|NULL),").to_numpy(zero_copy_only=False)
-    _refuse(file, lines, good, "an id, a year and a title")
+    check_lines(file, 0, lines, good, "an id, a year and a title")
     fields = pc.split_pattern(lines, ",", max_splits=2)
     year = pc.list_element(fields, 1)
     year = pc.if_else(pc.equal(year, "NULL"), pa.scalar(None, pa.string()), year)
@@ -152,7 +144,7 @@ def _read_ratings(file: Path, reading: Reading) -> pa.Table:
     is_rating = pc.match_substring_regex(lines, r"^\d+,[1-5],\d{4}-\d{2}-\d{2}$")
     good = is_film | is_rating.to_numpy(zero_copy_only=False)
     good[0] &= is_film[0]
-    _refuse(file, lines, good, "a film such as 12: or a user, stars and a day")
+    check_lines(file, 0, lines, good, "a film such as 12: or a user, stars and a day")
     films = pc.utf8_rtrim(lines.filter(pa.array(is_film)), ":").cast(pa.int64())
     fields = pc.list_flatten(pc.split_pattern(lines.filter(pa.array(~is_film)), ","))
     each = np.arange(0, len(fields), 3)

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import Reading, kept_copy
+from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_count
 from skrec.datasets._impressions import lists
 from skrec.datasets._mind import read_time_column, split_words
 from skrec.datasets._rated import as_category
+from skrec.datasets._reading import Reading
 
 _NEWS = [
     *("News ID", "Category", "Topic", "Headline", "News body"),
@@ -131,11 +132,11 @@ def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
         )
     )
     file = find_file(folder, "train.tsv", what="the impressions")
-    rows = reading.write("rows", _read_logs(file, 0, reading))
-    train, valid = reading.split_days(rows, valid_days)
-    test = rows.slice(0, 0)
+    train, valid = reading.write_days(_read_logs(file, 0, reading), valid_days)
+    test = train.slice(0, 0)
     if (folder / "valid.tsv").exists():
-        test = reading.write("test", _read_logs(folder / "valid.tsv", rows.num_rows, reading))
+        n_before = train.num_rows + valid.num_rows
+        test = reading.write("test", _read_logs(folder / "valid.tsv", n_before, reading))
     return DataBunch(
         items=items,
         train=train,

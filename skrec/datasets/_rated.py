@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -93,6 +94,17 @@ def _first_of_each(items: pa.Table) -> pa.Table:
         .aggregate([("at", "min")])
     )
     return items.take(grouped["at_min"].combine_chunks().sort()).combine_chunks()
+
+
+def first_meetings(events: pa.Table) -> pa.Table:
+    """Keep the first row of each user with each item."""
+    codes = [
+        events[name].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+        for name in ("user_id", "item_id")
+    ]
+    key = codes[0] * (int(codes[1].max(initial=0)) + 1) + codes[1]
+    _, first = np.unique(key, return_index=True)
+    return events.take(pa.array(np.sort(first)))
 
 
 def one_text(lists: Any) -> pa.Array:

@@ -20,7 +20,7 @@ from skrec.datasets import (
 )
 
 N_USERS, N_ITEMS = 6, 40
-NO_TIMES = ("lastfm",)
+NO_TIMES = ("lastfm", "lastfm msd")
 DAYS = ("hm", "netflix")  # whose times are days, within which the order is that of the ids
 SETTINGS = {"min_clicks": 5, "n_negatives_eval": 5, "n_negatives": 2}
 
@@ -270,6 +270,18 @@ def lastfm(folder):
     )
 
 
+def lastfm_msd(folder):
+    csv_lines(
+        folder / "unique_tracks.txt",
+        *(f"TR{i}<SEP>B{i:03}<SEP>Björk<SEP>Song, {i}" for i in range(N_ITEMS)),
+        "TR99<SEP>B000<SEP>Björk<SEP>Song 0, again",  # a song has several tracks
+    )
+    csv_lines(
+        folder / "train_triplets.txt",
+        *(f"A{user}\tB{item:03}\t{plays}" for user, item, plays, _ in events()),
+    )
+
+
 FAMILIES = {
     "amazon 2018": (amazon_2018, read_amazon, True),
     "amazon 2023": (amazon_2023, read_amazon, True),
@@ -280,6 +292,7 @@ FAMILIES = {
     "netflix": (netflix, read_netflix, True),
     "hotelrec": (hotelrec, read_hotelrec, True),
     "lastfm": (lastfm, partial(read_lastfm, threshold=4), False),
+    "lastfm msd": (lastfm_msd, partial(read_lastfm, threshold=4), False),
 }
 
 
@@ -341,6 +354,7 @@ def test_items_have_roles_and_content(family):
         "netflix": "text category",
         "hotelrec": "text text category",
         "lastfm": "text",
+        "lastfm msd": "text text",
     }
     assert list(items.roles.values()) == roles[name].split()
     second = frame.iloc[1].to_dict()
@@ -363,6 +377,9 @@ def test_items_have_roles_and_content(family):
         assert hotel.tolist() == ["Hotel 7", "Rome Lazio", "1"]
     if name == "lastfm":
         assert frame.set_index("item_id").name[["B006", "B007"]].tolist() == ["Björk", "B007"]
+    if name == "lastfm msd":
+        assert frame.title[:2].tolist() == ["Song, 0", "Song, 1"]
+        assert second["artist"] == "Björk"
     if name == "netflix":
         assert frame.title[1] == "Été, part 1"
         assert frame.year[1] == "1991"
@@ -431,8 +448,9 @@ def test_the_category_is_chosen_where_there_are_several(tmp_path):
     assert read_amazon(tmp_path, "Video_Games", **SETTINGS).items.n_items == N_ITEMS
 
 
-def test_plays_without_times_are_in_a_seeded_order(tmp_path):
-    lastfm(tmp_path)
+@pytest.mark.parametrize("write", [lastfm, lastfm_msd])
+def test_plays_without_times_are_in_a_seeded_order(write, tmp_path):
+    write(tmp_path)
     data = read_lastfm(tmp_path, threshold=4, **SETTINGS)
     again = read_lastfm(tmp_path, threshold=4, **SETTINGS)
     other = read_lastfm(tmp_path, threshold=4, random_state=1, **SETTINGS)

@@ -1,0 +1,123 @@
+"""Adressa's files: events a day, in a folder or an archive."""
+
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+
+from skrec import ContentRecommender
+from skrec.datasets import read_adressa
+
+SETTINGS = {"min_clicks": 4, "n_valid": 1, "n_test": 1, "n_negatives": 2, "n_negatives_eval": 3}
+START = 1_483_225_200  # 2017-01-01 00:00 in Norway
+N_NEWS = 12
+
+
+def visit(user, second, news=None):
+    event = {"eventId": second, "userId": f"cx:{user}", "time": START + second, "country": "no"}
+    if news is None:  # the front page
+        return event | {"url": "http://adressa.no", "activeTime": 8}
+    profile = [{"item": "0", "groups": [{"count": 1, "group": "importance", "weight": 1.0}]}]
+    article = {
+        "id": f"a{news}",
+        "title": f"Sak nr. {news}: Blåbærtur på Byåsen",
+        "profile": profile,
+    }
+    sections = {} if news == 0 else {"category1": "nyheter|trondheim" if news % 2 else "sport"}
+    words = {} if news == 1 else {"keywords": f"by, tema {news % 3}"}
+    return event | article | sections | words
+
+
+def days():
+    """Return the lines of two days; those of a day are not in the order of time."""
+    rows = [
+        visit(user, 100 * at + user, (user + at) % N_NEWS) for user in range(4) for at in range(6)
+    ]
+    rows += [visit(10 + news // 3, 7000 + news, news) for news in range(N_NEWS)]
+    first, second = rows[::2], [*rows[1::2][::-1], visit(0, 5), visit(0, 90_000, 0)]
+    second.append(visit(1, 6, 3) | {"title": None})
+    return {"20170101": first, "20170102": second}
+
+
+def as_text(rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+@pytest.fixture(params=["folder", "folder inside", "archive"])
+def adressa(request, tmp_path):
+    if request.param == "archive":
+        with tarfile.open(tmp_path / "one_week.tar.gz", "w:gz") as archive:
+            for name, rows in days().items():
+                member = tarfile.TarInfo(f"one_week/{name}")
+                member.size = len(as_text(rows))
+                archive.addfile(member, io.BytesIO(as_text(rows)))
+        return tmp_path / "one_week.tar.gz"
+    folder = tmp_path / ("one_week" if request.param == "folder inside" else "")
+    folder.mkdir(exist_ok=True)
+    for name, rows in days().items():
+        (folder / name).write_bytes(as_text(rows))
+    (folder / "README.txt").write_text("no events")
+    return tmp_path
+
+
+def test_clicks_are_the_articles_that_were_opened_in_order(adressa):
+    data = read_adressa(adressa, **SETTINGS)
+    (row,) = [row for row in data.test.to_pylist() if row["user_id"] == "cx:0"]
+    # the visit of the front page is no click, and the second one of a0 does not count
+    assert row["history"] == [f"a{at}" for at in range(5)]
+    clicked = [news for news, click in zip(row["candidates"], row["clicked"], strict=True) if click]
+    assert clicked == ["a5"]
+    assert row["time"].timestamp() == START + 500
+    assert "in 2 day(s)" in data.DESCR
+
+
+def test_items_are_the_news(adressa):
+    items = read_adressa(adressa, **SETTINGS).items
+    assert items.roles == {
+        "title": "text",
+        "category": "category",
+        "subcategory": "category",
+        "keywords": "multi-category",
+    }
+    frame = items.to_pandas().set_index("item_id")
+    assert len(frame) == N_NEWS
+    assert frame.title["a3"] == "Sak nr. 3: Blåbærtur på Byåsen"
+    assert (frame.category["a3"], frame.subcategory["a3"]) == ("nyheter", "trondheim")
+    assert (frame.category["a2"], frame.subcategory["a2"]) == ("sport", "sport")
+    assert frame.category.isna().sum() == 1
+    assert list(frame.keywords["a2"]) == ["by", "tema 2"]
+    assert list(frame.keywords["a1"]) in ([], [""])
+
+
+def test_from_the_files_to_fit_and_score(adressa):
+    data = read_adressa(adressa, **SETTINGS)
+    rec = ContentRecommender("mean_pooling", max_epochs=1, width=8, early_stopping=False)
+    assert 0 <= rec.fit(data.train, data.items).score(data.test) <= 1
+
+
+def test_damaged_days_are_named(tmp_path):
+    (tmp_path / "20170101").write_bytes(as_text(days()["20170101"]) + b'{"id": ')
+    with pytest.raises(ValueError, match="20170101: JSON parse error"):
+        read_adressa(tmp_path, **SETTINGS)
+    with tarfile.open(tmp_path / "one_week.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "20170101", "one_week/20170101")
+    with pytest.raises(ValueError, match=r"one_week.tar.gz, one_week/20170101: JSON parse error"):
+        read_adressa(tmp_path / "one_week.tar.gz", **SETTINGS)
+    data = (tmp_path / "one_week.tar.gz").read_bytes()
+    (tmp_path / "cut.tar.gz").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r"cut\.tar\.gz"):
+        read_adressa(tmp_path / "cut.tar.gz", **SETTINGS)
+
+
+def test_what_is_no_data(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no events in .*looked for files of a day"):
+        read_adressa(tmp_path, **SETTINGS)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        read_adressa(tmp_path / "one_week.tar.gz", **SETTINGS)
+    (tmp_path / "file.gz").write_bytes(gzip.compress(b"x"))
+    with pytest.raises(ValueError, match=r"must be a folder or a \.tar\.gz file"):
+        read_adressa(tmp_path / "file.gz", **SETTINGS)
+    with pytest.raises(TypeError, match="'min_click' is no setting"):
+        read_adressa(tmp_path, min_click=3)
