@@ -3,6 +3,13 @@
 from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon
 from skrec.datasets._ebnerd import read_ebnerd
+from skrec.datasets._fetch_clicks import fetch_lastfm, fetch_microlens, fetch_mind
+from skrec.datasets._fetch_ratings import (
+    fetch_amazon,
+    fetch_goodreads,
+    fetch_hotelrec,
+    fetch_movielens,
+)
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._headlines import make_headlines
 from skrec.datasets._hm import read_hm
@@ -21,6 +28,13 @@ from skrec.datasets._yelp import read_yelp
 
 __all__ = [
     "clear_data_home",
+    "fetch_amazon",
+    "fetch_goodreads",
+    "fetch_hotelrec",
+    "fetch_lastfm",
+    "fetch_microlens",
+    "fetch_mind",
+    "fetch_movielens",
     "get_data_home",
     "impressions_from_clicks",
     "make_headlines",

@@ -1,0 +1,493 @@
+"""fetch_ functions: an owner's server, from the address to a fitted recommender."""
+
+import gzip
+import hashlib
+import inspect
+import io
+import json
+import os
+import re
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from file_server import Plan, serving
+
+from skrec import datasets
+from skrec.datasets import _sources
+from skrec.datasets._sources import AMAZON, GOODREADS, HOTELREC, LASTFM, MICROLENS, MIND, MOVIELENS
+
+FETCHERS = sorted(name for name in datasets.__all__ if name.startswith("fetch_"))
+FIRST = {"fetch_amazon": ["Books"], "fetch_goodreads": ["poetry"]}
+SMALL = {"min_clicks": 5, "n_negatives_eval": 3, "n_train": 2}
+EVENTS = [(user, (user + n) % 12, n) for user in range(8) for n in range(8)]
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+def movielens_zip(lowest=4):
+    """Ratings as GroupLens publishes ml-1m.zip: 30 films of two genres, each user likes one."""
+    films = [f"{n}::Film {n} (1999)::{'Drama' if n % 2 else 'Comedy'}" for n in range(30)]
+    ratings = [
+        f"{user}::{(2 * n + user) % 30}::{lowest + n % 2}::{100 * n + user}"
+        for user in range(40)
+        for n in range(10)
+    ]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("ml-1m/movies.dat", "\n".join(films) + "\n")
+        archive.writestr("ml-1m/ratings.dat", "\n".join(ratings) + "\n")
+    return packed.getvalue()
+
+
+@pytest.fixture
+def movielens(server, monkeypatch):
+    """The server as GroupLens', with ml-1m.zip and the checksum that skrec knows of it."""
+    body = movielens_zip()
+    server.put("/ml-1m.zip", body)
+    known = MOVIELENS["1m"][0]._replace(md5=hashlib.md5(body).hexdigest(), folder=server.url)
+    monkeypatch.setitem(_sources.MOVIELENS, "1m", [known])
+    return server
+
+
+def fetch_1m(home, **options):
+    settings = {"data_home": home, "delay": 0.0, "verbose": False, "n_negatives_eval": 5}
+    return datasets.fetch_movielens("1m", **settings | options)
+
+
+def test_movielens_from_its_server_to_a_score(movielens, home, make_recommender, capsys):
+    data = fetch_1m(home, verbose=True)
+    told = capsys.readouterr().err
+    assert "[skrec] MovieLens: for research; not for commercial use" in told
+    assert "The terms: https://grouplens.org/datasets/movielens/" in told
+    assert "Licence" in data.DESCR
+    rec = make_recommender(max_epochs=8, learning_rate=1e-2).fit(data.train, data.items)
+    assert rec.score(data.test) > 0.6
+    again = fetch_1m(home)
+    assert again.test.equals(data.test)
+    assert capsys.readouterr().err == ""
+    # what is read is the file that came, and it came once
+    assert len(movielens.log) == 1
+    same = datasets.read_movielens(home / "movielens" / "1m" / "ml-1m.zip", n_negatives_eval=5)
+    assert same.test.equals(data.test)
+
+
+def test_the_environment_names_the_folder(movielens, home, monkeypatch):
+    monkeypatch.setenv("SKREC_DATA", str(home))
+    fetch_1m(None)
+    assert (home / "movielens" / "1m" / "ml-1m.zip").exists()
+
+
+def test_a_cut_connection_is_gone_on_with(movielens, home):
+    movielens.plans.append(Plan(short=1000))
+    fetch_1m(home)
+    assert movielens.statuses == [200, 206]
+
+
+def test_a_wrong_checksum_leaves_nothing_to_read(movielens, home):
+    movielens.put("/ml-1m.zip", movielens_zip(lowest=3))
+    with pytest.raises(OSError, match="ml-1m.zip: expected the MD5 .*, twice"):
+        fetch_1m(home)
+    assert not (home / "movielens" / "1m" / "ml-1m.zip").exists()
+    with pytest.raises(OSError, match="ml-1m.zip is missing"):
+        fetch_1m(home, download_if_missing=False)
+
+
+def test_a_mirror(movielens, server, home):
+    server.put("/mirror/of/ml-1m.zip", server.files.pop("/ml-1m.zip"))
+    fetch_1m(home, url=f"{server.url}/mirror/of/")
+    assert server.sent[0][0] == "/mirror/of/ml-1m.zip"
+
+
+def test_download_if_missing(movielens, home):
+    message = (
+        r"MovieLens: ml-1m\.zip is missing, in '.*movielens/1m', and download_if_missing is False. "
+        "See https://grouplens.org"
+    )
+    with pytest.raises(OSError, match=message):
+        fetch_1m(home, download_if_missing=False)
+    assert movielens.log == []
+    fetch_1m(home)
+    fetch_1m(home, download_if_missing=False)
+    assert len(movielens.log) == 1
+
+
+def test_a_damaged_file_is_told_of_and_fetched_again(movielens, home):
+    fetch_1m(home)
+    file = home / "movielens" / "1m" / "ml-1m.zip"
+    file.write_bytes(b"damage")
+    with pytest.raises(OSError, match="ml-1m.zip is damaged: expected the MD5"):
+        fetch_1m(home, download_if_missing=False)
+    with pytest.warns(UserWarning, match="is damaged: expected .*; downloaded again") as caught:
+        fetch_1m(home)
+    assert len(caught) == 1
+    assert file.read_bytes() == movielens.files["/ml-1m.zip"]
+
+
+def test_a_file_that_is_gone_from_the_server(server, home):
+    message = (
+        r"MicroLens-50k_pairs.csv: the server answered 404 .* See https://github.com/westlake.*: "
+        r"url= takes the address .* or put the file into '.*/microlens/50k'"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        datasets.fetch_microlens("50k", data_home=home, url=server.url)
+    assert server.statuses == [404]
+
+
+@pytest.mark.parametrize("text", ["MD5 (ml-latest-small.zip) = {}\n", "{}  ml-latest-small.zip\n"])
+def test_a_checksum_beside_the_file_is_checked(server, home, text):
+    body = movielens_zip()
+    server.put("/ml-latest-small.zip", b"cut")
+    server.put("/ml-latest-small.zip.md5", text.format(hashlib.md5(body).hexdigest()).encode())
+
+    def fetch():
+        return datasets.fetch_movielens(
+            "latest-small", data_home=home, url=server.url, n_negatives_eval=5, verbose=False
+        )
+
+    with pytest.raises(OSError, match="expected the MD5"):
+        fetch()
+    server.put("/ml-latest-small.zip", body)
+    fetch()
+    n_requests = len(server.log)
+    fetch()
+    assert len(server.log) == n_requests
+
+
+def test_no_checksum_beside_the_file(server, home):
+    server.put("/ml-latest.zip", movielens_zip())
+    datasets.fetch_movielens(
+        "latest", data_home=home, url=server.url, n_negatives_eval=5, verbose=False
+    )
+    assert [path for path, *_ in server.log] == ["/ml-latest.zip.md5", "/ml-latest.zip"]
+    record = json.loads((home / "movielens/latest/.download/ml-latest.zip.json").read_text())
+    assert record["sha256"] == hashlib.sha256(server.files["/ml-latest.zip"]).hexdigest()
+
+
+def json_lines(rows):
+    return gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def amazon_files():
+    reviews = [
+        {"user_id": f"u{u}", "parent_asin": f"a{i}", "rating": 5.0, "timestamp": 1000 * n}
+        for u, i, n in EVENTS
+    ]
+    products = [
+        {"parent_asin": f"a{i}", "title": f"Thing {i}", "description": [], "categories": ["x"]}
+        for i in range(12)
+    ]
+    return {"Books.jsonl.gz": json_lines(reviews), "meta_Books.jsonl.gz": json_lines(products)}
+
+
+def amazon_2018_files():
+    reviews = [
+        {"reviewerID": f"u{u}", "asin": f"a{i}", "overall": 5.0, "unixReviewTime": n}
+        for u, i, n in EVENTS
+    ]
+    products = [{"asin": f"a{i}", "title": f"Thing {i}", "category": ["x"]} for i in range(12)]
+    return {"Books_5.json.gz": json_lines(reviews), "meta_Books.json.gz": json_lines(products)}
+
+
+def goodreads_files(ending):
+    events = [
+        {
+            "user_id": f"u{u}",
+            "book_id": str(i),
+            "rating": 5,
+            "date_updated": f"Mon Aug 01 13:41:{n:02d} -0700 2011",
+        }
+        for u, i, n in EVENTS
+    ]
+    books = [
+        {"book_id": str(i), "title": f"Book {i}", "popular_shelves": [{"name": "x"}]}
+        for i in range(12)
+    ]
+    books_name, events_name = ending
+    return {
+        f"{books_name}.json.gz": json_lines(books),
+        f"{events_name}.json.gz": json_lines(events),
+    }
+
+
+def microlens_files():
+    pairs = "user,item,timestamp\n" + "".join(f"{u},{i},{n}\n" for u, i, n in EVENTS)
+    titles = "item,title\n" + "".join(f"{i},Video {i}\n" for i in range(12))
+    return {
+        "MicroLens-50k_pairs.csv": pairs.encode(),
+        "MicroLens-50k_titles.csv": titles.encode(),
+    }
+
+
+def lastfm_files():
+    plays = "".join(f"u{u}\tm{i}\tartist {i}\t{n + 1}\n" for u, i, n in EVENTS).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        info = tarfile.TarInfo("lastfm-dataset-360K/usersha1-artmbid-artname-plays.tsv")
+        info.size = len(plays)
+        archive.addfile(info, io.BytesIO(plays))
+    return {"lastfm-dataset-360K.tar.gz": packed.getvalue()}
+
+
+def hotelrec_files():
+    reviews = [
+        {
+            "author": f"u{u}",
+            "hotel_url": f"Hotel_Review-g1-d{i}-Reviews-Inn_{i}-Town_{i}.html",
+            "rating": 5.0,
+            "date": f"2018-01-{n + 1:02d}T00:00:00",
+        }
+        for u, i, n in EVENTS
+    ]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("HotelRec.txt", "".join(json.dumps(row) + "\n" for row in reviews))
+    return {"Full_HotelRec.zip": packed.getvalue()}
+
+
+def mind_files():
+    news = "".join(f"N{i}\tnews\tx\tTitle {i}\tText\thttps://x\t[]\t[]\n" for i in range(12))
+    shown = "".join(
+        f"{n + 1}\tU{n % 4}\t11/{10 + n}/2019 9:05:58 AM\tN1 N2\tN3-1 N4-0\n" for n in range(6)
+    )
+    found = {}
+    for part in ("train", "dev"):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("news.tsv", news)
+            archive.writestr("behaviors.tsv", shown)
+        found[f"MINDdemo_{part}.zip"] = packed.getvalue()
+    return found
+
+
+CASES = {
+    "amazon-2023": (datasets.fetch_amazon, ["Books"], SMALL, amazon_files, 12),
+    "amazon-2018": (datasets.fetch_amazon, ["Books", "2018"], SMALL, amazon_2018_files, 12),
+    "goodreads": (
+        datasets.fetch_goodreads,
+        ["poetry"],
+        SMALL,
+        lambda: goodreads_files(["goodreads_books_poetry", "goodreads_interactions_poetry"]),
+        12,
+    ),
+    "goodreads-all": (
+        datasets.fetch_goodreads,
+        ["all"],
+        SMALL,
+        lambda: goodreads_files(["goodreads_books", "goodreads_interactions_dedup"]),
+        12,
+    ),
+    "hotelrec": (datasets.fetch_hotelrec, [], SMALL, hotelrec_files, 12),
+    "lastfm": (datasets.fetch_lastfm, [], SMALL, lastfm_files, 12),
+    "microlens": (datasets.fetch_microlens, ["50k"], SMALL, microlens_files, 12),
+    "mind": (datasets.fetch_mind, ["demo"], {}, mind_files, 12),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_family_from_its_files_to_a_score(case, server, home, monkeypatch, make_recommender):
+    fetch, arguments, settings, make, n_items = CASES[case]
+    for name, body in make().items():
+        server.put(f"/{name}", body)
+    # the fixtures are not the owners' files, of which the checksums are known
+    genres = GOODREADS["poetry"]
+    monkeypatch.setitem(GOODREADS, "poetry", [file._replace(sha256=None) for file in genres])
+    monkeypatch.setattr(
+        "skrec.datasets._fetch_clicks.LASTFM", [file._replace(md5=None) for file in LASTFM]
+    )
+
+    def fetched():
+        return fetch(*arguments, data_home=home, url=server.url, verbose=False, **settings)
+
+    data = fetched()
+    assert data.items.n_items == n_items
+    assert data.test.num_rows
+    assert str(home) in data.DESCR
+    assert sorted(path for path, *_ in server.log) == sorted(f"/{name}" for name in make())
+    rec = make_recommender(max_epochs=1).fit(data.train, data.items)
+    assert 0 <= rec.score(data.test) <= 1
+    again = fetched()
+    assert len(server.log) == len(make())
+    assert again.test.equals(data.test)
+
+
+def test_a_known_sha256_is_checked(server, home):
+    for name, body in CASES["goodreads"][3]().items():
+        server.put(f"/{name}", body)
+    message = f"interactions_poetry.json.gz: expected the SHA-256 {GOODREADS['poetry'][1].sha256}"
+    with pytest.raises(OSError, match=message):
+        datasets.fetch_goodreads("poetry", data_home=home, url=server.url, verbose=False)
+
+
+@pytest.mark.parametrize("name", FETCHERS)
+def test_fetchers_are_called_alike(name):
+    # a user who knows one knows all
+    parameters = inspect.signature(getattr(datasets, name)).parameters
+    defaults = {
+        "data_home": None,
+        "download_if_missing": True,
+        "n_retries": 3,
+        "delay": 1.0,
+        "url": None,
+        "verbose": True,
+    }
+    named = {key: p.default for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert named == defaults
+    assert getattr(datasets, name.replace("fetch_", "read_"))
+    assert "Licence" in getattr(datasets, name).__doc__
+
+
+@pytest.mark.parametrize("name", FETCHERS)
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_retries": -1}, ValueError, "n_retries must be an int of at least 0"),
+        ({"delay": "1"}, TypeError, "delay must be in"),
+        ({"url": "file:///etc"}, ValueError, "url must begin with http:// or https://, got 'file"),
+        ({"data_home": 3}, TypeError, "data_home must be None or the path of a folder, got 3"),
+    ],
+)
+def test_settings_out_of_range(name, options, error, message):
+    with pytest.raises(error, match=message):
+        getattr(datasets, name)(*FIRST.get(name, []), **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: datasets.fetch_movielens("2m"), "version must be one of 100k, 1m, .*, got '2m'"),
+        (lambda: datasets.fetch_mind("tiny"), "version must be one of demo, small, large, got"),
+        (lambda: datasets.fetch_microlens(""), "version must be one of 50k, 100k, got ''"),
+        (lambda: datasets.fetch_amazon("Video Games"), "category must be one of All_Beauty"),
+        (lambda: datasets.fetch_amazon("Books", "2014"), "version must be one of 2018, 2023"),
+        (lambda: datasets.fetch_goodreads(None), "genre must be one of children, .*, got None"),
+    ],
+)
+def test_no_such_version(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_data_home_that_is_a_file(movielens, tmp_path):
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="data_home must be a folder that can be written to"):
+            fetch_1m(home)
+    assert movielens.log == []
+
+
+@pytest.fixture
+def shared():
+    """A folder that others may enter, for tests that give up their rights."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def read_only(shared):
+    """Make the folder one that this process can't write to."""
+
+    def lock():
+        if os.geteuid() == 0:
+            os.seteuid(65534)  # root writes everywhere
+        else:
+            for folder in [shared, *(path for path in shared.rglob("*") if path.is_dir())]:
+                folder.chmod(0o555)
+
+    yield lock
+    if os.getuid() == 0:
+        os.seteuid(0)
+    else:
+        for folder in [shared, *(path for path in shared.rglob("*") if path.is_dir())]:
+            folder.chmod(0o755)
+
+
+def test_a_read_only_data_home(movielens, shared, read_only):
+    read_only()
+    for home in (shared, shared / "below"):
+        with pytest.raises(OSError, match="data_home must be a folder that can be written to"):
+            fetch_1m(home)
+    assert movielens.log == []
+
+
+def test_files_in_a_read_only_data_home_are_read(movielens, shared, read_only, home):
+    # as on a cluster, where one fetches for all
+    fetch_1m(shared)
+    read_only()
+    folder = files_of_1m(shared)
+    assert folder == shared / "movielens" / "1m"
+    assert len(movielens.log) == 1
+
+
+def files_of_1m(home):
+    from skrec.datasets._fetching import fetch_files
+
+    return fetch_files(
+        "movielens",
+        "1m",
+        _sources.MOVIELENS["1m"],
+        data_home=home,
+        download_if_missing=True,
+        n_retries=0,
+        delay=0.0,
+        url=None,
+        verbose=False,
+    )
+
+
+def all_files():
+    tables = [MOVIELENS, MIND, MICROLENS, GOODREADS, *AMAZON.values()]
+    lists = [files for table in tables for files in table.values()]
+    return [file for files in [*lists, LASTFM, HOTELREC] for file in files]
+
+
+def test_the_table_is_in_order():
+    files = all_files()
+    assert len(files) > 100
+    for file in files:
+        assert re.fullmatch(r"https?://[\w.-]+(/[\w.-]+)+", file.folder)
+        assert re.fullmatch(r"[\w.-]+\.(zip|tar\.gz|csv|json\.gz|jsonl\.gz)", file.name)
+        assert re.fullmatch(r"[0-9a-f]{32}|None", str(file.md5))
+        assert re.fullmatch(r"[0-9a-f]{64}|None", str(file.sha256))
+    places = [(file.folder, file.name) for file in files]
+    assert len(set(places)) == len(places)
+    assert set(_sources.FAMILIES) == {name.removeprefix("fetch_") for name in FETCHERS}
+    assert {len(AMAZON["2018"]), len(AMAZON["2023"])} == {29, 34}
+
+
+def test_get_and_clear_data_home(home, monkeypatch):
+    assert datasets.get_data_home(home) == home
+    assert home.is_dir()
+    monkeypatch.setenv("SKREC_DATA", str(home / "below"))
+    assert datasets.get_data_home() == home / "below"
+    monkeypatch.delenv("SKREC_DATA")
+    monkeypatch.setenv("HOME", str(home))
+    assert datasets.get_data_home() == home / "skrec_data"
+    assert datasets.get_data_home("~/mine") == home / "mine"
+    datasets.clear_data_home(home)
+    assert not home.exists()
+
+
+def test_files_of_families_do_not_meet(server, home):
+    # two versions of one family have files of one name
+    for name, body in (amazon_files() | amazon_2018_files()).items():
+        server.put(f"/{name}", body)
+    one = datasets.fetch_amazon("Books", data_home=home, url=server.url, verbose=False, **SMALL)
+    two = datasets.fetch_amazon(
+        "Books", "2018", data_home=home, url=server.url, verbose=False, **SMALL
+    )
+    assert "version 2023" in one.DESCR
+    assert "version 2018" in two.DESCR
