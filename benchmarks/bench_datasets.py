@@ -57,9 +57,7 @@ def amazon_games(args):
     n_users = min(args.games_users, len(users))
     chosen = np.random.default_rng(0).choice(users, n_users, replace=False)
     splits = {name: data[name].to_pandas() for name in SPLITS}
-    splits = {
-        name: X[X.user_id.isin(chosen)].reset_index(drop=True) for name, X in splits.items()
-    }
+    splits = {name: X[X.user_id.isin(chosen)].reset_index(drop=True) for name, X in splits.items()}
     return Items(tables["items"]), splits
 
 
