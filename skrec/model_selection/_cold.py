@@ -190,7 +190,7 @@ class ColdItemSplit(BaseCrossValidator):
     ...     rec,
     ...     news.train,
     ...     params={"items": Items(news.items)},
-    ...     cv=ColdItemSplit(n_splits=3, test_size=0.03, random_state=0),
+    ...     cv=ColdItemSplit(n_splits=3, test_size=0.05, random_state=0),
     ... )
     >>> scores.shape
     (3,)

@@ -224,11 +224,15 @@ def test_each_clicked_item_is_cold_once():
     assert [test.tolist() for _, test in other] != [test.tolist() for _, test in folds]
 
 
-def test_it_says_once_that_most_rows_are_left_out(X):
+def test_it_says_once_that_most_rows_are_left_out():
+    # whichever item is cold, only the other two of the first three rows are free of it
+    X = {"history": [[]] * 3 + [[1, 2, 3]] * 5, "candidates": [[1], [2], [3], *[[9, 8]] * 5]}
+    X["clicked"] = [[1]] * 3 + [[0, 0]] * 5
     with pytest.warns(UserWarning) as caught:
-        list(ColdItemSplit(2, random_state=0).split(X))
+        folds = list(ColdItemSplit(3, random_state=0).split(X))
+    assert [(len(train), len(test)) for train, test in folds] == [(2, 1)] * 3
     (message,) = [str(warning.message) for warning in caught]
-    assert re.match(r"fold [01] makes \d+ items cold and has .* of 120; .*without_items", message)
+    assert re.match(r"fold 0 makes 1 items cold and has .* of 8; .*without_items", message)
 
 
 @pytest.mark.parametrize(

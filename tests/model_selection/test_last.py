@@ -63,6 +63,17 @@ def test_pairs_of_an_impression_stay_together_and_count_as_one():
     assert not ids[0] & ids[1] | ids[1] & ids[2] | ids[0] & ids[2]
 
 
+def test_an_impression_is_as_late_as_the_latest_of_its_rows():
+    X = {
+        "user_id": [1] * 5,
+        "impression_id": ["a", "a", "b", "c", "a"],
+        "time": [1, 9, 5, 4, 2],
+        "history": [[]] * 5,
+    }
+    train, valid, test = split_last(X)
+    assert (train.tolist(), valid.tolist(), test.tolist()) == ([3], [2], [0, 1, 4])
+
+
 def test_equal_times_are_in_the_order_of_rows():
     X = {"user_id": ["a"] * 4, "time": [5, 5, 5, 1]}
     train, valid, test = split_last(X)
