@@ -14,8 +14,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from _baselines import item_cosine, popularity
 from _common import arguments, environment, report
-from _ml100k import ROLES, item_cosine, popularity, read_films, read_split
+from _ml100k import ROLES, read_films, read_split
 from skrec import ContentRecommender, Items, behavior, content, predictor, zoo
 from skrec.metrics import compute
 

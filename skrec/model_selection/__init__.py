@@ -1,5 +1,15 @@
-"""Splitters for scikit-learn's searches and cross-validation: rows of the future stay there."""
+"""Splits, and splitters for scikit-learn's searches: what is tested did not train."""
 
+from skrec.model_selection._cold import ColdItemSplit, split_cold_items
+from skrec.model_selection._last import split_last
 from skrec.model_selection._time import TimeSeriesImpressionSplit, split_by_time
+from skrec.model_selection._without import without_items
 
-__all__ = ["TimeSeriesImpressionSplit", "split_by_time"]
+__all__ = [
+    "ColdItemSplit",
+    "TimeSeriesImpressionSplit",
+    "split_by_time",
+    "split_cold_items",
+    "split_last",
+    "without_items",
+]

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
 
 from skrec._operators import check_real
-from skrec._row_values import read_groups, read_time
 from skrec._rows import as_table
+from skrec.model_selection._units import read_unit_times, read_units
 
 
 def split_by_time(
@@ -167,13 +167,8 @@ class TimeSeriesImpressionSplit(BaseCrossValidator):
 def _units(X: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the impression of each row (n,), numbered, and the time of each impression."""
     table = as_table(X)
-    n_rows = len(table.column(table.names[0]))
-    time = read_time(table, n_rows)
+    unit_of_row = read_units(table)
+    time = read_unit_times(table, unit_of_row)
     if time is None:
         raise ValueError("X has no column 'time', so there is no order to split it by")
-    groups = read_groups(table, "pairs", n_rows)  # None: each row stands for itself
-    unit_of_row = np.arange(n_rows) if groups is None else groups
-    _, unit_of_row = np.unique(unit_of_row, return_inverse=True)
-    time_of_unit = np.full(int(unit_of_row.max()) + 1, -np.inf)
-    np.maximum.at(time_of_unit, unit_of_row, time)
-    return unit_of_row, time_of_unit
+    return unit_of_row, time
