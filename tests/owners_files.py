@@ -1,4 +1,4 @@
-"""Small files in the formats and under the names of data sets' owners, as their servers have them."""
+"""Small files in the formats and under the names that data sets' owners give them."""
 
 import gzip
 import io
