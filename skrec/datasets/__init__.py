@@ -3,7 +3,8 @@
 from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon
 from skrec.datasets._ebnerd import read_ebnerd
-from skrec.datasets._fetch_clicks import fetch_lastfm, fetch_microlens, fetch_mind
+from skrec.datasets._fetch_clicks import fetch_lastfm, fetch_microlens
+from skrec.datasets._fetch_news import fetch_adressa, fetch_mind, fetch_xmind
 from skrec.datasets._fetch_ratings import (
     fetch_amazon,
     fetch_goodreads,
@@ -28,6 +29,7 @@ from skrec.datasets._yelp import read_yelp
 
 __all__ = [
     "clear_data_home",
+    "fetch_adressa",
     "fetch_amazon",
     "fetch_goodreads",
     "fetch_hotelrec",
@@ -35,6 +37,7 @@ __all__ = [
     "fetch_microlens",
     "fetch_mind",
     "fetch_movielens",
+    "fetch_xmind",
     "get_data_home",
     "impressions_from_clicks",
     "make_headlines",

@@ -1,4 +1,4 @@
-"""Data sets of clicks and plays, downloaded from their owners and read."""
+"""Who watched and heard what, downloaded from their owners and read."""
 
 from __future__ import annotations
 
@@ -10,87 +10,7 @@ from skrec.datasets._bunch import DataBunch
 from skrec.datasets._fetching import choose, fetch_files, folder_with
 from skrec.datasets._lastfm import read_lastfm
 from skrec.datasets._microlens import read_microlens
-from skrec.datasets._mind import read_mind
-from skrec.datasets._sources import LASTFM, MICROLENS, MIND
-
-
-def fetch_mind(
-    version: str = "small",
-    *,
-    data_home: str | os.PathLike[str] | None = None,
-    download_if_missing: bool = True,
-    n_retries: int = 3,
-    delay: float = 1.0,
-    url: str | None = None,
-    verbose: bool = True,
-    **settings: Any,
-) -> DataBunch:
-    """Download MIND, unless it is there, and read it.
-
-    The files are copies that the Recommenders project publishes; Microsoft's own page asks you to
-    agree to the terms first. Licence: the Microsoft Research License Terms, for research and not
-    for commercial use; see https://github.com/msnews/MIND/blob/master/MSR%20License_Data.pdf.
-
-    Parameters
-    ----------
-    version : str, default="small"
-        "demo", "small", or "large", which has the part "test" without labels, too.
-    data_home : str or path-like, default=None
-        Where the files and their converted copy are kept, as :func:`get_data_home` takes it.
-    download_if_missing : bool, default=True
-        Whether files that are not there are downloaded; False raises an OSError instead.
-    n_retries : int, default=3
-        Number of attempts after a first one that was cut or met a busy server.
-    delay : float, default=1.0
-        Seconds before the first of them; doubled before each further one.
-    url : str, default=None
-        The address of another folder, a mirror, that has the files under the same names.
-    verbose : bool, default=True
-        Whether the licence, once, and progress are printed.
-    **settings : dict
-        For :func:`read_mind`, such as `valid_days`.
-
-    Returns
-    -------
-    data : :class:`~sklearn.utils.Bunch`
-        What :func:`read_mind` returns.
-
-    Raises
-    ------
-    ValueError
-        For a version that there is not, and as :func:`read_mind` does.
-    OSError
-        Where the files can't be had: a ConnectionError after the last attempt, where a later call
-        goes on; a FileNotFoundError or PermissionError where the server refuses; another for a
-        wrong checksum or a full disk.
-
-    See Also
-    --------
-    read_mind : The same for files that are there.
-
-    Notes
-    -----
-    The owners publish no checksums: files are trusted when they first come. Their SHA-256 is
-    written down then, and they must be the same ever after.
-
-    Examples
-    --------
-    >>> from skrec import datasets
-    >>> data = datasets.fetch_mind("demo")  # doctest: +SKIP
-    """
-    files = MIND[choose("version", version, MIND)]
-    folder = fetch_files(
-        "mind",
-        version,
-        files,
-        data_home=data_home,
-        download_if_missing=download_if_missing,
-        n_retries=n_retries,
-        delay=delay,
-        url=url,
-        verbose=verbose,
-    )
-    return read_mind(folder, data_home=data_home, verbose=verbose, **settings)
+from skrec.datasets._sources import LASTFM, MICROLENS
 
 
 def fetch_microlens(

@@ -51,9 +51,16 @@ class File(NamedTuple):
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 _UCSD = "https://mcauleylab.ucsd.edu/public_datasets"
 _WESTLAKE = "https://recsys.westlake.edu.cn"
+_XMIND = "https://github.com/andreeaiana/xMIND/raw/main/xMIND"
 _MIND = "https://huggingface.co/datasets/Recommenders/MIND/resolve/main"
 
 FAMILIES = {
+    "adressa": Family(
+        "Adressa",
+        "CC BY-NC-SA 4.0: for research, not for commercial use",
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+        "https://reclab.idi.ntnu.no/dataset/",
+    ),
     "amazon": Family(
         "Amazon reviews",
         "for research; the collectors name no licence",
@@ -97,6 +104,12 @@ FAMILIES = {
         "https://grouplens.org/datasets/movielens/",
         "https://grouplens.org/datasets/movielens/",
     ),
+    "xmind": Family(
+        "xMIND",
+        "CC BY-NC-SA 4.0 (the translations)",
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+        "https://github.com/andreeaiana/xMIND",
+    ),
 }
 
 # GroupLens publishes these MD5s beside the files; the others change from time to time.
@@ -122,6 +135,20 @@ MIND = {
         "small": ["train", "dev"],
         "large": ["train", "dev", "test"],
     }.items()
+}
+
+_LANGUAGES = "cmn fin grn hat ind jpn kat ron som swh tam tha tur vie".split()
+XMIND = {
+    version: {
+        language: [File(f"{_XMIND}/{language}", f"x{file.name}") for file in MIND[version]]
+        for language in _LANGUAGES
+    }
+    for version in ("small", "large")
+}
+
+ADRESSA = {
+    version: [File("https://reclab.idi.ntnu.no/dataset", f"{version}.tar.gz")]
+    for version in ("one_week", "three_month")
 }
 
 MICROLENS = {

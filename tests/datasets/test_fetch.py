@@ -1,28 +1,45 @@
 """fetch_ functions: an owner's server, from the address to a fitted recommender."""
 
-import gzip
 import hashlib
 import inspect
-import io
 import json
 import os
 import re
-import tarfile
 import tempfile
-import zipfile
 from pathlib import Path
 
 import pytest
 from file_server import Plan, serving
+from owners_files import (
+    adressa_files,
+    amazon_2018_files,
+    amazon_files,
+    goodreads_files,
+    hotelrec_files,
+    lastfm_files,
+    microlens_files,
+    mind_files,
+    movielens_zip,
+    xmind_files,
+)
 
 from skrec import datasets
 from skrec.datasets import _sources
-from skrec.datasets._sources import AMAZON, GOODREADS, HOTELREC, LASTFM, MICROLENS, MIND, MOVIELENS
+from skrec.datasets._sources import (
+    ADRESSA,
+    AMAZON,
+    GOODREADS,
+    HOTELREC,
+    LASTFM,
+    MICROLENS,
+    MIND,
+    MOVIELENS,
+    XMIND,
+)
 
 FETCHERS = sorted(name for name in datasets.__all__ if name.startswith("fetch_"))
-FIRST = {"fetch_amazon": ["Books"], "fetch_goodreads": ["poetry"]}
+FIRST = {"fetch_amazon": ["Books"], "fetch_goodreads": ["poetry"], "fetch_xmind": ["swh"]}
 SMALL = {"min_clicks": 5, "n_negatives_eval": 3, "n_train": 2}
-EVENTS = [(user, (user + n) % 12, n) for user in range(8) for n in range(8)]
 
 
 @pytest.fixture
@@ -35,21 +52,6 @@ def server(monkeypatch):
 @pytest.fixture
 def home(tmp_path):
     return tmp_path / "home"
-
-
-def movielens_zip(lowest=4):
-    """Ratings as GroupLens publishes ml-1m.zip: 30 films of two genres, each user likes one."""
-    films = [f"{n}::Film {n} (1999)::{'Drama' if n % 2 else 'Comedy'}" for n in range(30)]
-    ratings = [
-        f"{user}::{(2 * n + user) % 30}::{lowest + n % 2}::{100 * n + user}"
-        for user in range(40)
-        for n in range(10)
-    ]
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("ml-1m/movies.dat", "\n".join(films) + "\n")
-        archive.writestr("ml-1m/ratings.dat", "\n".join(ratings) + "\n")
-    return packed.getvalue()
 
 
 @pytest.fixture
@@ -176,103 +178,8 @@ def test_no_checksum_beside_the_file(server, home):
     assert record["sha256"] == hashlib.sha256(server.files["/ml-latest.zip"]).hexdigest()
 
 
-def json_lines(rows):
-    return gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
-
-
-def amazon_files():
-    reviews = [
-        {"user_id": f"u{u}", "parent_asin": f"a{i}", "rating": 5.0, "timestamp": 1000 * n}
-        for u, i, n in EVENTS
-    ]
-    products = [
-        {"parent_asin": f"a{i}", "title": f"Thing {i}", "description": [], "categories": ["x"]}
-        for i in range(12)
-    ]
-    return {"Books.jsonl.gz": json_lines(reviews), "meta_Books.jsonl.gz": json_lines(products)}
-
-
-def amazon_2018_files():
-    reviews = [
-        {"reviewerID": f"u{u}", "asin": f"a{i}", "overall": 5.0, "unixReviewTime": n}
-        for u, i, n in EVENTS
-    ]
-    products = [{"asin": f"a{i}", "title": f"Thing {i}", "category": ["x"]} for i in range(12)]
-    return {"Books_5.json.gz": json_lines(reviews), "meta_Books.json.gz": json_lines(products)}
-
-
-def goodreads_files(ending):
-    events = [
-        {
-            "user_id": f"u{u}",
-            "book_id": str(i),
-            "rating": 5,
-            "date_updated": f"Mon Aug 01 13:41:{n:02d} -0700 2011",
-        }
-        for u, i, n in EVENTS
-    ]
-    books = [
-        {"book_id": str(i), "title": f"Book {i}", "popular_shelves": [{"name": "x"}]}
-        for i in range(12)
-    ]
-    books_name, events_name = ending
-    return {
-        f"{books_name}.json.gz": json_lines(books),
-        f"{events_name}.json.gz": json_lines(events),
-    }
-
-
-def microlens_files():
-    pairs = "user,item,timestamp\n" + "".join(f"{u},{i},{n}\n" for u, i, n in EVENTS)
-    titles = "item,title\n" + "".join(f"{i},Video {i}\n" for i in range(12))
-    return {
-        "MicroLens-50k_pairs.csv": pairs.encode(),
-        "MicroLens-50k_titles.csv": titles.encode(),
-    }
-
-
-def lastfm_files():
-    plays = "".join(f"u{u}\tm{i}\tartist {i}\t{n + 1}\n" for u, i, n in EVENTS).encode()
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        info = tarfile.TarInfo("lastfm-dataset-360K/usersha1-artmbid-artname-plays.tsv")
-        info.size = len(plays)
-        archive.addfile(info, io.BytesIO(plays))
-    return {"lastfm-dataset-360K.tar.gz": packed.getvalue()}
-
-
-def hotelrec_files():
-    reviews = [
-        {
-            "author": f"u{u}",
-            "hotel_url": f"Hotel_Review-g1-d{i}-Reviews-Inn_{i}-Town_{i}.html",
-            "rating": 5.0,
-            "date": f"2018-01-{n + 1:02d}T00:00:00",
-        }
-        for u, i, n in EVENTS
-    ]
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("HotelRec.txt", "".join(json.dumps(row) + "\n" for row in reviews))
-    return {"Full_HotelRec.zip": packed.getvalue()}
-
-
-def mind_files():
-    news = "".join(f"N{i}\tnews\tx\tTitle {i}\tText\thttps://x\t[]\t[]\n" for i in range(12))
-    shown = "".join(
-        f"{n + 1}\tU{n % 4}\t11/{10 + n}/2019 9:05:58 AM\tN1 N2\tN3-1 N4-0\n" for n in range(6)
-    )
-    found = {}
-    for part in ("train", "dev"):
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr("news.tsv", news)
-            archive.writestr("behaviors.tsv", shown)
-        found[f"MINDdemo_{part}.zip"] = packed.getvalue()
-    return found
-
-
 CASES = {
+    "adressa": (datasets.fetch_adressa, [], SMALL, adressa_files, 12),
     "amazon-2023": (datasets.fetch_amazon, ["Books"], SMALL, amazon_files, 12),
     "amazon-2018": (datasets.fetch_amazon, ["Books", "2018"], SMALL, amazon_2018_files, 12),
     "goodreads": (
@@ -293,6 +200,7 @@ CASES = {
     "lastfm": (datasets.fetch_lastfm, [], SMALL, lastfm_files, 12),
     "microlens": (datasets.fetch_microlens, ["50k"], SMALL, microlens_files, 12),
     "mind": (datasets.fetch_mind, ["demo"], {}, mind_files, 12),
+    "xmind": (datasets.fetch_xmind, ["swh"], {}, xmind_files, 12),
 }
 
 
@@ -372,6 +280,9 @@ def test_settings_out_of_range(name, options, error, message):
         (lambda: datasets.fetch_microlens(""), "version must be one of 50k, 100k, got ''"),
         (lambda: datasets.fetch_amazon("Video Games"), "category must be one of All_Beauty"),
         (lambda: datasets.fetch_amazon("Books", "2014"), "version must be one of 2018, 2023"),
+        (lambda: datasets.fetch_xmind("eng"), "language must be one of cmn, .*, got 'eng'"),
+        (lambda: datasets.fetch_xmind("swh", "demo"), "version must be one of small, large, got"),
+        (lambda: datasets.fetch_adressa("1week"), "version must be one of one_week, three_month"),
         (lambda: datasets.fetch_goodreads(None), "genre must be one of children, .*, got None"),
     ],
 )
@@ -449,7 +360,7 @@ def files_of_1m(home):
 
 
 def all_files():
-    tables = [MOVIELENS, MIND, MICROLENS, GOODREADS, *AMAZON.values()]
+    tables = [MOVIELENS, MIND, MICROLENS, GOODREADS, ADRESSA, *AMAZON.values(), *XMIND.values()]
     lists = [files for table in tables for files in table.values()]
     return [file for files in [*lists, LASTFM, HOTELREC] for file in files]
 
