@@ -88,3 +88,8 @@ def _words(texts: pa.Array) -> np.ndarray | None:
     windows = np.ndarray((len(flat) + 1,), "<u8", padded, strides=(1,))
     masks = np.array([(1 << 8 * length) - 1 for length in range(WORD + 1)], np.uint64)
     return windows[edges[:-1] - edges[0]] & masks[lengths]
+
+
+def codes_of(values: pa.Array | pa.ChunkedArray, ids: pa.Array, what: str) -> np.ndarray:
+    """Look ids up once; see `IdLookup`."""
+    return IdLookup(ids).codes(values, what)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import Table, as_ids, codes_of, list_chunks
+from skrec._arrow import Table, as_ids, list_chunks
+from skrec._ids import codes_of
 from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
 from skrec._segments import offsets_of, segment_ids
@@ -143,7 +144,7 @@ def _candidates(
 
 def flat_lists(table: Table, name: str) -> tuple[np.ndarray, pa.Array]:
     """Return the length of each row's list, and all values end to end."""
-    chunks = list(list_chunks(table.column(name), f"column {name!r}"))
+    chunks = list(list_chunks(table.chunks(name), f"column {name!r}"))
     lengths = np.concatenate([np.empty(0, np.int64), *(part for part, _ in chunks)])
     return lengths, pa.chunked_array([values for _, values in chunks]).combine_chunks()
 

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import as_ids, codes_of, to_arrow
+from skrec._arrow import as_ids, to_arrow
+from skrec._ids import codes_of
 from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
 from skrec._segments import offsets_of, segment_ids
