@@ -1,4 +1,4 @@
-"""Last.fm 360K, and the Million Song Dataset: what people listened to, and how often."""
+"""Last.fm 360K and 1K, and the Million Song Dataset: what people listened to, and how often."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import as_generator, check_real
 from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import bunch_of_ratings
+from skrec.datasets._rated import bunch_of_ratings, first_of_each
 from skrec.datasets._reading import Reading
 
 _PLAYS = {
@@ -24,6 +24,11 @@ _PLAYS = {
     "plays": pa.string(),  # a few lines have a blank before the number
 }
 _TRIPLETS = {"user_id": pa.string(), "item_id": pa.string(), "plays": pa.string()}
+_HEARD = {
+    "user_id": pa.string(),
+    "time": pa.timestamp("s", "UTC"),
+    **dict.fromkeys(["artist_mbid", "artist", "item_id", "title"], pa.string()),
+}
 _TRACKS = dict.fromkeys(["track", "song", "artist", "title"], pa.string())
 _DESCR = """\
 Last.fm 360K as impressions
@@ -34,6 +39,20 @@ There are no times: the artists of each user are in a random order, which is see
 
 Licence      for research, not for commercial use
 Get it       http://ocelma.net/MusicRecommendationDataset/lastfm-360K.html
+Format       http://ocelma.net/MusicRecommendationDataset/lastfm-360K.html
+Cite         Oscar Celma. 2010. Music Recommendation and Discovery in the Long Tail. Springer.
+"""
+
+_DESCR_1K = """\
+Last.fm 1K as impressions
+-------------------------
+All that nearly a thousand users of last.fm played until May 2009, and when, read from
+{file}
+Plays of a track without an id are left out. A click is a track at the time of its first play.
+
+Licence      for research, not for commercial use
+Get it       http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html
+Format       http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html
 Cite         Oscar Celma. 2010. Music Recommendation and Discovery in the Long Tail. Springer.
 """
 
@@ -43,7 +62,8 @@ Million Song Dataset as impressions
 Songs that users played, as the Taste Profile subset of the Million Song Dataset counts them, with
 the songs' titles and artists, read from
 {file}
-There are no times: the songs of each user are in a random order, which is seeded.
+There are no times: the songs of each user are in a random order, which is seeded. The owners
+found some songs matched to wrong tracks, whose titles are wrong; their list is not applied.
 
 Licence      for research, not for commercial use
 Get it       http://millionsongdataset.com/tasteprofile/
@@ -60,17 +80,19 @@ def read_lastfm(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read Last.fm 360K (artists), or the Million Song Dataset (songs), and who played them.
+    """Read Last.fm 360K (artists) or 1K (songs), or the Million Song Dataset, and who played them.
 
-    Nothing is downloaded. A click is what a user played at least `threshold` times. The data have
-    no times, so the order of a user's clicks is drawn at random; histories tell tastes, not what
-    came before what. Plays become impressions by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is what a user played at least `threshold` times. In 1K, its time
+    is that of the first play. The others have no times, so the order of a user's clicks is drawn at
+    random; histories tell tastes, not what came before what. Plays become impressions by
+    :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``usersha1-artmbid-artname-plays.tsv`` (360K), or with
-        ``train_triplets.txt`` and ``unique_tracks.txt`` (Million Song Dataset).
+        The unpacked folder with ``usersha1-artmbid-artname-plays.tsv`` (360K), or with
+        ``userid-timestamp-artid-artname-traid-traname.tsv`` (1K), or with ``train_triplets.txt``
+        and ``unique_tracks.txt`` (the Taste Profile of the Million Song Dataset).
     threshold : float, default=1
         Lowest number of plays that is a click.
     data_home : str or path-like, default=None
@@ -87,9 +109,10 @@ def read_lastfm(
 
         items : Items
             The artists: `name` (text), with the ids of MusicBrainz, or the name where there is
-            none. Or the songs: `title` and `artist` (text).
+            none. Or the songs: `title` and `artist` (text), with the ids of MusicBrainz (1K) or
+            of The Echo Nest (Million Song Dataset).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them, without `time`.
+            Impressions, as :func:`impressions_from_clicks` makes them, with `time` in 1K only.
         feature_names : list of str
             The content columns of `items`.
         DESCR : str
@@ -101,6 +124,15 @@ def read_lastfm(
         Where the file is missing.
     ValueError
         For a line that can't be read, with file and line, and where no user has enough clicks.
+
+    Notes
+    -----
+    The formats are described at
+    http://ocelma.net/MusicRecommendationDataset/lastfm-360K.html,
+    http://ocelma.net/MusicRecommendationDataset/lastfm-1K.html and
+    http://millionsongdataset.com/tasteprofile/. 1K is what RecBench, from the authors of
+    Legommenders, reads as LastFM. The files of tags and similar songs that the Million Song Dataset
+    has from Last.fm are not read, for they have no users.
 
     References
     ----------
@@ -127,19 +159,28 @@ def read_lastfm(
 
 
 def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
-    names = ("usersha1-artmbid-artname-plays.tsv", "train_triplets.txt")
+    names = (
+        "usersha1-artmbid-artname-plays.tsv",
+        "userid-timestamp-artid-artname-traid-traname.tsv",
+        "train_triplets.txt",
+    )
     file = find_file(folder, *names, what="the plays")
     if file.name == names[0]:
         items, plays = _read_artists(file, reading)
         description = _DESCR
+    elif file.name == names[1]:
+        items, plays = _read_tracks(file, reading)
+        description = _DESCR_1K
     else:
         tracks = find_file(folder, "unique_tracks.txt", what="the songs")
         items, plays = _read_songs(tracks, file, reading)
         description = _DESCR_MSD
-    order = as_generator(settings["random_state"]).permutation(plays.num_rows)
+    if "time" not in plays.column_names:
+        order = as_generator(settings["random_state"]).permutation(plays.num_rows)
+        plays = plays.take(pa.array(order))
     return bunch_of_ratings(
         items,
-        plays.take(pa.array(order)),
+        plays,
         description.format(file=file),
         settings,
         threshold=threshold,
@@ -154,6 +195,22 @@ def _read_artists(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
     plays = {"user_id": rows["user_id"], "item_id": artist, "rating": _numbers(rows, file)}
     named = pc.not_equal(artist, "")
     return items.filter(named), pa.table(plays).filter(named)
+
+
+def _read_tracks(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
+    """Read tracks, and how often users played them and when first, from a line a play."""
+    tracks, plays = [], []
+    for _, rows in reading.rows(file, _HEARD):
+        named = rows.filter(pc.not_equal(rows["item_id"], ""))
+        tracks.append(first_of_each(named.select(["item_id", "title", "artist"])))
+        plays.append(named.select(["user_id", "item_id", "time"]))
+    heard = pa.concat_tables(plays)
+    heard = heard.set_column(2, "time", heard["time"].cast(pa.timestamp("s")))
+    by_track = heard.group_by(["user_id", "item_id"]).aggregate(
+        [("time", "min"), ("time", "count")]
+    )
+    first = by_track.rename_columns(["user_id", "item_id", "time", "rating"])
+    return pa.concat_tables(tracks), first
 
 
 def _read_songs(tracks: Path, file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:

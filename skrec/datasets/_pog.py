@@ -25,7 +25,7 @@ Clothes of Alibaba's iFashion with Chinese titles, and what users clicked before
 outfit, read from
 {path}
 
-Licence      for research, not for commercial use
+Licence      the owners state none
 Get it       https://github.com/wenyuer/POG
 Format       https://github.com/wenyuer/POG
 Cite         Wen Chen et al. 2019. POG: Personalized Outfit Generation for Fashion Recommendation
@@ -84,6 +84,10 @@ def read_pog(
         Where a file is missing.
     ValueError
         For a line that can't be read, with file and line, and where no user has enough clicks.
+
+    Notes
+    -----
+    The format is described at https://github.com/wenyuer/POG.
 
     References
     ----------

@@ -282,6 +282,21 @@ def lastfm_msd(folder):
     )
 
 
+def lastfm_1k(folder):
+    """A line a play, the latest first; songs are played again, and some have no id."""
+    plays = [(0, 0, 0, 1_700_000_000), (0, 1, 0, 1_700_000_001)]
+    plays += [(user, item, stars, at + 999) for user, item, stars, at in events() if item % 5]
+    plays += [(50 + item // 4, item, 1, item) for item in range(N_ITEMS)]  # too few clicks each
+    csv_lines(
+        folder / "userid-timestamp-artid-artname-traid-traname.tsv",
+        *(
+            "\t".join([f"A{user}", f"{np.datetime64(second, 's')}Z", "", "Björk", *song])
+            for user, item, stars, second in [*plays[::-1], *events()[::-1]]
+            for song in [(f"B{item:03}" if stars else "", f'"Song, {item}')]
+        ),
+    )
+
+
 FAMILIES = {
     "amazon 2018": (amazon_2018, read_amazon, True),
     "amazon 2023": (amazon_2023, read_amazon, True),
@@ -292,6 +307,7 @@ FAMILIES = {
     "netflix": (netflix, read_netflix, True),
     "hotelrec": (hotelrec, read_hotelrec, True),
     "lastfm": (lastfm, partial(read_lastfm, threshold=4), False),
+    "lastfm 1k": (lastfm_1k, read_lastfm, False),
     "lastfm msd": (lastfm_msd, partial(read_lastfm, threshold=4), False),
 }
 
@@ -354,6 +370,7 @@ def test_items_have_roles_and_content(family):
         "netflix": "text category",
         "hotelrec": "text text category",
         "lastfm": "text",
+        "lastfm 1k": "text text",
         "lastfm msd": "text text",
     }
     assert list(items.roles.values()) == roles[name].split()
@@ -377,6 +394,9 @@ def test_items_have_roles_and_content(family):
         assert hotel.tolist() == ["Hotel 7", "Rome Lazio", "1"]
     if name == "lastfm":
         assert frame.set_index("item_id").name[["B006", "B007"]].tolist() == ["Björk", "B007"]
+    if name == "lastfm 1k":
+        frame = frame.set_index("item_id")
+        assert frame.loc["B007"].tolist() == ['"Song, 7', "Björk"]  # a quote is a quote
     if name == "lastfm msd":
         assert frame.title[:2].tolist() == ["Song, 0", "Song, 1"]
         assert second["artist"] == "Björk"
