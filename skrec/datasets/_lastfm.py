@@ -200,17 +200,17 @@ def _read_artists(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
 def _read_tracks(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
     """Read tracks, and how often users played them and when first, from a line a play."""
     tracks, plays = [], []
+    pair = ["user_id", "item_id"]
     for _, rows in reading.rows(file, _HEARD):
         named = rows.filter(pc.not_equal(rows["item_id"], ""))
         tracks.append(first_of_each(named.select(["item_id", "title", "artist"])))
-        plays.append(named.select(["user_id", "item_id", "time"]))
-    heard = pa.concat_tables(plays)
-    heard = heard.set_column(2, "time", heard["time"].cast(pa.timestamp("s")))
-    by_track = heard.group_by(["user_id", "item_id"]).aggregate(
-        [("time", "min"), ("time", "count")]
-    )
-    first = by_track.rename_columns(["user_id", "item_id", "time", "rating"])
-    return pa.concat_tables(tracks), first
+        # users follow each other and play songs again: a block has far fewer pairs than lines
+        plays.append(named.group_by(pair).aggregate([("time", "min"), ("time", "count")]))
+    heard = pa.concat_tables(plays).group_by(pair)
+    heard = heard.aggregate([("time_min", "min"), ("time_count", "sum")])
+    heard = heard.rename_columns([*pair, "time", "rating"])
+    times = heard["time"].cast(pa.timestamp("s"))
+    return pa.concat_tables(tracks), heard.set_column(2, "time", times)
 
 
 def _read_songs(tracks: Path, file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:

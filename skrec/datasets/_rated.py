@@ -87,7 +87,7 @@ def bunch_of_ratings(
 
 def first_of_each(items: pa.Table) -> pa.Table:
     """Keep the first row of each `item_id`."""
-    at = pa.array(range(items.num_rows))
+    at = pa.array(np.arange(items.num_rows))
     grouped = (
         pa.table({"item_id": items["item_id"], "at": at})
         .group_by("item_id")

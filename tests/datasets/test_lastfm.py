@@ -1,20 +1,28 @@
 """What is particular to plays of songs, beside the tests of all families in test_rated.py."""
 
+from datetime import UTC
+
 import pyarrow as pa
 import pytest
 
-from skrec.datasets import read_lastfm
+from skrec.datasets import _files, read_lastfm
 
 from .test_rated import SETTINGS, events, lastfm_1k
 
 
-def test_plays_of_a_song_are_counted(tmp_path):
+@pytest.mark.parametrize("size", [300, 1 << 24])
+def test_plays_of_a_song_are_counted(size, tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "BLOCK", size)  # a user's plays lie in several blocks, or in one
     lastfm_1k(tmp_path)
     data = read_lastfm(tmp_path, threshold=2, **SETTINGS | {"min_clicks": 4})
     assert data.test.schema.field("time").type == pa.timestamp("s")  # as in the other families
     for row in data.test.to_pandas().itertuples():
         twice = [f"B{e[1]:03}" for e in events() if f"A{e[0]}" == row.user_id and e[1] % 5]
         assert list(row.history) == twice[:-2]
+    first = {(f"A{e[0]}", f"B{e[1]:03}"): e[3] for e in events()}
+    for row in data.test.to_pylist():
+        song = row["candidates"][row["clicked"].index(1)]
+        assert row["time"].replace(tzinfo=UTC).timestamp() == first[row["user_id"], song]
 
 
 def test_damaged_times_of_plays_are_named(tmp_path):
