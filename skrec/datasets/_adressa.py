@@ -7,16 +7,23 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._copies import kept_copy
-from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import as_category, bunch_of_ratings, first_meetings
+from skrec.datasets._impressions import check_settings, lists
+from skrec.datasets._rated import (
+    as_category,
+    bunch_of_ratings,
+    first_meetings,
+    first_of_each,
+)
 from skrec.datasets._reading import Reading
 
 _EVENTS = {
@@ -89,6 +96,11 @@ def read_adressa(
     ValueError
         For files that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at https://reclab.idi.ntnu.no/dataset/. Read are `userId`, `id`, `time`,
+    `title`, `category1` and `keywords`, which the light versions have.
+
     References
     ----------
     Jon Atle Gulla et al. 2017. The Adressa Dataset for News Recommendation. WI 2017.
@@ -104,24 +116,21 @@ def read_adressa(
 
 
 def _read(path: Path, reading: Reading, **settings: Any) -> DataBunch:
-    days = [_clicks(day) for day in _read_days(path, reading)]
-    if not days:
+    clicks, news = [], []
+    for day in _read_days(path, reading):
+        table = _clicks(day)
+        clicks.append(table.select(["user_id", "item_id", "time"]))
+        # texts are kept once a day: in ten weeks, the clicks' own would be gigabytes
+        news.append(first_of_each(table.drop_columns("user_id")))
+    if not clicks:
         raise FileNotFoundError(
             f"no events in {path}: looked for files of a day, such as 20170101, in a folder or a "
             ".tar.gz file"
         )
-    clicks = pa.concat_tables(days).sort_by("time")
-    events = pa.table(
-        {
-            "user_id": clicks["userId"],
-            "item_id": clicks["id"],
-            "time": clicks["time"].cast(pa.timestamp("s")),
-        }
-    )
     return bunch_of_ratings(
-        _news(clicks),
-        first_meetings(events),
-        _DESCR.format(path=path, n_days=len(days)),
+        _news(pa.concat_tables(news).sort_by("time")),
+        first_meetings(pa.concat_tables(clicks).sort_by("time")),
+        _DESCR.format(path=path, n_days=len(clicks)),
         settings,
         what="clicks",
     )
@@ -151,27 +160,32 @@ def _read_archive(path: Path, reading: Reading) -> Iterator[pa.Table]:
 
 
 def _clicks(events: pa.Table) -> pa.Table:
+    """Return the events that are clicks on news, in the order of time."""
     needed = [pc.is_valid(events[name]) for name in ("userId", "id", "time", "title")]
-    kept = needed[0]
-    for each in needed[1:]:
-        kept = pc.and_(kept, each)
-    return events.filter(kept)
+    clicks = events.filter(reduce(pc.and_, needed)).sort_by("time")
+    times = clicks["time"].cast(pa.timestamp("s"))
+    clicks = clicks.set_column(clicks.column_names.index("time"), "time", times)
+    return clicks.rename_columns({"userId": "user_id", "id": "item_id"})
 
 
-def _news(clicks: pa.Table) -> pa.Table:
-    sections = pc.fill_null(clicks["category1"], "")
+def _news(news: pa.Table) -> pa.Table:
+    sections = pc.fill_null(news["category1"], "")
     known = pc.if_else(pc.equal(sections, ""), None, sections)
-    keywords = pc.split_pattern(pc.fill_null(clicks["keywords"], ""), ",")
     return pa.table(
         {
-            "item_id": clicks["id"],
-            "title": clicks["title"],
+            "item_id": news["item_id"],
+            "title": news["title"],
             "category": as_category(pc.replace_substring_regex(known, r"\|.*", "")),
             "subcategory": as_category(pc.replace_substring_regex(known, r".*\|", "")),
-            "keywords": _trimmed(keywords.combine_chunks()),
+            "keywords": _split_at_commas(pc.fill_null(news["keywords"], "")),
         }
     )
 
 
-def _trimmed(words: pa.ListArray) -> pa.ListArray:
-    return pa.ListArray.from_arrays(words.offsets, pc.utf8_trim_whitespace(words.values))
+def _split_at_commas(texts: pa.ChunkedArray) -> pa.Array:
+    """Return the words of each text, of which none is empty."""
+    split = pc.split_pattern(texts.combine_chunks(), ",")
+    words = pc.utf8_trim_whitespace(split.flatten())
+    real = pc.not_equal(words, "")
+    row = pc.list_parent_indices(split).filter(real).to_numpy()
+    return lists(words.filter(real), np.bincount(row, minlength=len(texts)))

@@ -54,7 +54,7 @@ def bunch_of_ratings(
     """
     from skrec._items import Items
 
-    items = _first_of_each(items)
+    items = first_of_each(items)
     ids = items["item_id"].combine_chunks()
     events = events.filter(pc.is_in(events["item_id"], value_set=ids))
     clicks, rule = events, f"all {what}"
@@ -85,8 +85,8 @@ def bunch_of_ratings(
     )
 
 
-def _first_of_each(items: pa.Table) -> pa.Table:
-    """Keep the first row of each id."""
+def first_of_each(items: pa.Table) -> pa.Table:
+    """Keep the first row of each `item_id`."""
     at = pa.array(range(items.num_rows))
     grouped = (
         pa.table({"item_id": items["item_id"], "at": at})

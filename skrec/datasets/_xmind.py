@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +19,9 @@ from skrec.datasets._mind import read_mind
 from skrec.datasets._reading import Reading
 
 _TEXTS = {"nid": pa.string(), "title": pa.string(), "abstract": pa.string()}
+_SIZE = re.compile(r"MIND(small|large)")
+# A text as writers of CSV quote it: in quotes, with those inside doubled.
+_QUOTED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
 _DESCR = """\
 xMIND: MIND in another language, as impressions
 -----------------------------------------------
@@ -47,13 +54,16 @@ def read_xmind(
     Parameters
     ----------
     path : str or path-like
-        The folder of one language, or of several. Below it are ``news.tsv`` files (id, title and
-        abstract, as in ``xMINDsmall_train/news.tsv``), or the parquet files ``train.parquet.gzip``
-        and its like.
+        The folder of one language, or of several. Below it are the owners' archives, such as
+        ``xMINDsmall_train.zip``, or what is in them, such as ``xMINDsmall_train/news.tsv``, or the
+        parquet files of the Hugging Face hub, such as ``train.parquet.gzip``. Where both sizes are
+        there, those files are read that have the size of `mind` in their paths.
     mind : str or path-like
-        MIND of the same size, small or large, as :func:`read_mind` takes it.
+        MIND of the same size, small or large, as :func:`read_mind` takes it. The two sizes number
+        their news differently, so that texts of the other size would be those of other news.
     language : str, default=None
         Name of the language's folder in `path`, such as "swh"; None where `path` is that folder.
+        Mandarin is "cmn" on GitHub and "zho" on the hub.
     valid_days : int, default=1
         Number of days at the end of the training part that validate.
     data_home : str or path-like, default=None
@@ -72,8 +82,12 @@ def read_xmind(
     FileNotFoundError
         Where there are no translations, or no MIND.
     ValueError
-        For a line that can't be read, with file and line, and where news of MIND are not
-        translated.
+        For a line that can't be read, with file and line, where news of MIND are not translated,
+        and where the translations are those of MIND's other size.
+
+    Notes
+    -----
+    The format is described at https://github.com/andreeaiana/xMIND.
 
     References
     ----------
@@ -90,7 +104,7 @@ def read_xmind(
         raise FileNotFoundError(f"no such folder: {folder}")
     data = read_mind(mind, valid_days=valid_days, data_home=data_home, verbose=verbose)
     reading = Reading(folder, verbose)
-    news = _read_texts(folder, reading)
+    news = _read_texts(folder, _size_of(data.sources), reading)
     fields = dict(data)
     return DataBunch(
         **fields
@@ -102,19 +116,62 @@ def read_xmind(
     )
 
 
-def _read_texts(folder: Path, reading: Reading) -> pa.Table:
-    """Read the texts of all parts; parts repeat each other."""
-    lines, tables = sorted(folder.rglob("news.tsv")), sorted(folder.rglob("*.parquet*"))
-    if not lines and not tables:
+def _size_of(paths: Any) -> str | None:
+    """Return the size of MIND that paths name; None where they name none, or both."""
+    found = {size for path in paths for size in _SIZE.findall(str(path))[-1:]}
+    return found.pop() if len(found) == 1 else None
+
+
+def _read_texts(folder: Path, size: str | None, reading: Reading) -> pa.Table:
+    """Read the texts of all parts of a size; parts repeat each other."""
+    files = list(_find_texts(folder))
+    if not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
         raise FileNotFoundError(
-            f"no translations in {folder}: looked for news.tsv and *.parquet.gzip; found {found}"
+            f"no translations in {folder}: looked for xMIND*.zip, news.tsv and *.parquet.gzip; "
+            f"found {found}"
         )
-    parts = [reading.table(file, _TEXTS) for file in lines]
-    for file in tables:
-        part = pa.concat_tables(reading.parquet(file, list(_TEXTS)))
-        parts.append(part.cast(pa.schema(list(_TEXTS.items()))))
-    return pa.concat_tables(parts)
+    sizes = {_size_of([file]) for file in files} - {None}
+    if size is None and len(sizes) > 1:
+        raise ValueError(
+            f"{folder} has translations of MINDsmall and MINDlarge, and paths in mind don't say "
+            "which of them it is; take the others out of the folder"
+        )
+    wanted = [
+        file for file in files if None in (size, _size_of([file])) or size == _size_of([file])
+    ]
+    if not wanted:
+        raise ValueError(f"{folder} has translations of MIND{sizes.pop()}, but mind is MIND{size}")
+    return pa.concat_tables(_read_text(file, reading) for file in wanted)
+
+
+def _find_texts(folder: Path) -> Iterator[Any]:
+    """Yield the files with texts, those in archives too, unless these are unpacked as well."""
+    for file in sorted(folder.rglob("*")):
+        if file.name == "news.tsv" or file.name.endswith((".parquet", ".parquet.gzip")):
+            yield file
+        elif file.suffix == ".zip" and not file.with_suffix("").is_dir():
+            try:
+                archive = zipfile.ZipFile(file)
+            except zipfile.BadZipFile as error:
+                raise ValueError(f"{file}: {error}") from error
+            names = [name for name in archive.namelist() if Path(name).name == "news.tsv"]
+            yield from (zipfile.Path(archive, name) for name in names)
+
+
+def _read_text(file: Any, reading: Reading) -> pa.Table:
+    if file.name == "news.tsv":
+        texts = reading.table(file, _TEXTS)
+        columns = [texts["nid"], *(_unquoted(texts[name]) for name in ("title", "abstract"))]
+        return pa.table(columns, list(_TEXTS))
+    table = pa.concat_tables(reading.parquet(file, list(_TEXTS)))
+    return table.cast(pa.schema(list(_TEXTS.items())))
+
+
+def _unquoted(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Take the quotes off that a writer of CSV puts around a text with quotes in it."""
+    inside = pc.replace_substring(pc.utf8_slice_codeunits(texts, 1, -1), '""', '"')
+    return pc.if_else(pc.match_substring_regex(texts, _QUOTED), inside, texts)
 
 
 def _translated(items: Any, news: pa.Table, folder: Path) -> Any:
@@ -130,4 +187,17 @@ def _translated(items: Any, news: pa.Table, folder: Path) -> Any:
         )
     columns = {name: items.column(name) for name in items.roles}
     texts = {name: pc.fill_null(news[name].take(at), "") for name in ("title", "abstract")}
+    _check_same_news(columns["abstract"], texts["abstract"], folder)
     return Items(pa.table({items.id: ids, **columns, **texts}), roles=items.roles)
+
+
+def _check_same_news(english: Any, translated: Any, folder: Path) -> None:
+    """Raise where the texts are those of other news, which few times lack an abstract in both."""
+    # the owners translated an abstract where MIND has one
+    lacks = [pc.equal(texts, "").to_numpy(zero_copy_only=False) for texts in (english, translated)]
+    n_both = np.count_nonzero(lacks[0] & lacks[1])
+    if n_both < min(np.count_nonzero(each) for each in lacks) / 2:
+        raise ValueError(
+            f"the translations in {folder} are not of these news of MIND: only {n_both} lack an "
+            "abstract in both; are both of the same size, small or large?"
+        )

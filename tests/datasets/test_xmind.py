@@ -1,5 +1,7 @@
 """xMIND's files: MIND's news in another language, beside MIND."""
 
+import zipfile
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +15,7 @@ TEXTS = {
     "train": [
         'N1\tKombe "Kubwa", limeshinda\tMuhtasari',
         "N2\tÉlan vital\t",  # no abstract
-        "N3\tPasi\tNdefu",
+        'N3\t"Pasi"\tNdefu',
         "N4\tKura\tHesabu",
     ],
     "dev": ["N4\tKura\tHesabu", "N5\tMpya\tHabari"],
@@ -35,6 +37,32 @@ def as_lines(folder):
         file.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def as_quoted_lines(folder):
+    """As writers of CSV do where a text has quotes."""
+    as_lines(folder)
+    file = folder / "xMINDsmall_train" / "news.tsv"
+    text = file.read_text(encoding="utf-8")
+    text = text.replace('Kombe "Kubwa", limeshinda', '"Kombe ""Kubwa"", limeshinda"')
+    file.write_text(text.replace('"Pasi"', '"""Pasi"""'), encoding="utf-8")
+
+
+def as_archives(folder):
+    as_lines(folder)
+    for part in TEXTS:
+        name = f"xMINDsmall_{part}"
+        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+            archive.write(folder / name / "news.tsv", f"{name}/news.tsv")
+        (folder / name / "news.tsv").unlink()
+        (folder / name).rmdir()
+
+
+def as_archives_and_lines(folder):
+    """Unpacked beside the archives, of which nothing is read then."""
+    as_lines(folder)
+    for part in TEXTS:
+        (folder / f"xMINDsmall_{part}.zip").write_bytes(b"not read")
+
+
 def as_parquet(folder):
     folder.mkdir(parents=True)
     for part, rows in TEXTS.items():
@@ -47,7 +75,9 @@ def as_parquet(folder):
         pq.write_table(pa.table(columns), file, compression="gzip")
 
 
-@pytest.mark.parametrize("write", [as_lines, as_parquet])
+@pytest.mark.parametrize(
+    "write", [as_lines, as_quoted_lines, as_archives, as_archives_and_lines, as_parquet]
+)
 def test_clicks_are_those_of_mind_and_texts_are_not(write, mind, tmp_path):
     write(tmp_path / "xMINDsmall" / "swh")
     data = read_xmind(tmp_path / "xMINDsmall", mind, "swh")
@@ -58,7 +88,7 @@ def test_clicks_are_those_of_mind_and_texts_are_not(write, mind, tmp_path):
     assert frame.title.to_dict() == {
         "N1": 'Kombe "Kubwa", limeshinda',
         "N2": "Élan vital",
-        "N3": "Pasi",
+        "N3": '"Pasi"',
         "N4": "Kura",
         "N5": "Mpya",
     }
@@ -78,6 +108,37 @@ def test_news_without_a_translation(mind, tmp_path):
         read_xmind(tmp_path / "swh", mind)
 
 
+def write_large(folder):
+    """MINDlarge numbers its news differently: N2 has an abstract and N3 has none."""
+    (folder / "xMINDlarge_train").mkdir(parents=True)
+    rows = [f"N{n}\tNyingine {n}\t{'' if n == 3 else 'Muhtasari'}" for n in range(1, 9)]
+    file = folder / "xMINDlarge_train" / "news.tsv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+
+
+def test_translations_of_the_other_size_are_not_taken(mind, tmp_path):
+    # in the owners' folders both sizes lie side by side, large first
+    as_lines(tmp_path / "swh")
+    write_large(tmp_path / "swh")
+    assert read_xmind(tmp_path / "swh", mind).items.to_pandas().title[2] == '"Pasi"'
+    unnamed = tmp_path / "unnamed"
+    unnamed.mkdir()
+    for part in ("train", "dev"):
+        (mind / f"MINDsmall_{part}").rename(unnamed / part)
+    with pytest.raises(
+        ValueError, match="translations of MINDsmall and MINDlarge, and .* don't say"
+    ):
+        read_xmind(tmp_path / "swh", unnamed)
+    write_large(tmp_path / "large")
+    with pytest.raises(ValueError, match="not of these news of MIND: only 0 lack an abstract"):
+        read_xmind(tmp_path / "large", unnamed)
+    mind = unnamed.rename(tmp_path / "beside MINDlarge")
+    for part in ("train", "dev"):
+        (mind / part).rename(mind / f"MINDsmall_{part}")
+    with pytest.raises(ValueError, match="has translations of MINDlarge, but mind is MINDsmall"):
+        read_xmind(tmp_path / "large", mind)
+
+
 def test_damaged_and_missing_files(mind, tmp_path):
     as_lines(tmp_path / "swh")
     file = tmp_path / "swh" / "xMINDsmall_train" / "news.tsv"
@@ -87,9 +148,18 @@ def test_damaged_and_missing_files(mind, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder: .*fin"):
         read_xmind(tmp_path, mind, "fin")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no translations in .*looked for news\.tsv"):
+    with pytest.raises(FileNotFoundError, match=r"no translations in .*, news\.tsv and"):
         read_xmind(tmp_path / "empty", mind)
     (tmp_path / "odd").mkdir()
     pq.write_table(pa.table({"nid": ["N1"], "title": ["x"]}), tmp_path / "odd" / "a.parquet")
     with pytest.raises(ValueError, match=r"a\.parquet: it has no column 'abstract'"):
         read_xmind(tmp_path / "odd", mind)
+    (tmp_path / "zip").mkdir()
+    (tmp_path / "zip" / "xMINDsmall_train.zip").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=r"xMINDsmall_train\.zip: File is not a zip file"):
+        read_xmind(tmp_path / "zip", mind)
+    as_archives(tmp_path / "archives")
+    with zipfile.ZipFile(tmp_path / "archives" / "xMINDsmall_dev.zip", "w") as archive:
+        archive.writestr("xMINDsmall_dev/news.tsv", "N4\ta\tb\nN5")
+    with pytest.raises(ValueError, match=r"xMINDsmall_dev\.zip/.*news\.tsv, line 2: Expected 3"):
+        read_xmind(tmp_path / "archives", mind)
