@@ -217,6 +217,15 @@ def list_chunks(chunks: Iterable[pa.Array], what: str) -> Iterator[tuple[np.ndar
         first += len(chunk)
 
 
+def flat_lists(column: pa.ChunkedArray, what: str) -> tuple[np.ndarray, pa.Array]:
+    """Return the length of each list of a column, and all values end to end."""
+    chunks = list(list_chunks(column.chunks, what))
+    if not chunks:
+        return np.empty(0, dtype=np.int64), pa.array([], column.type.value_type)
+    lengths = np.concatenate([part for part, _ in chunks])
+    return lengths, pa.chunked_array([values for _, values in chunks]).combine_chunks()
+
+
 def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
     """Cast ids to int64 or large_string; whole floats are ints.
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -92,12 +94,13 @@ def test_a_collision_is_seen_in_every_block(monkeypatch):
 def test_blocks_cover_all_segments_once(monkeypatch):
     monkeypatch.setattr(_segments, "BLOCK", 5)
     offsets, _ = ragged(random_segments(0))
-    edges = _segments._blocks(offsets)
-    assert edges[0][0] == 0
-    assert edges[-1][1] == len(offsets) - 1
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
-    sizes = [offsets[stop] - offsets[start] for start, stop in edges]
+    blocks = list(_segments.segment_blocks(offsets))
+    assert blocks[0].start == 0
+    assert blocks[-1].stop == len(offsets) - 1
+    assert all(a.stop == b.start for a, b in pairwise(blocks))
+    sizes = [offsets[block.stop] - offsets[block.start] for block in blocks]
     assert max(sizes) < 5 + 6  # a segment is not cut
+    assert list(_segments.segment_blocks(np.zeros(1, np.int64))) == []
 
 
 def test_offsets_and_ids_take_empty_segments():

@@ -24,6 +24,7 @@ from skrec.datasets._movielens import read_movielens
 from skrec.datasets._netflix import read_netflix
 from skrec.datasets._pens import read_pens
 from skrec.datasets._pog import read_pog
+from skrec.datasets._sample_negatives import sample_negatives
 from skrec.datasets._xmind import read_xmind
 from skrec.datasets._yelp import read_yelp
 
@@ -56,4 +57,5 @@ __all__ = [
     "read_pog",
     "read_xmind",
     "read_yelp",
+    "sample_negatives",
 ]

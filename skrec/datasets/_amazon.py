@@ -118,6 +118,11 @@ def read_amazon(
     ValueError
         For files that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at https://nijianmo.github.io/amazon/ (2018) and
+    https://amazon-reviews-2023.github.io/ (2023).
+
     References
     ----------
     Jianmo Ni, Jiacheng Li, Julian McAuley. 2019. Justifying Recommendations using

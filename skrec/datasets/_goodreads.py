@@ -100,6 +100,10 @@ def read_goodreads(
     ValueError
         For files that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at https://mengtingwan.github.io/data/goodreads.
+
     References
     ----------
     Mengting Wan, Julian McAuley. 2018. Item Recommendation on Monotonic Behavior Chains.

@@ -79,6 +79,11 @@ def read_hm(
     ValueError
         For files that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at
+    https://www.kaggle.com/c/h-and-m-personalized-fashion-recommendations/data.
+
     Examples
     --------
     >>> from skrec import datasets

@@ -88,6 +88,10 @@ def read_hotelrec(
     ValueError
         For a file that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at https://github.com/Diego999/HotelRec.
+
     References
     ----------
     Diego Antognini, Boi Faltings. 2020. HotelRec: a Novel Very Large-Scale Hotel Recommendation

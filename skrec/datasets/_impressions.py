@@ -13,6 +13,7 @@ from skrec._arrow import Table, did_you_mean
 from skrec._segments import gather_ranges, offsets_of
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._headlines import as_generator, check_count
+from skrec.datasets._unmet import NegativeSampler
 
 COUNTS = (
     *("n_valid", "n_test", "n_train", "n_negatives", "n_negatives_eval"),
@@ -227,55 +228,6 @@ def _order_clicks(
         )
     sorted_time = None if time is None else time.take(pa.array(order))
     return Clicks(users, items, kept, first[kept], n_clicks[kept], item[order], sorted_time)
-
-
-class NegativeSampler:
-    """Draws items that a user never met, all equally likely, without repetition.
-
-    The r-th item that a user did not meet is r plus the number of met items before it. With the
-    met ones a_0 < a_1 < ..., a_j - j unmet items stand before a_j, so that number is a binary
-    search for r among a_j - j; one search in one sorted array serves all users.
-
-    Parameters
-    ----------
-    user, item : ndarray of int64, shape (n,)
-        Who met what, as positions in the ids.
-    user_ids, item_ids : pyarrow.Array
-    """
-
-    def __init__(self, user: np.ndarray, item: np.ndarray, user_ids: pa.Array, item_ids: pa.Array):
-        self.user_ids = user_ids
-        self.n_items = len(item_ids)
-        met = np.unique(user * self.n_items + item)
-        self.n_met = np.bincount(met // self.n_items, minlength=len(user_ids))
-        self.first = offsets_of(self.n_met)[:-1]
-        self.gaps = met - gather_ranges(np.zeros_like(self.n_met), self.n_met)[0]
-
-    def draw(self, user: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return items of shape (len(user), n)."""
-        n_unmet = self.n_items - self.n_met[user]
-        short = np.flatnonzero(n_unmet < n)
-        if len(short):
-            who = self.user_ids[int(user[short[0]])].as_py()
-            raise ValueError(
-                f"cannot draw {n} negatives for user {who!r}, who never met "
-                f"{n_unmet[short[0]]} of {self.n_items} items; lower n_negatives and "
-                "n_negatives_eval"
-            )
-        rank = draw_distinct(n_unmet, n, rng)
-        keys = user[:, None] * self.n_items + rank
-        return rank + np.searchsorted(self.gaps, keys, side="right") - self.first[user][:, None]
-
-
-def draw_distinct(size: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n distinct ints below each size, by Floyd's algorithm; shape (len(size), n)."""
-    drawn = np.empty((len(size), n), dtype=np.int64)
-    for column in range(n):
-        last = size - n + column
-        new = rng.integers(last, endpoint=True)
-        taken = (drawn[:, :column] == new[:, None]).any(axis=1)
-        drawn[:, column] = np.where(taken, last, new)
-    return drawn
 
 
 def _impressions(

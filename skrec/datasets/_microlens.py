@@ -74,6 +74,10 @@ def read_microlens(
     ValueError
         For files that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at https://github.com/westlake-repl/MicroLens.
+
     References
     ----------
     Yongxin Ni et al. 2023. A Content-Driven Micro-Video Recommendation Dataset at Scale.

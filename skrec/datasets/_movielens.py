@@ -153,7 +153,8 @@ def read_movielens(
     Notes
     -----
     Ratings of films that the list of films lacks are left out. Titles stay as they are published
-    otherwise: "Usual Suspects, The".
+    otherwise: "Usual Suspects, The". The format is described in the README of each data set, at
+    https://grouplens.org/datasets/movielens/.
 
     References
     ----------

@@ -79,6 +79,11 @@ def read_netflix(
     ValueError
         For a line that can't be read, with file and line, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described in the README that comes with it, and at
+    https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data.
+
     References
     ----------
     James Bennett, Stan Lanning. 2007. The Netflix Prize. KDD Cup and Workshop.

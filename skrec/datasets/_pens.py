@@ -91,6 +91,10 @@ def read_pens(
     ValueError
         For a line that can't be read, with file and line.
 
+    Notes
+    -----
+    The format is described at https://msnews.github.io/pens.html.
+
     References
     ----------
     Xiang Ao et al. 2021. PENS: A Dataset and Generic Framework for Personalized News Headline

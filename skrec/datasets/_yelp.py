@@ -84,6 +84,10 @@ def read_yelp(
     ValueError
         For files that can't be read, and where no user has enough clicks.
 
+    Notes
+    -----
+    The format is described at https://business.yelp.com/data/resources/open-dataset/.
+
     Examples
     --------
     >>> from skrec import datasets

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import Table, as_ids, list_chunks
+from skrec._arrow import Table, as_ids, flat_lists
 from skrec._ids import codes_of
 from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
@@ -95,7 +95,7 @@ def read_appearances(X: Any, y: Any = None) -> Appearances:
     table = as_table(X)
     kind = kind_of(table)
     unit_of_row = read_units(table)
-    lengths, history = flat_lists(table, "history")
+    lengths, history = flat_lists(table.column("history"), "column 'history'")
     history_row = segment_ids(offsets_of(lengths))
     if kind == "histories":
         ids = _distinct_ids(history)
@@ -136,17 +136,10 @@ def _candidates(
     clicks = read_clicks(table, y, kind, n_rows)
     if kind == "pairs":
         return np.arange(n_rows), table.column("candidate").combine_chunks(), clicks
-    lengths, candidates = flat_lists(table, "candidates")
+    lengths, candidates = flat_lists(table.column("candidates"), "column 'candidates'")
     offsets = offsets_of(lengths)
     labels = None if clicks is None else match_clicks(clicks, offsets)
     return segment_ids(offsets), candidates, labels
-
-
-def flat_lists(table: Table, name: str) -> tuple[np.ndarray, pa.Array]:
-    """Return the length of each row's list, and all values end to end."""
-    chunks = list(list_chunks(table.chunks(name), f"column {name!r}"))
-    lengths = np.concatenate([np.empty(0, np.int64), *(part for part, _ in chunks)])
-    return lengths, pa.chunked_array([values for _, values in chunks]).combine_chunks()
 
 
 def _distinct_ids(*columns: pa.Array) -> pa.Array:

@@ -184,13 +184,13 @@ class ColdItemSplit(BaseCrossValidator):
     >>> from skrec import ContentRecommender, Items
     >>> from skrec.datasets import make_headlines
     >>> from skrec.model_selection import ColdItemSplit
-    >>> news = make_headlines(n_users=40, n_items=400, n_impressions=240, random_state=0)
+    >>> news = make_headlines(n_users=60, n_items=400, n_impressions=300, random_state=0)
     >>> rec = ContentRecommender("mean_pooling", width=16, max_epochs=1, random_state=0)
     >>> scores = cross_val_score(
     ...     rec,
     ...     news.train,
     ...     params={"items": Items(news.items)},
-    ...     cv=ColdItemSplit(n_splits=3, test_size=0.05, random_state=0),
+    ...     cv=ColdItemSplit(n_splits=3, test_size=0.03, random_state=0),
     ... )
     >>> scores.shape
     (3,)

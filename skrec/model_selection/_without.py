@@ -8,13 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import as_ids, to_arrow
+from skrec._arrow import as_ids, flat_lists, to_arrow
 from skrec._ids import codes_of
 from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
 from skrec._segments import offsets_of, segment_ids
 from skrec.datasets._impressions import lists
-from skrec.model_selection._appearances import flat_lists
 from skrec.model_selection._units import read_units
 
 
@@ -64,7 +63,7 @@ def without_items(X: Any, ids: Any) -> pa.Table:
     names = list(dict.fromkeys(table.names))
     columns = {name: table.column(name) for name in names}
     out = as_ids(to_arrow(ids, "ids").combine_chunks(), "ids")
-    history_lengths, history = flat_lists(table, "history")
+    history_lengths, history = flat_lists(table.column("history"), "column 'history'")
     history, _, history_lengths = _filtered(history, history_lengths, out)
     columns["history"] = lists(history, history_lengths)
     if kind == "histories":
@@ -75,7 +74,7 @@ def without_items(X: Any, ids: Any) -> pa.Table:
         stays = _is_free(table.column("candidate").combine_chunks(), out)
         row = np.arange(n_rows)
     else:
-        lengths, candidates = flat_lists(table, "candidates")
+        lengths, candidates = flat_lists(table.column("candidates"), "column 'candidates'")
         row = segment_ids(offsets_of(lengths))
         clicks = None if clicks is None else match_clicks(clicks, offsets_of(lengths))
         candidates, stays, lengths = _filtered(candidates, lengths, out)

@@ -266,3 +266,18 @@ def test_a_copy_of_an_archive(tmp_path, home, n_read):
 def test_a_path_that_is_not_there(tmp_path, home):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         read_movielens(tmp_path / "nothing", data_home=home)
+
+
+@pytest.mark.parametrize("days", [[11, 12, 13, 14], [14, 13, 12, 11], [12, 14, 11, 13, 14, 13]])
+@pytest.mark.parametrize("n_days", [1, 2, 9])
+def test_days_are_split_in_blocks_as_at_once(days, n_days, tmp_path, home, monkeypatch):
+    monkeypatch.setattr(_files, "BLOCK", 60)  # about one row
+    row = "{}\tU{}\t11/{}/2019 9:05:58 AM\tN1\tN3-1 N4-0"
+    rows = [row.format(at, at, day) for at, day in enumerate(days, start=1)]
+    write_part(tmp_path / "MIND" / "train", rows, NEWS)
+    data = read_mind(tmp_path / "MIND", valid_days=n_days, data_home=home)
+    late = [at for at, day in enumerate(days, start=1) if day > max(days) - n_days]
+    assert sorted(data.valid["impression_id"].to_pylist()) == late
+    early = set(range(1, len(days) + 1)) - set(late)
+    assert sorted(data.train["impression_id"].to_pylist()) == sorted(early)
+    assert data.train.num_rows + data.valid.num_rows == len(days)
