@@ -20,6 +20,7 @@ from skrec.datasets._impressions import lists
 from skrec.datasets._reading import Reading
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
+_SIZE = re.compile(r"demo|small|large", re.IGNORECASE)
 _PARTS = {"train": r"train", "test": r"dev|valid", "unlabelled": r"test"}
 _NEWS = [
     *("item_id", "category", "subcategory", "title", "abstract"),
@@ -104,7 +105,8 @@ def read_mind(
     FileNotFoundError
         Where `path` does not exist or holds no part of MIND.
     ValueError
-        For a line that can't be read, with file and line.
+        For a line that can't be read, with file and line, and for a folder with parts of two
+        sizes, which number their news differently.
 
     References
     ----------
@@ -169,17 +171,25 @@ def _find_parts(path: Path) -> dict[str, Path]:
     """Return the folders or archives of the parts by what they become."""
     if not path.is_dir() or (path / "behaviors.tsv").exists():
         return {_part_of(path.name) or "train": path}
-    found: dict[str, Path] = {}
+    found: list[tuple[str, Path]] = []
     for entry in sorted(path.iterdir()):
         name = _part_of(entry.name)
         if name and (entry.is_dir() or entry.suffix == ".zip"):
-            found.setdefault(name, entry)  # the folder comes before the archive it is from
+            found.append((name, entry))
     if not found:
         raise FileNotFoundError(
             f"no part of MIND in {path}: looked for folders or .zip files with train, dev or test "
             f"in their names; found {', '.join(e.name for e in sorted(path.iterdir())[:10])}"
         )
-    return {name: found[name] for name in _PARTS if name in found}
+    sizes = {size.lower() for _, part in found for size in _SIZE.findall(part.name)}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{path} holds parts of MIND {' and '.join(sorted(sizes))}, which number their news "
+            "differently; put each size into a folder of its own"
+        )
+    # the folder comes before the archive it is from
+    first = dict(reversed(found))
+    return {name: first[name] for name in _PARTS if name in first}
 
 
 def _part_of(name: str) -> str | None:

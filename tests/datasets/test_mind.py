@@ -79,10 +79,10 @@ def test_news_of_all_parts_once(mind):
 
 
 def test_archives_and_the_part_without_labels(mind, tmp_path):
-    write_part(tmp_path / "x" / "MINDlarge_test", TEST, NEWS[:1])
-    with zipfile.ZipFile(mind / "MINDlarge_test.zip", "w") as archive:
-        for file in (tmp_path / "x" / "MINDlarge_test").iterdir():
-            archive.write(file, f"MINDlarge_test/{file.name}")
+    write_part(tmp_path / "x" / "MINDsmall_test", TEST, NEWS[:1])
+    with zipfile.ZipFile(mind / "MINDsmall_test.zip", "w") as archive:
+        for file in (tmp_path / "x" / "MINDsmall_test").iterdir():
+            archive.write(file, f"MINDsmall_test/{file.name}")
     data = read_mind(mind)
     assert data.unlabelled.column_names[-1] == "candidates"
     assert data.unlabelled["candidates"].to_pylist() == [["N5", "N1"]]
@@ -137,3 +137,9 @@ def test_folders_without_mind(tmp_path, mind):
         read_mind(mind)
     with pytest.raises(ValueError, match="valid_days must be an int of at least 0, got -1"):
         read_mind(mind, valid_days=-1)
+
+
+def test_parts_of_two_sizes(mind):
+    write_part(mind / "MINDlarge_test", TEST, NEWS[:1])
+    with pytest.raises(ValueError, match="parts of MIND large and small, which number their news"):
+        read_mind(mind)
