@@ -199,47 +199,6 @@ def _locate(message: str, names: list[str], n_before: int = 0) -> str:
     return f", line {int(line) + n_before}: {field}{text}"
 
 
-def read_json_lines(
-    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[bytes], None] | None = None
-) -> pa.Table:
-    """Read some fields of a file with a JSON object a line, gzipped or not.
-
-    Parameters
-    ----------
-    file : Path
-    types : mapping of str to pyarrow.DataType
-        The fields to read; null where an object lacks one.
-    seen : callable, default=None
-        Told what was read of the file, in order.
-
-    Returns
-    -------
-    pyarrow.Table
-
-    Raises
-    ------
-    ValueError
-        For what is no JSON, or of another type, with the file and what Arrow says of the place.
-    """
-    try:
-        with _stream(file, seen) as stream:
-            return read_json_stream(stream, types)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: {error}") from error
-
-
-def read_json_stream(stream: Any, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Read some fields of the JSON objects in an open file."""
-    from pyarrow import json
-
-    schema = pa.schema(list(types.items()))
-    return json.read_json(
-        stream,
-        json.ReadOptions(block_size=1 << 24),
-        json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-    )
-
-
 def check_lines(file: Any, n_before: int, lines: pa.Array, good: Any, wanted: str) -> None:
     """Raise for the first of some lines, behind `n_before` others, that is not good."""
     if not good.all():
@@ -250,7 +209,7 @@ def check_lines(file: Any, n_before: int, lines: pa.Array, good: Any, wanted: st
 
 
 @contextmanager
-def _stream(file: Path, seen: Callable[[bytes], None] | None) -> Iterator[pa.NativeFile]:
+def open_stream(file: Path, seen: Callable[[bytes], None] | None) -> Iterator[pa.NativeFile]:
     """Open a file, and unpack it where its name ends in .gz."""
     with open(file, "rb") as raw:
         packed = "gzip" if file.suffix == ".gz" else None
@@ -324,7 +283,7 @@ def read_columns(
     """
 
     def read(use_threads: bool) -> pa.Table:
-        with _stream(file, seen) as stream:
+        with open_stream(file, seen) as stream:
             return csv.read_csv(
                 stream,
                 csv.ReadOptions(use_threads=use_threads, block_size=1 << 24),

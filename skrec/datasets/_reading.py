@@ -15,13 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skrec.datasets._files import (
-    iterate_parquet,
-    iterate_rows,
-    read_columns,
-    read_json_lines,
-    read_json_stream,
-)
+from skrec.datasets._files import iterate_parquet, iterate_rows, read_columns
+from skrec.datasets._json_lines import read_json_lines, read_json_member
 
 SECONDS = 5.0  # between two lines of progress
 
@@ -75,10 +70,7 @@ class Reading:
     ) -> pa.Table:
         """Read some fields of JSON objects in a file of an archive."""
         self.sources.setdefault(str(path))
-        try:
-            table = read_json_stream(archive.extractfile(member), types)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path}, {member.name}: {error}") from error
+        table = read_json_member(path, archive, member, types)
         self.say(f"{member.name}: all {table.num_rows:,} rows read")
         return table
 

@@ -113,11 +113,11 @@ def test_from_the_files_to_fit_and_score(adressa):
 
 def test_damaged_days_are_named(tmp_path):
     (tmp_path / "20170101").write_bytes(as_text(days()["20170101"]) + b'{"id": ')
-    with pytest.raises(ValueError, match="20170101: JSON parse error"):
+    with pytest.raises(ValueError, match="20170101, line 19: JSON parse error"):
         read_adressa(tmp_path, **SETTINGS)
     with tarfile.open(tmp_path / "one_week.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "20170101", "one_week/20170101")
-    with pytest.raises(ValueError, match=r"one_week.tar.gz, one_week/20170101: JSON parse error"):
+    with pytest.raises(ValueError, match=r"tar\.gz, one_week/20170101, line 19: JSON"):
         read_adressa(tmp_path / "one_week.tar.gz", **SETTINGS)
     data = (tmp_path / "one_week.tar.gz").read_bytes()
     (tmp_path / "cut.tar.gz").write_bytes(data[: len(data) // 2])

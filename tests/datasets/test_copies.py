@@ -1,5 +1,6 @@
 """Converted copies: made once, mapped, and made anew when their sources change."""
 
+import gzip
 import os
 import shutil
 import threading
@@ -11,6 +12,7 @@ import pytest
 from skrec import ContentRecommender, Items
 from skrec.datasets import (
     _files,
+    _json_lines,
     _reading,
     clear_data_home,
     get_data_home,
@@ -281,3 +283,22 @@ def test_days_are_split_in_blocks_as_at_once(days, n_days, tmp_path, home, monke
     early = set(range(1, len(days) + 1)) - set(late)
     assert sorted(data.train["impression_id"].to_pylist()) == sorted(early)
     assert data.train.num_rows + data.valid.num_rows == len(days)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("size", [10, 1 << 24])
+@pytest.mark.parametrize(("bad", "at"), [('{"a": 3}', 1), ("[]", 4), ('{"a": "x', 6)])
+def test_the_line_of_a_json_file_that_is_damaged(packed, size, bad, at, tmp_path, monkeypatch):
+    monkeypatch.setattr(_json_lines, "BLOCK", size)
+    lines = ['{"a": "x", "b": 1}', '{"a": null}', "", '{"b": 2}', '{"a": "y"}', '{"a": ""}']
+    file = tmp_path / ("lines.json.gz" if packed else "lines.json")
+
+    def read():
+        text = "\n".join(lines).encode()
+        file.write_bytes(gzip.compress(text) if packed else text)
+        return _json_lines.read_json_lines(file, {"a": pa.string()})
+
+    assert read()["a"].to_pylist() == ["x", None, None, "y", ""]
+    lines[at - 1] = bad
+    with pytest.raises(ValueError, match=rf"{file.name}, line {at}: JSON parse error"):
+        read()

@@ -451,7 +451,7 @@ def test_damaged_files_are_named(family, tmp_path):
         lines[2] = b'{"asin": 3, "overall": "x"' if b"{" in text else b"not, this"
         broken = b"\n".join(lines)
         file.write_bytes(gzip.compress(broken) if file.suffix == ".gz" else broken)
-        with pytest.raises(ValueError, match=rf"{file.name}(, line 3)?: "):
+        with pytest.raises(ValueError, match=rf"{file.name}, line 3: "):
             read()
         if file.suffix == ".gz":
             file.write_bytes(data[: len(data) // 2])
