@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api.extensions import ExtensionArray
 
+from skrec._segments import offsets_of
 from skrec._streams import DatasetColumns, ParquetColumns, is_parquet
 
 # ids are looked up in slices of this many, so that temporaries stay small
@@ -224,6 +225,14 @@ def flat_lists(column: pa.ChunkedArray, what: str) -> tuple[np.ndarray, pa.Array
         return np.empty(0, dtype=np.int64), pa.array([], column.type.value_type)
     lengths = np.concatenate([part for part, _ in chunks])
     return lengths, pa.chunked_array([values for _, values in chunks]).combine_chunks()
+
+
+def lists(values: Any, lengths: np.ndarray) -> pa.Array:
+    """Cut values into lists of some lengths."""
+    offsets = offsets_of(lengths)
+    if offsets[-1] < 2**31:
+        return pa.ListArray.from_arrays(offsets.astype(np.int32), values)
+    return pa.LargeListArray.from_arrays(offsets, values)
 
 
 def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:

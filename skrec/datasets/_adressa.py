@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._arrow import lists
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._copies import kept_copy
-from skrec.datasets._impressions import check_settings, lists
+from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import (
     as_category,
     bunch_of_ratings,
-    first_meetings,
     first_of_each,
 )
 from skrec.datasets._reading import Reading
@@ -129,10 +129,12 @@ def _read(path: Path, reading: Reading, **settings: Any) -> DataBunch:
         )
     return bunch_of_ratings(
         _news(pa.concat_tables(news).sort_by("time")),
-        first_meetings(pa.concat_tables(clicks).sort_by("time")),
+        pa.concat_tables(clicks),
         _DESCR.format(path=path, n_days=len(clicks)),
         settings,
+        reading,
         what="clicks",
+        first_only=True,
     )
 
 
@@ -140,7 +142,7 @@ def _read_days(path: Path, reading: Reading) -> Iterator[pa.Table]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and _DAY.fullmatch(file.name):
-                yield reading.json_lines(file, _EVENTS)
+                yield pa.concat_tables(reading.json_lines(file, _EVENTS))
     elif not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     elif not tarfile.is_tarfile(path):
@@ -154,7 +156,8 @@ def _read_archive(path: Path, reading: Reading) -> Iterator[pa.Table]:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and _DAY.fullmatch(Path(member.name).name):
-                    yield reading.json_member(path, archive, member, _EVENTS)
+                    blocks = reading.json_member(path, archive, member, _EVENTS)
+                    yield pa.concat_tables(blocks)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

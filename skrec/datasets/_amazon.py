@@ -158,21 +158,25 @@ def _read(
         folder, f"{name}_5.json*", f"{name}.json*", f"reviews_{name}.json*", what="the reviews"
     )
     version = "2023" if ".jsonl" in products.name else "2018"
-    events = reading.json_lines(reviews, _REVIEWS[version])
-    events = events.rename_columns(["user_id", "item_id", "rating", "time"])
-    unit = "ms" if version == "2023" else "s"
-    events = events.set_column(3, "time", events["time"].cast(pa.timestamp(unit)))
+    events = (_ratings(table, version) for table in reading.json_lines(reviews, _REVIEWS[version]))
     return bunch_of_ratings(
         _read_products(products, version, reading),
-        events.drop_null(),
+        reading.write("events", events),
         _DESCR.format(version=version, reviews=reviews, products=products),
         settings,
+        reading,
         threshold=threshold,
     )
 
 
+def _ratings(table: pa.Table, version: str) -> pa.Table:
+    table = table.rename_columns(["user_id", "item_id", "rating", "time"]).drop_null()
+    unit = "ms" if version == "2023" else "s"
+    return table.set_column(3, "time", table["time"].cast(pa.timestamp(unit)))
+
+
 def _read_products(file: Path, version: str, reading: Reading) -> pa.Table:
-    table = reading.json_lines(file, _PRODUCTS[version])
+    table = pa.concat_tables(reading.json_lines(file, _PRODUCTS[version]))
     item_id, title, description, brand, categories = table.columns
     return pa.table(
         {

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._arrow import lists
 from skrec._segments import gather_ranges
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_count
-from skrec.datasets._impressions import lists
 from skrec.datasets._rated import as_category
 from skrec.datasets._reading import Reading
 

@@ -134,17 +134,22 @@ def iterate_lines(file: Any, seen: Callable[[bytes], None] | None = None) -> Ite
     seen : callable, default=None
         Told what was read of the file, in order.
     """
-    rest = b""
     with file.open("rb") as stream:
-        while data := stream.read(BLOCK):
-            if seen:
-                seen(data)
-            data = rest + data
-            # the last line is held back, for what follows it may be the end of the file
-            cut = data.rstrip(b"\r\n").rfind(b"\n") + 1
-            if cut:
-                yield data[:cut]
-            rest = data[cut:]
+        yield from whole_lines(stream, seen)
+
+
+def whole_lines(stream: Any, seen: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
+    """Yield whole lines of an open file, as `iterate_lines` does."""
+    rest = b""
+    while data := stream.read(BLOCK):
+        if seen:
+            seen(data)
+        data = rest + data
+        # the last line is held back, for what follows it may be the end of the file
+        cut = data.rstrip(b"\r\n").rfind(b"\n") + 1
+        if cut:
+            yield data[:cut]
+        rest = data[cut:]
     if rest := rest.rstrip(b"\r\n"):
         yield rest
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,7 +28,11 @@ _INTERACTIONS = {
     "date_updated": pa.string(),
 }
 N_SHELVES = 5  # of readers' shelves for a book, the most used ones
-_TIME = "%a %b %d %H:%M:%S %z %Y"  # Mon Aug 01 13:41:57 -0700 2011
+_TIME = (  # Mon Aug 01 13:41:57 -0700 2011
+    r"^\w{3} (?P<month>\w{3}) (?P<day>\d\d) "
+    r"(?P<clock>[\d:]{8}) (?P<zone>[+-]\d{4}) (?P<year>\d{4})$"
+)
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DESCR = """\
 Goodreads as impressions
 ------------------------
@@ -137,26 +140,50 @@ def _read(
         f"goodreads_reviews{ending}",
         what="the interactions",
     )
-    events = reading.json_lines(interactions, _INTERACTIONS)
-    events = events.rename_columns(["user_id", "item_id", "rating", "time"])
-    try:
-        times = pd.to_datetime(events["time"].to_pandas(), format=_TIME, utc=True)
-    except ValueError as error:
-        raise ValueError(f"{interactions}: date_updated: {error}") from error
-    times = pa.array(times.dt.tz_localize(None)).cast(pa.timestamp("s"), safe=False)
+    events = (
+        _ratings(table, interactions) for table in reading.json_lines(interactions, _INTERACTIONS)
+    )
     return bunch_of_ratings(
         _read_books(books, reading),
-        events.set_column(3, "time", times),
+        reading.write("events", events),
         _DESCR.format(interactions=interactions, books=books),
         settings,
+        reading,
         threshold=threshold,
     )
 
 
+def _ratings(table: pa.Table, file: Path) -> pa.Table:
+    user, book, rating, time = table.columns
+    return pa.table(
+        {"user_id": user, "item_id": book, "rating": rating, "time": _times(time, file)}
+    )
+
+
+def _times(texts: pa.ChunkedArray, file: Path) -> pa.Array:
+    """Read times such as Mon Aug 01 13:41:57 -0700 2011, as those of Greenwich."""
+    texts = texts.combine_chunks()
+    parts = pc.extract_regex(texts, _TIME)
+    month, day, clock, zone, year = (
+        pc.struct_field(parts, name) for name in ("month", "day", "clock", "zone", "year")
+    )
+    number = pc.index_in(month, value_set=pa.array(_MONTHS))
+    if number.null_count:
+        bad = texts.filter(pc.is_null(number))[0].as_py()
+        raise ValueError(
+            f"{file}: date_updated must be like Mon Aug 01 13:41:57 -0700 2011, got {bad!r}"
+        )
+    numbers = pa.array([f"{at:02}" for at in range(1, 13)]).take(number)
+    days = pc.binary_join_element_wise(year, numbers, day, "-")
+    times = pc.binary_join_element_wise(days, " ", clock, zone, "")
+    try:
+        return times.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s"))
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: date_updated: {error}") from error
+
+
 def _read_books(file: Path, reading: Reading) -> pa.Table:
-    table = reading.json_lines(file, _BOOKS)
-    names = pc.list_slice(table["popular_shelves"], 0, N_SHELVES).combine_chunks()
-    shelves = pa.ListArray.from_arrays(names.offsets, pc.struct_field(names.values, "name"))
+    table = pa.concat_tables(_with_few_shelves(table) for table in reading.json_lines(file, _BOOKS))
     return pa.table(
         {
             "item_id": table["book_id"],
@@ -164,6 +191,13 @@ def _read_books(file: Path, reading: Reading) -> pa.Table:
             "description": pc.fill_null(table["description"], ""),
             "publisher": as_category(table["publisher"]),
             "language": as_category(table["language_code"]),
-            "shelves": shelves,
+            "shelves": table["popular_shelves"],
         }
     )
+
+
+def _with_few_shelves(table: pa.Table) -> pa.Table:
+    names = pc.list_slice(table["popular_shelves"], 0, N_SHELVES).combine_chunks()
+    shelves = pa.ListArray.from_arrays(names.offsets, pc.struct_field(names.values, "name"))
+    at = table.column_names.index("popular_shelves")
+    return table.set_column(at, "popular_shelves", shelves)

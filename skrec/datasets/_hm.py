@@ -111,6 +111,7 @@ def _read(folder: Path, reading: Reading, **settings: Any) -> DataBunch:
         events,
         _DESCR.format(path=folder),
         settings,
+        reading,
         what="purchases",
     )
 

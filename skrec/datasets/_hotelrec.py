@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import find_file
 from skrec.datasets._headlines import check_real
 from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import as_category, bunch_of_ratings
+from skrec.datasets._rated import FirstRows, as_category, bunch_of_ratings
 from skrec.datasets._reading import Reading
 
 _REVIEWS = {
@@ -116,33 +117,41 @@ def read_hotelrec(
 
 def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
     file = find_file(folder, "HotelRec*.txt*", "HotelRec*.json*", what="the reviews")
-    reviews = reading.json_lines(file, _REVIEWS).drop_null()
-    urls = reviews["hotel_url"].combine_chunks().dictionary_encode()
-    parts = pc.extract_regex(urls.dictionary, _URL)
-    if parts.null_count:
-        bad = urls.dictionary.filter(pc.is_null(parts))[0].as_py()
-        raise ValueError(f"{file}: {bad!r} is not the address of a hotel")
-    name, place, place_id, hotel = (
-        pc.struct_field(parts, each) for each in ("name", "place", "place_id", "hotel")
-    )
-    hotel = hotel.cast(pa.int64())
-    items = {
-        "item_id": hotel,
-        "name": pc.replace_substring(name, "_", " "),
-        "place": pc.replace_substring(place, "_", " "),
-        "place_id": as_category(pa.chunked_array([place_id])),
-    }
-    events = {
-        "user_id": reviews["author"],
-        "item_id": hotel.take(urls.indices),
-        "rating": reviews["rating"],
-        "time": reviews["date"],
-    }
+    hotels = FirstRows()
+    events = reading.write("events", _read_reviews(file, reading, hotels))
+    items = hotels.table()
+    place_id = as_category(items["place_id"])
     return bunch_of_ratings(
-        pa.table(items),
-        pa.table(events),
+        items.set_column(items.column_names.index("place_id"), "place_id", place_id),
+        events,
         _DESCR.format(file=file),
         settings,
+        reading,
         threshold=threshold,
         what="reviews",
     )
+
+
+def _read_reviews(file: Path, reading: Reading, hotels: FirstRows) -> Iterator[pa.Table]:
+    """Read reviews, and add the hotels that they are of to others."""
+    for table in reading.json_lines(file, _REVIEWS):
+        reviews = table.drop_null()
+        urls = reviews["hotel_url"].combine_chunks().dictionary_encode()
+        parts = pc.extract_regex(urls.dictionary, _URL)
+        if parts.null_count:
+            bad = urls.dictionary.filter(pc.is_null(parts))[0].as_py()
+            raise ValueError(f"{file}: {bad!r} is not the address of a hotel")
+        name, place, place_id, hotel = (
+            pc.struct_field(parts, each) for each in ("name", "place", "place_id", "hotel")
+        )
+        hotel = hotel.cast(pa.int64())
+        name, place = (pc.replace_substring(each, "_", " ") for each in (name, place))
+        hotels.add(pa.table({"item_id": hotel, "name": name, "place": place, "place_id": place_id}))
+        yield pa.table(
+            {
+                "user_id": reviews["author"],
+                "item_id": hotel.take(urls.indices),
+                "rating": reviews["rating"],
+                "time": reviews["date"],
+            }
+        )

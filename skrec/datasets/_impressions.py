@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from skrec._arrow import Table, did_you_mean
-from skrec._segments import gather_ranges, offsets_of
+from skrec._arrow import did_you_mean, to_arrow
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._headlines import as_generator, check_count
-from skrec.datasets._unmet import NegativeSampler
+from skrec.datasets._cut_clicks import Events, coded, columns_of, cut_clicks, positions
+from skrec.datasets._headlines import check_count
 
 COUNTS = (
     *("n_valid", "n_test", "n_train", "n_negatives", "n_negatives_eval"),
@@ -95,7 +92,7 @@ def impressions_from_clicks(
     >>> data.test["history"].to_pylist()
     [[6, 5, 4, 3, 2]]
     """
-    check_settings(
+    settings = check_settings(
         n_valid=n_valid,
         n_test=n_test,
         n_train=n_train,
@@ -103,40 +100,33 @@ def impressions_from_clicks(
         n_negatives_eval=n_negatives_eval,
         max_history=max_history,
         min_clicks=min_clicks,
+        random_state=random_state,
     )
-    rng = as_generator(random_state)
-    clicks = _columns(clicks, "clicks", ("user_id", "item_id"), ("time",))
-    met = clicks if seen is None else _columns(seen, "seen", ("user_id", "item_id"))
-    users = _sorted_ids([clicks["user_id"], met["user_id"]])
-    ids = [clicks["item_id"], met["item_id"]] if item_ids is None else [pa.array(item_ids)]
-    items = _sorted_ids(ids)
-    ordered = _order_clicks(clicks, users, items, min_clicks)
-    sampler = NegativeSampler(
-        _codes(met["user_id"], users, "user_id"),
-        _codes(met["item_id"], items, "item_id"),
-        users,
-        items,
+    clicks = columns_of(clicks, "clicks", ("user_id", "item_id"), ("time",))
+    user_ids, user = coded(clicks["user_id"], "column 'user_id' of clicks")
+    if seen is None:
+        met_by, met_items, what = user, clicks["item_id"], "clicks"
+    else:
+        seen = columns_of(seen, "seen", ("user_id", "item_id"))
+        met_by = positions(seen["user_id"], user_ids, "column 'user_id' of seen")
+        met_items, what = seen["item_id"], "seen"
+    if item_ids is None:
+        item_ids, met = coded(met_items, f"column 'item_id' of {what}")
+    else:
+        item_ids, _ = coded(to_arrow(item_ids, "item_ids"), "item_ids")
+        met = _known(met_items, item_ids, what)
+    item = met if seen is None else _known(clicks["item_id"], item_ids, "clicks")
+    time = clicks["time"].combine_chunks() if "time" in clicks else None
+    ours = met_by >= 0  # others have no clicks
+    cut = cut_clicks(
+        Events(user, item, time),
+        Events(met_by[ours], met[ours], None),
+        user_ids,
+        item_ids,
+        settings,
     )
-    test = ordered.n_clicks - n_test
-    valid = test - n_valid
-    train = valid - np.minimum(n_train, valid // 2)
-    # Train is drawn last: its settings then leave valid and test as they are.
-    parts = {
-        name: _impressions(ordered, sampler, start, stop, n, max_history, rng)
-        for name, start, stop, n in (
-            ("test", test, ordered.n_clicks, n_negatives_eval),
-            ("valid", valid, test, n_negatives_eval),
-            ("train", train, valid, n_negatives),
-        )
-    }
-    n_rows = 0
-    for name in ("train", "valid", "test"):
-        numbers = pa.array(np.arange(n_rows, n_rows + parts[name].num_rows))
-        n_rows += parts[name].num_rows
-        parts[name] = parts[name].add_column(0, "impression_id", numbers)
-    return DataBunch(
-        train=parts["train"], valid=parts["valid"], test=parts["test"], n_users=len(ordered.user)
-    )
+    tables = {name: pa.concat_tables(rows) for name, rows in cut.tables.items()}
+    return DataBunch(**tables, n_users=cut.n_users)
 
 
 def check_settings(**settings: Any) -> dict[str, Any]:
@@ -164,106 +154,10 @@ def check_settings(**settings: Any) -> dict[str, Any]:
     return chosen
 
 
-def _columns(
-    data: Any, what: str, needed: tuple[str, ...], wanted: tuple[str, ...] = ()
-) -> dict[str, pa.Array]:
-    """Return some columns of a table, those that are `wanted` if it has them."""
-    table = Table(data)
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise ValueError(f"{what} has no column {missing[0]!r}, only {', '.join(table.names)}")
-    names = [*needed, *(name for name in wanted if name in table)]
-    columns = {name: table.column(name).combine_chunks() for name in names}
-    for name, column in columns.items():
-        if column.null_count:
-            raise ValueError(f"column {name!r} of {what} has {column.null_count} nulls")
-    return columns
-
-
-def _sorted_ids(columns: list[pa.Array]) -> pa.Array:
-    """Return the distinct ids of some columns, ascending."""
-    distinct = pa.concat_arrays([column.unique() for column in columns]).unique()
-    return distinct.take(pc.sort_indices(distinct))
-
-
-def _codes(column: pa.Array, ids: pa.Array, name: str) -> np.ndarray:
-    """Return where the ids of a column are; all must be known."""
-    found = pc.index_in(column, value_set=ids)
-    if found.null_count:
-        stranger = column.filter(found.is_null())[0]
-        raise ValueError(f"{name} {stranger.as_py()!r} is not among item_ids")
-    return found.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Clicks:
-    """Clicks of all users end to end; `user`, `first` and `n_clicks` are of the users kept."""
-
-    user_ids: pa.Array
-    item_ids: pa.Array
-    user: np.ndarray
-    first: np.ndarray
-    n_clicks: np.ndarray
-    item: np.ndarray
-    time: pa.Array | None
-
-
-def _order_clicks(
-    columns: dict[str, pa.Array], users: pa.Array, items: pa.Array, min_clicks: int
-) -> Clicks:
-    """Sort clicks by user, time and item, and keep the users with enough of them."""
-    user = _codes(columns["user_id"], users, "user_id")
-    item = _codes(columns["item_id"], items, "item_id")
-    time = columns.get("time")
-    if time is None:
-        order = np.argsort(user, kind="stable")
-    else:
-        order = np.lexsort((item, time.to_numpy(zero_copy_only=False), user))
-    n_clicks = np.bincount(user, minlength=len(users))
-    first = offsets_of(n_clicks)[:-1]
-    kept = np.flatnonzero(n_clicks >= min_clicks)
-    if not len(kept):
-        raise ValueError(
-            f"no user has min_clicks={min_clicks} clicks; the most is {n_clicks.max(initial=0)}"
-        )
-    sorted_time = None if time is None else time.take(pa.array(order))
-    return Clicks(users, items, kept, first[kept], n_clicks[kept], item[order], sorted_time)
-
-
-def _impressions(
-    clicks: Clicks,
-    sampler: NegativeSampler,
-    start: np.ndarray,
-    stop: np.ndarray,
-    n_negatives: int,
-    max_history: int,
-    rng: np.random.Generator,
-) -> pa.Table:
-    """Make an impression of each click from start to stop, both counted from a user's first."""
-    row = np.repeat(np.arange(len(start)), stop - start)
-    click, _ = gather_ranges(clicks.first + start, clicks.first + stop)
-    n_kept = np.minimum(start, max_history)
-    ends = (clicks.first + start)[row]
-    history, _ = gather_ranges(ends - n_kept[row], ends)
-    target = clicks.item[click][:, None]
-    negatives = sampler.draw(clicks.user[row], n_negatives, rng)
-    candidates = rng.permuted(np.hstack([target, negatives]), axis=1)
-    n_candidates = np.full(len(row), n_negatives + 1)
-    times = {} if clicks.time is None else {"time": clicks.time.take(pa.array(click))}
-    return pa.table(
-        {
-            "user_id": clicks.user_ids.take(pa.array(clicks.user[row])),
-            **times,
-            "history": lists(clicks.item_ids.take(pa.array(clicks.item[history])), n_kept[row]),
-            "candidates": lists(clicks.item_ids.take(pa.array(candidates.ravel())), n_candidates),
-            "clicked": lists((candidates == target).astype(np.int8).ravel(), n_candidates),
-        }
-    )
-
-
-def lists(values: Any, lengths: np.ndarray) -> pa.Array:
-    """Cut values into lists of some lengths."""
-    offsets = offsets_of(lengths)
-    if offsets[-1] < 2**31:
-        return pa.ListArray.from_arrays(offsets.astype(np.int32), values)
-    return pa.LargeListArray.from_arrays(offsets, values)
+def _known(column: pa.ChunkedArray, ids: pa.Array, what: str) -> np.ndarray:
+    """Return where the items of a column are among `ids`; all must be there."""
+    at = positions(column, ids, f"column 'item_id' of {what}")
+    strange = np.flatnonzero(at < 0)
+    if len(strange):
+        raise ValueError(f"item_id {column[int(strange[0])].as_py()!r} is not among item_ids")
+    return at

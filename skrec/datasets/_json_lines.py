@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from io import BufferedReader, BytesIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from skrec.datasets._files import open_stream
+from skrec.datasets._files import open_stream, whole_lines
 
-# bytes of a file that are read at a time
-BLOCK = 1 << 24
+# bytes that one thread parses at a time
+PART = 1 << 22
 
 
-def read_json_lines(
+def iterate_json_lines(
     file: Path, types: Mapping[str, pa.DataType], seen: Callable[[bytes], None] | None = None
-) -> pa.Table:
-    """Read some fields of a file with a JSON object a line, gzipped or not.
+) -> Iterator[pa.Table]:
+    """Read some fields of a file with a JSON object a line, gzipped or not, block by block.
 
     Parameters
     ----------
@@ -31,79 +29,70 @@ def read_json_lines(
     seen : callable, default=None
         Told what was read of the file, in order.
 
-    Returns
-    -------
+    Yields
+    ------
     pyarrow.Table
+        There is one at least.
 
     Raises
     ------
     ValueError
-        For what is no JSON, or of another type, with file and line, and for what can't be unpacked.
+        For what is no JSON, or of another type, with file and line, for what can't be unpacked,
+        and for an empty file.
     """
-
-    @contextmanager
-    def opened_again() -> Iterator[Any]:
-        with open_stream(file, None) as stream:
-            yield BufferedReader(stream)
-
     try:
         with open_stream(file, seen) as stream:
-            return _read_json(stream, types)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _json_error(error, file, opened_again, types) from error
+            yield from _tables(whole_lines(stream), file, types)
+    except OSError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
-def read_json_member(
+def iterate_json_member(
     path: Path,
     archive: tarfile.TarFile,
     member: tarfile.TarInfo,
     types: Mapping[str, pa.DataType],
+) -> Iterator[pa.Table]:
+    """Read some fields of a file in an archive, as `iterate_json_lines` does of one outside."""
+    with archive.extractfile(member) as stream:  # type: ignore[union-attr]
+        yield from _tables(whole_lines(stream), f"{path}, {member.name}", types)
+
+
+def _tables(
+    blocks: Iterable[bytes], what: Any, types: Mapping[str, pa.DataType]
+) -> Iterator[pa.Table]:
+    n_before, is_empty = 0, True
+    for block in blocks:
+        if block.strip():
+            yield _parse_block(block, what, n_before, types)
+            is_empty = False
+        n_before += block.count(b"\n")
+    if is_empty:
+        raise ValueError(f"{what} is empty")
+
+
+def _parse_block(
+    block: bytes, what: Any, n_before: int, types: Mapping[str, pa.DataType]
 ) -> pa.Table:
-    """Read some fields of a file in an archive, as `read_json_lines` does of one outside."""
-
-    def opened() -> Any:
-        return archive.extractfile(member)
-
     try:
-        with opened() as stream:
-            return _read_json(stream, types)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _json_error(error, f"{path}, {member.name}", opened, types) from error
+        return _parse(block, types, PART)
+    except pa.ArrowInvalid:
+        for number, line in enumerate(block.split(b"\n"), start=n_before + 1):
+            try:
+                if line.strip():
+                    _parse(line, types, len(line))
+            except pa.ArrowInvalid as error:
+                fault = re.sub(r" in row \d+$", "", str(error))
+                raise ValueError(f"{what}, line {number}: {fault}") from error
+        return _parse(block, types, len(block))  # a line that is longer than PART
 
 
-def _json_error(
-    error: Exception, what: Any, opened: Callable[[], Any], types: Mapping[str, pa.DataType]
-) -> ValueError:
-    """Return the error that names the first line of a file that can't be read.
-
-    Arrow counts within the part that it reads, so the file is read again, in parts, of which the
-    bad one is read line by line.
-    """
-    n_before = 0
-    with suppress(OSError, EOFError), opened() as stream:
-        while lines := stream.readlines(BLOCK):
-            if _json_fault(b"".join(lines), types):
-                for number, line in enumerate(lines, start=n_before + 1):
-                    if line.strip() and (fault := _json_fault(line, types)):
-                        return ValueError(f"{what}, line {number}: {fault}")
-            n_before += len(lines)
-    return ValueError(f"{what}: {error}")
-
-
-def _json_fault(text: bytes, types: Mapping[str, pa.DataType]) -> str | None:
-    try:
-        _read_json(BytesIO(text), types)
-    except pa.ArrowInvalid as error:
-        return re.sub(r" in row \d+$", "", str(error))
-    return None
-
-
-def _read_json(stream: Any, types: Mapping[str, pa.DataType]) -> pa.Table:
+def _parse(text: bytes, types: Mapping[str, pa.DataType], part: int) -> pa.Table:
     from pyarrow import json
 
     schema = pa.schema(list(types.items()))
     return json.read_json(
-        stream,
-        json.ReadOptions(block_size=1 << 24),
+        pa.BufferReader(text),
+        json.ReadOptions(block_size=part),
         json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
 from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_file
+from skrec.datasets._files import check_lines, find_file
 from skrec.datasets._headlines import as_generator, check_real
 from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import bunch_of_ratings, first_of_each
+from skrec.datasets._rated import FirstRows, bunch_of_ratings
 from skrec.datasets._reading import Reading
 
 _PLAYS = {
@@ -175,55 +176,66 @@ def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> 
         tracks = find_file(folder, "unique_tracks.txt", what="the songs")
         items, plays = _read_songs(tracks, file, reading)
         description = _DESCR_MSD
+    order = None
     if "time" not in plays.column_names:
         order = as_generator(settings["random_state"]).permutation(plays.num_rows)
-        plays = plays.take(pa.array(order))
     return bunch_of_ratings(
         items,
         plays,
         description.format(file=file),
         settings,
+        reading,
         threshold=threshold,
         what="counts of plays",
+        order=order,
     )
 
 
 def _read_artists(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
-    rows = reading.table(file, _PLAYS)
-    artist = pc.if_else(pc.equal(rows["mbid"], ""), rows["name"], rows["mbid"])
-    items = pa.table({"item_id": artist, "name": rows["name"]})
-    plays = {"user_id": rows["user_id"], "item_id": artist, "rating": _numbers(rows, file)}
-    named = pc.not_equal(artist, "")
-    return items.filter(named), pa.table(plays).filter(named)
+    artists = FirstRows()
+
+    def plays() -> Iterator[pa.Table]:
+        for n_before, rows in reading.rows(file, _PLAYS):
+            artist = pc.if_else(pc.equal(rows["mbid"], ""), rows["name"], rows["mbid"])
+            named = pc.not_equal(artist, "")
+            artists.add(pa.table({"item_id": artist, "name": rows["name"]}).filter(named))
+            yield _plays(rows, artist, file, n_before).filter(named)
+
+    events = reading.write("events", plays())
+    return artists.table(), events
 
 
 def _read_tracks(file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
     """Read tracks, and how often users played them and when first, from a line a play."""
-    tracks, plays = [], []
+    tracks, plays = FirstRows(), []
     pair = ["user_id", "item_id"]
     for _, rows in reading.rows(file, _HEARD):
         named = rows.filter(pc.not_equal(rows["item_id"], ""))
-        tracks.append(first_of_each(named.select(["item_id", "title", "artist"])))
+        tracks.add(named.select(["item_id", "title", "artist"]))
         # users follow each other and play songs again: a block has far fewer pairs than lines
         plays.append(named.group_by(pair).aggregate([("time", "min"), ("time", "count")]))
     heard = pa.concat_tables(plays).group_by(pair)
     heard = heard.aggregate([("time_min", "min"), ("time_count", "sum")])
     heard = heard.rename_columns([*pair, "time", "rating"])
     times = heard["time"].cast(pa.timestamp("s"))
-    return pa.concat_tables(tracks), heard.set_column(2, "time", times)
+    return tracks.table(), heard.set_column(2, "time", times)
 
 
 def _read_songs(tracks: Path, file: Path, reading: Reading) -> tuple[pa.Table, pa.Table]:
     """Read songs, of which some have several tracks, and how often users played them."""
     songs = reading.table(tracks, _TRACKS, "<SEP>")
     items = {"item_id": songs["song"], "title": songs["title"], "artist": songs["artist"]}
-    rows = reading.table(file, _TRIPLETS)
-    plays = rows.drop_columns("plays").append_column("rating", _numbers(rows, file))
-    return pa.table(items), plays
+    plays = (
+        _plays(rows, rows["item_id"], file, n_before)
+        for n_before, rows in reading.rows(file, _TRIPLETS)
+    )
+    return pa.table(items), reading.write("events", plays)
 
 
-def _numbers(rows: pa.Table, file: Path) -> pa.ChunkedArray:
-    try:
-        return pc.utf8_trim_whitespace(rows["plays"]).cast(pa.float64())
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: plays: {error}") from error
+def _plays(rows: pa.Table, item: pa.ChunkedArray, file: Path, n_before: int) -> pa.Table:
+    number = pc.utf8_trim_whitespace(rows["plays"]).combine_chunks()
+    good = pc.match_substring_regex(number, r"^\d+(\.\d+)?$").to_numpy(zero_copy_only=False)
+    check_lines(file, n_before, number, good, "a number of plays")
+    return pa.table(
+        {"user_id": rows["user_id"], "item_id": item, "rating": number.cast(pa.float64())}
+    )

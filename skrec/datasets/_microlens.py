@@ -107,7 +107,7 @@ def _read(folder: Path, reading: Reading, **settings: Any) -> DataBunch:
     events = events.set_column(2, "time", events["time"].cast(pa.timestamp("ms")))
     description = _DESCR.format(path=folder)
     return bunch_of_ratings(
-        _read_titles(titles, reading), events, description, settings, what="clicks"
+        _read_titles(titles, reading), events, description, settings, reading, what="clicks"
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from skrec.datasets._impressions import check_settings
 from skrec.datasets._rated import as_category, bunch_of_ratings
 from skrec.datasets._reading import Reading
 
+_LINE = {"line": pa.string()}
 _DESCR = """\
 The Netflix Prize as impressions
 --------------------------------
@@ -112,22 +115,20 @@ def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> 
         raise FileNotFoundError(
             f"no ratings in {folder}: looked for combined_data_*.txt or training_set/mv_*.txt"
         )
+    events = chain.from_iterable(_read_ratings(part, reading) for part in parts)
     return bunch_of_ratings(
         _read_films(titles, reading),
-        pa.concat_tables([_read_ratings(part, reading) for part in parts]),
+        reading.write("events", events),
         _DESCR.format(path=folder),
         settings,
+        reading,
         threshold=threshold,
     )
 
 
-def _lines(file: Path, reading: Reading) -> pa.Array:
-    return reading.table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
-
-
 def _read_films(file: Path, reading: Reading) -> pa.Table:
     """Read lines of an id, a year or NULL, and a title, which may have commas."""
-    lines = _lines(file, reading)
+    lines = reading.table(file, _LINE, "\x1f")["line"].combine_chunks()
     good = pc.match_substring_regex(lines, r"^\d+,(\d{4}|NULL),").to_numpy(zero_copy_only=False)
     check_lines(file, 0, lines, good, "an id, a year and a title")
     fields = pc.split_pattern(lines, ",", max_splits=2)
@@ -142,23 +143,28 @@ def _read_films(file: Path, reading: Reading) -> pa.Table:
     )
 
 
-def _read_ratings(file: Path, reading: Reading) -> pa.Table:
+def _read_ratings(file: Path, reading: Reading) -> Iterator[pa.Table]:
     """Read lines of a film, "12:", each followed by those of users: id, stars, day."""
-    lines = _lines(file, reading)
-    is_film = pc.ends_with(lines, ":").to_numpy(zero_copy_only=False)
-    is_rating = pc.match_substring_regex(lines, r"^\d+,[1-5],\d{4}-\d{2}-\d{2}$")
-    good = is_film | is_rating.to_numpy(zero_copy_only=False)
-    good[0] &= is_film[0]
-    check_lines(file, 0, lines, good, "a film such as 12: or a user, stars and a day")
-    films = pc.utf8_rtrim(lines.filter(pa.array(is_film)), ":").cast(pa.int64())
-    fields = pc.list_flatten(pc.split_pattern(lines.filter(pa.array(~is_film)), ","))
-    each = np.arange(0, len(fields), 3)
-    user, stars, day = (fields.take(pa.array(each + at)) for at in range(3))
-    return pa.table(
-        {
-            "user_id": user.cast(pa.int64()),
-            "item_id": films.take(pa.array((np.cumsum(is_film) - 1)[~is_film])),
-            "rating": stars.cast(pa.float64()),
-            "time": day.cast(pa.date32()).cast(pa.timestamp("s")),
-        }
-    )
+    film = pa.array([], pa.int64())
+    for n_before, table in reading.rows(file, _LINE, "\x1f"):
+        lines = table["line"].combine_chunks()
+        is_film = pc.ends_with(lines, ":").to_numpy(zero_copy_only=False)
+        is_rating = pc.match_substring_regex(lines, r"^\d+,[1-5],\d{4}-\d{2}-\d{2}$")
+        good = is_film | is_rating.to_numpy(zero_copy_only=False)
+        good[0] &= is_film[0] or n_before > 0
+        check_lines(file, n_before, lines, good, "a film such as 12: or a user, stars and a day")
+        names = pc.utf8_rtrim(lines.filter(pa.array(is_film)), ":")
+        films = pa.concat_arrays([film, names.cast(pa.int64())])
+        film = films[-1:]  # the next block may go on with its ratings
+        fields = pc.list_flatten(pc.split_pattern(lines.filter(pa.array(~is_film)), ","))
+        each = np.arange(0, len(fields), 3)
+        user, stars, day = (fields.take(pa.array(each + at)) for at in range(3))
+        at = np.cumsum(is_film)[~is_film] - (not n_before)
+        yield pa.table(
+            {
+                "user_id": user.cast(pa.int64()),
+                "item_id": films.take(pa.array(at)),
+                "rating": stars.cast(pa.float64()),
+                "time": day.cast(pa.date32()).cast(pa.timestamp("s")),
+            }
+        )

@@ -15,7 +15,7 @@ from skrec.datasets._copies import kept_copy
 from skrec.datasets._files import check_lines, find_file
 from skrec.datasets._headlines import check_count
 from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import as_category, bunch_of_ratings, first_meetings
+from skrec.datasets._rated import as_category, bunch_of_ratings
 from skrec.datasets._reading import Reading
 
 _DESCR = """\
@@ -115,14 +115,16 @@ def read_pog(
 def _read(folder: Path, reading: Reading, max_users: int | None, **settings: Any) -> DataBunch:
     clothes = find_file(folder, "item_data.txt", what="the clothes")
     users = find_file(folder, "user_data.txt", what="the clicks")
-    events = pa.concat_tables(_read_clicks(users, max_users, reading))
+    events = reading.write("events", _read_clicks(users, max_users, reading))
     description = _DESCR.format(path=folder)
     return bunch_of_ratings(
         _read_clothes(clothes, reading),
-        first_meetings(events),
+        events,
         description,
         settings,
+        reading,
         what="clicks",
+        first_only=True,
     )
 
 

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._bunch import DataBunch
-from skrec.datasets._impressions import impressions_from_clicks
+from skrec.datasets._cut_clicks import Events, coded, columns_of, cut_clicks, positions
+from skrec.datasets._reading import Reading
 
+MANY = 1 << 20  # rows that may wait until those of known items are dropped
 _COUNTS = """
 Source       {n_ratings:,} {events} of {n_items:,} items by {n_raters:,} users
 Clicks       {rule}
@@ -25,9 +27,12 @@ def bunch_of_ratings(
     events: pa.Table,
     description: str,
     settings: dict[str, Any],
+    reading: Reading,
     *,
     threshold: float | None = None,
     what: str = "ratings",
+    first_only: bool = False,
+    order: np.ndarray | None = None,
 ) -> DataBunch:
     """Turn ratings, or other events, into impressions.
 
@@ -36,16 +41,23 @@ def bunch_of_ratings(
     items : pyarrow.Table
         With the column `item_id`; the first row of an id counts.
     events : pyarrow.Table
-        Columns `user_id`, `item_id`, `time`, and `rating` where there is a threshold. Events of
-        items that are not listed are left out.
+        Columns `user_id`, `item_id`, `time` where there are times, and `rating` where there is a
+        threshold. Events of items that are not listed are left out. It may be mapped: what is kept
+        of an event in memory is 17 bytes.
     description : str
         What the data are, who owns them, and what to cite.
     settings : dict
         For `impressions_from_clicks`.
+    reading : Reading
+        Where impressions are written.
     threshold : float, default=None
         Lowest rating that is a click; None makes each event one.
     what : str, default="ratings"
         How the description calls events.
+    first_only : bool, default=False
+        Whether a user's later events of the same item are left out.
+    order : ndarray of int, shape (n_events,), default=None
+        The order of events that have no times; None is that of the rows.
 
     Returns
     -------
@@ -55,34 +67,49 @@ def bunch_of_ratings(
     from skrec._items import Items
 
     items = first_of_each(items)
-    ids = items["item_id"].combine_chunks()
-    events = events.filter(pc.is_in(events["item_id"], value_set=ids))
-    clicks, rule = events, f"all {what}"
-    if threshold is not None:
-        clicks = events.filter(pc.greater_equal(events["rating"], threshold))
-        rule = f"{what} of at least {threshold:g}"
-    data = impressions_from_clicks(clicks, seen=events, item_ids=ids, **settings)
+    item_ids, _ = coded(items["item_id"], "item_id")
+    user_ids, met, clicks = _read_events(events, item_ids, what, threshold, first_only, order)
+    cut = cut_clicks(clicks, met, user_ids, item_ids, settings)
+    catalogue = Items(items)
     counts = _COUNTS.format(
-        n_ratings=events.num_rows,
+        n_ratings=len(met.user),
         events=what,
-        n_items=items.num_rows,
-        n_raters=len(events["user_id"].unique()),
-        rule=rule,
-        n_users=data.n_users,
-        n_train=data.train.num_rows,
-        n_valid=data.valid.num_rows,
-        n_test=data.test.num_rows,
+        n_items=catalogue.n_items,
+        n_raters=np.count_nonzero(np.bincount(met.user)),
+        rule=f"all {what}" if threshold is None else f"{what} of at least {threshold:g}",
+        n_users=cut.n_users,
+        **{f"n_{name}": n for name, n in cut.n_rows.items()},
         settings=", ".join(f"{name}={value!r}" for name, value in settings.items()),
     )
-    catalogue = Items(items)
     return DataBunch(
         items=catalogue,
-        train=data.train,
-        valid=data.valid,
-        test=data.test,
+        **{name: reading.write(name, tables) for name, tables in cut.tables.items()},
         feature_names=list(catalogue.roles),
         DESCR=description.rstrip("\n") + "\n" + counts,
     )
+
+
+def _read_events(
+    events: pa.Table,
+    item_ids: pa.Array,
+    what: str,
+    threshold: float | None,
+    first_only: bool,
+    order: np.ndarray | None,
+) -> tuple[pa.Array, Events, Events]:
+    """Return the ids of users, all events of known items, and those of them that are clicks."""
+    columns = columns_of(events, f"the table of {what}", ("user_id", "item_id"), ("time", "rating"))
+    user_ids, user = coded(columns["user_id"], "user_id")
+    item = positions(columns["item_id"], item_ids, "item_id")
+    time = columns["time"].combine_chunks() if "time" in columns else None
+    rows = np.flatnonzero(item >= 0) if order is None else order[item[order] >= 0]
+    met = Events(user, item, time).take(rows)
+    if first_only:
+        first = met.first_meetings()
+        rows, met = rows[first], met.take(first)
+    if threshold is None:
+        return user_ids, met, met
+    return user_ids, met, met.take(columns["rating"].to_numpy()[rows] >= threshold)
 
 
 def first_of_each(items: pa.Table) -> pa.Table:
@@ -93,18 +120,29 @@ def first_of_each(items: pa.Table) -> pa.Table:
         .group_by("item_id")
         .aggregate([("at", "min")])
     )
-    return items.take(grouped["at_min"].combine_chunks().sort()).combine_chunks()
+    kept = np.zeros(items.num_rows, dtype=bool)
+    kept[grouped["at_min"].to_numpy()] = True
+    return items.filter(pa.array(kept))  # keeps chunks, which may hold more text than one could
 
 
-def first_meetings(events: pa.Table) -> pa.Table:
-    """Keep the first row of each user with each item."""
-    codes = [
-        events[name].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-        for name in ("user_id", "item_id")
-    ]
-    key = codes[0] * (int(codes[1].max(initial=0)) + 1) + codes[1]
-    _, first = np.unique(key, return_index=True)
-    return events.take(pa.array(np.sort(first)))
+class FirstRows:
+    """Tables that come one after another, of which the first row of each `item_id` is kept."""
+
+    def __init__(self) -> None:
+        self._tables: list[pa.Table] = []
+        self._n_rows, self._n_kept = 0, 0
+
+    def add(self, table: pa.Table) -> None:
+        """Add rows."""
+        self._tables.append(first_of_each(table))
+        self._n_rows += self._tables[-1].num_rows
+        if self._n_rows > 2 * self._n_kept + MANY:
+            self._n_rows = self._n_kept = self.table().num_rows
+
+    def table(self) -> pa.Table:
+        """Return the rows that are kept."""
+        self._tables = [first_of_each(pa.concat_tables(self._tables))]
+        return self._tables[0]
 
 
 def one_text(lists: Any) -> pa.Array:

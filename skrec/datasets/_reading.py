@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from skrec.datasets._files import iterate_parquet, iterate_rows, read_columns
-from skrec.datasets._json_lines import read_json_lines, read_json_member
+from skrec.datasets._json_lines import iterate_json_lines, iterate_json_member
 
 SECONDS = 5.0  # between two lines of progress
 
@@ -57,9 +57,10 @@ class Reading:
         """Read a file whole, as `iterate_rows` does in blocks."""
         return pa.concat_tables(table for _, table in self.rows(*args, **options))
 
-    def json_lines(self, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-        """Read some fields of JSON objects, as `read_json_lines` does."""
-        return self._whole(read_json_lines, file, types)
+    def json_lines(self, file: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+        """Read some fields of JSON objects, as `iterate_json_lines` does."""
+        with self._watched(file) as seen:
+            yield from self._counted(file.name, iterate_json_lines(file, types, seen))
 
     def json_member(
         self,
@@ -67,32 +68,30 @@ class Reading:
         archive: tarfile.TarFile,
         member: tarfile.TarInfo,
         types: Mapping[str, pa.DataType],
-    ) -> pa.Table:
+    ) -> Iterator[pa.Table]:
         """Read some fields of JSON objects in a file of an archive."""
         self.sources.setdefault(str(path))
-        table = read_json_member(path, archive, member, types)
-        self.say(f"{member.name}: all {table.num_rows:,} rows read")
-        return table
+        return self._counted(member.name, iterate_json_member(path, archive, member, types))
 
     def columns(self, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
         """Read some columns of a CSV file, as `read_columns` does."""
-        return self._whole(read_columns, file, types)
-
-    def _whole(self, read: Callable, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
         with self._watched(file) as seen:
-            table = read(file, types, seen)
+            table = read_columns(file, types, seen)
         self.say(f"{file.name}: all {table.num_rows:,} rows read")
         return table
 
     def parquet(self, file: Path, columns: list[str]) -> Iterator[pa.Table]:
         """Read some columns of a parquet file, block by block."""
         self.sources.setdefault(str(file))
+        return self._counted(file.name, iterate_parquet(file, columns))
+
+    def _counted(self, name: str, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         n_rows = 0
-        for table in iterate_parquet(file, columns):
+        for table in tables:
             yield table
             n_rows += table.num_rows
-            self._say_sometimes(f"{file.name}: {n_rows:,} rows")
-        self.say(f"{file.name}: all {n_rows:,} rows read")
+            self._say_sometimes(f"{name}: {n_rows:,} rows")
+        self.say(f"{name}: all {n_rows:,} rows read")
 
     @contextmanager
     def _watched(self, file: Any) -> Iterator[Callable[[bytes], None]]:

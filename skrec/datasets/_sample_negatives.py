@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skrec._arrow import Table, as_ids, flat_lists, is_table, to_arrow
+from skrec._arrow import Table, as_ids, flat_lists, is_table, lists, to_arrow
 from skrec._ids import codes_of
 from skrec._operators import check_choice, check_int
 from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
 from skrec._segments import gather_ranges, offsets_of, segment_ids
 from skrec.datasets._headlines import as_generator
-from skrec.datasets._impressions import lists
 from skrec.datasets._unmet import NegativeSampler, PopularitySampler
 
 

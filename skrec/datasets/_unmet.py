@@ -20,7 +20,7 @@ class NegativeSampler:
 
     Parameters
     ----------
-    user, item : ndarray of int64, shape (n,)
+    user, item : ndarray of int, shape (n,)
         Who met what, as positions in the ids.
     user_ids, item_ids : pyarrow.Array
     """
@@ -28,7 +28,7 @@ class NegativeSampler:
     def __init__(self, user: np.ndarray, item: np.ndarray, user_ids: pa.Array, item_ids: pa.Array):
         self.user_ids = user_ids
         self.n_items = len(item_ids)
-        met = np.unique(user * self.n_items + item)
+        met = np.unique(user.astype(np.int64) * self.n_items + item)
         self.n_met = np.bincount(met // self.n_items, minlength=len(user_ids))
         self.first = offsets_of(self.n_met)[:-1]
         self.gaps = met - gather_ranges(np.zeros_like(self.n_met), self.n_met)[0]

@@ -108,20 +108,23 @@ def read_yelp(
 def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
     businesses = find_file(folder, "*_business.json*", what="the businesses")
     reviews = find_file(folder, "*_review.json*", what="the reviews")
-    events = reading.json_lines(reviews, _REVIEWS)
-    events = events.rename_columns(["user_id", "item_id", "rating", "time"]).drop_null()
+    names = ["user_id", "item_id", "rating", "time"]
+    events = (
+        table.rename_columns(names).drop_null() for table in reading.json_lines(reviews, _REVIEWS)
+    )
     return bunch_of_ratings(
         _read_businesses(businesses, reading),
-        events,
+        reading.write("events", events),
         _DESCR.format(path=folder),
         settings,
+        reading,
         threshold=threshold,
         what="reviews",
     )
 
 
 def _read_businesses(file: Path, reading: Reading) -> pa.Table:
-    table = reading.json_lines(file, _BUSINESSES)
+    table = pa.concat_tables(reading.json_lines(file, _BUSINESSES))
     return pa.table(
         {
             "item_id": table["business_id"],

@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import as_ids, flat_lists, to_arrow
+from skrec._arrow import as_ids, flat_lists, lists, to_arrow
 from skrec._ids import codes_of
 from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
 from skrec._segments import offsets_of, segment_ids
-from skrec.datasets._impressions import lists
 from skrec.model_selection._units import read_units
 
 

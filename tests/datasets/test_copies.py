@@ -289,14 +289,14 @@ def test_days_are_split_in_blocks_as_at_once(days, n_days, tmp_path, home, monke
 @pytest.mark.parametrize("size", [10, 1 << 24])
 @pytest.mark.parametrize(("bad", "at"), [('{"a": 3}', 1), ("[]", 4), ('{"a": "x', 6)])
 def test_the_line_of_a_json_file_that_is_damaged(packed, size, bad, at, tmp_path, monkeypatch):
-    monkeypatch.setattr(_json_lines, "BLOCK", size)
+    monkeypatch.setattr(_files, "BLOCK", size)
     lines = ['{"a": "x", "b": 1}', '{"a": null}', "", '{"b": 2}', '{"a": "y"}', '{"a": ""}']
     file = tmp_path / ("lines.json.gz" if packed else "lines.json")
 
     def read():
         text = "\n".join(lines).encode()
         file.write_bytes(gzip.compress(text) if packed else text)
-        return _json_lines.read_json_lines(file, {"a": pa.string()})
+        return pa.concat_tables(_json_lines.iterate_json_lines(file, {"a": pa.string()}))
 
     assert read()["a"].to_pylist() == ["x", None, None, "y", ""]
     lines[at - 1] = bad
