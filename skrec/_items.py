@@ -374,14 +374,14 @@ def _cast(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
     """Turn a column into the one Arrow type of its role."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    array = column.combine_chunks()
     try:
-        if role == "text":
-            return pc.fill_null(array.cast(pa.large_string()), "")
-        if role == "category":
-            return array.cast(pa.large_string())
+        if role in ("text", "category"):
+            # before chunks are joined: texts of 2 GB and more fit into no other type
+            texts = column.cast(pa.large_string()).combine_chunks()
+            return pc.fill_null(texts, "") if role == "text" else texts
         if role == "multi-category":
-            return _cast_multi(array)
+            return _cast_multi(column)
+        array = column.combine_chunks()
         if role == "number":
             return _finite(array.cast(pa.float64()), name)
         return _cast_vector(array, name)
@@ -389,10 +389,10 @@ def _cast(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
         raise ValueError(f"column {name!r} can't be read as {role}: {error}") from error
 
 
-def _cast_multi(array: pa.Array) -> pa.Array:
+def _cast_multi(column: pa.ChunkedArray) -> pa.Array:
     kind = pa.large_list(pa.large_string())
     empty = pa.array([[]], type=kind)
-    array = array.cast(kind)
+    array = column.cast(kind).combine_chunks()
     if array.null_count:
         array = pc.if_else(array.is_valid(), array, empty[0])
     return array

@@ -15,7 +15,7 @@ from skrec._row_values import match_clicks, read_clicks
 from skrec._rows import as_table, kind_of
 from skrec._segments import gather_ranges, offsets_of, segment_ids
 from skrec.datasets._headlines import as_generator
-from skrec.datasets._unmet import NegativeSampler, PopularitySampler
+from skrec.datasets._unmet import NegativeSampler, PopularitySampler, distinct_pairs
 
 
 def sample_negatives(
@@ -100,11 +100,11 @@ def sample_negatives(
         sampler = NegativeSampler(met_by, met, pa.array(np.arange(n_owners)), ids)
     else:
         clicks_by, clicks = _met(rows, owner, ids, clicked=True)
-        distinct = np.unique(clicks_by * len(ids) + clicks) % len(ids)
+        distinct = distinct_pairs(clicks_by, clicks, len(ids)) % len(ids)
         weight = np.bincount(distinct, minlength=len(ids)) + 1.0
         sampler = PopularitySampler(met_by, met, n_owners, weight)
     need = np.maximum(n - np.bincount(rows.row[rows.clicked == 0], minlength=rows.n), 0)
-    n_met = np.bincount(np.unique(met_by * len(ids) + met) // len(ids), minlength=n_owners)
+    n_met = np.bincount(distinct_pairs(met_by, met, len(ids)) // len(ids), minlength=n_owners)
     _check_enough(need, len(ids) - n_met[owner], len(ids), owner, users)
     drawn_row, drawn = _draw(sampler, owner, need, rng)
     return _filled(table, rows, drawn_row, ids.take(pa.array(drawn)), rng)

@@ -11,6 +11,13 @@ from skrec._segments import BLOCK, gather_ranges, iterate_blocks, offsets_of
 TRIES = 20
 
 
+def distinct_pairs(user: np.ndarray, item: np.ndarray, n_items: int) -> np.ndarray:
+    """Return who met what, once each, as ``user * n_items + item``, ascending."""
+    pairs = user.astype(np.int64) * n_items + item
+    pairs.sort()  # numpy's unique puts ints into a table, which takes ten times as long
+    return pairs[np.diff(pairs, prepend=-1) != 0]
+
+
 class NegativeSampler:
     """Draws items that a user never met, all equally likely, without repetition.
 
@@ -28,7 +35,7 @@ class NegativeSampler:
     def __init__(self, user: np.ndarray, item: np.ndarray, user_ids: pa.Array, item_ids: pa.Array):
         self.user_ids = user_ids
         self.n_items = len(item_ids)
-        met = np.unique(user.astype(np.int64) * self.n_items + item)
+        met = distinct_pairs(user, item, self.n_items)
         self.n_met = np.bincount(met // self.n_items, minlength=len(user_ids))
         self.first = offsets_of(self.n_met)[:-1]
         self.gaps = met - gather_ranges(np.zeros_like(self.n_met), self.n_met)[0]
@@ -77,7 +84,7 @@ class PopularitySampler:
 
     def __init__(self, user: np.ndarray, item: np.ndarray, n_users: int, weight: np.ndarray):
         self.weight = weight
-        self.met = np.unique(user * len(weight) + item)
+        self.met = distinct_pairs(user, item, len(weight))
         self.offsets = offsets_of(np.bincount(self.met // len(weight), minlength=n_users))
         self.cumulative = np.cumsum(weight) / weight.sum()
 

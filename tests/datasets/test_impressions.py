@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
-from skrec.datasets import impressions_from_clicks
+from skrec.datasets import _unmet, impressions_from_clicks
+from skrec.datasets._cut_clicks import Events
 
 SMALL = {"min_clicks": 4, "n_test": 1, "n_negatives": 2, "n_negatives_eval": 3}
 
@@ -93,3 +95,31 @@ def test_clicks_that_cannot_be_cut(clicks, change, message):
 def test_items_that_are_not_listed(clicks):
     with pytest.raises(ValueError, match="item_id 'i.*' is not among item_ids"):
         impressions_from_clicks(clicks, item_ids=["i1", "i2"], **SMALL)
+
+
+def some_events(with_times):
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(0, [[5], [9]], (2, 300), dtype=np.int32)
+    return Events(user, item, pa.array(rng.integers(0, 20, 300)) if with_times else None)
+
+
+@pytest.mark.parametrize("with_times", [True, False])
+def test_first_meetings_are_the_earliest_of_each_pair(with_times):
+    events = some_events(with_times)
+    first = {}
+    times = events.time.to_pylist() if with_times else [0] * 300
+    for row in sorted(range(300), key=lambda row: times[row]):
+        first.setdefault((events.user[row], events.item[row]), row)
+    assert events.first_meetings().tolist() == sorted(first.values())
+
+
+def test_distinct_pairs_are_numbered_by_user_and_item():
+    events = some_events(False)
+    pairs = sorted(set(zip(events.user.tolist(), events.item.tolist(), strict=True)))
+    assert _unmet.distinct_pairs(events.user, events.item, 9).tolist() == [
+        user * 9 + item for user, item in pairs
+    ]
+    many = np.full(1, 2**20, dtype=np.int32)  # the product is more than an int32 holds
+    assert _unmet.distinct_pairs(many, many, 2**21).tolist() == [2**41 + 2**20]
+    none = np.empty(0, np.int32)
+    assert len(_unmet.distinct_pairs(none, none, 0)) == 0

@@ -9,6 +9,9 @@ import pytest
 
 from skrec import ContentRecommender
 from skrec.datasets import (
+    _cut_clicks,
+    _files,
+    _rated,
     read_amazon,
     read_goodreads,
     read_hm,
@@ -416,6 +419,21 @@ def test_from_the_files_to_fit_and_score(family):
     assert 0 <= rec.score(data.test) <= 1
     assert "impressions in train" in data.DESCR
     assert data.feature_names == list(data.items.roles)
+
+
+def test_blocks_of_files_and_rows_change_nothing(family, tmp_path, monkeypatch):
+    _, read, _ = family
+    whole = read(random_state=3)
+    monkeypatch.setattr(_files, "BLOCK", 100)
+    monkeypatch.setattr(_cut_clicks, "ROWS", 3)
+    monkeypatch.setattr(_rated, "MANY", 2)
+    parts = read(random_state=3, data_home=tmp_path / "home")
+    assert parts.items.to_pandas().equals(whole.items.to_pandas())
+    assert parts.DESCR == whole.DESCR
+    for name in ("train", "valid", "test"):
+        assert parts[name].num_rows > 3
+        assert parts[name].column(0).num_chunks > 1
+        assert parts[name].to_pylist() == whole[name].to_pylist()
 
 
 def test_settings_are_checked_before_anything_is_read(family, tmp_path):
