@@ -12,18 +12,16 @@ of files, which the system drops when it needs room. `ratio` is a plain loop ove
 line by line and row by row, against all three steps.
 """
 
-import multiprocessing
 import shutil
 import tempfile
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from _common import _status_kb, arguments, environment, report
+from _common import arguments, environment, report
 from _mind_files import write_mind
+from _steps import in_new_process, step
 
 SHARES = (0.01, 0.1, 1.0)
 QUICK_SHARES = (0.001, 0.01)
@@ -32,30 +30,6 @@ BATCH_SIZE = 64
 MAX_HISTORY = 50
 N_NEGATIVES = 4
 STEPS = ("read", "encode", "batches")
-
-
-class Peak:
-    """The highest resident and anonymous memory since the start, looked at again and again."""
-
-    def __init__(self):
-        self.anonymous = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self):  # noqa: D105
-        Path("/proc/self/clear_refs").write_text("5")
-        self._thread.start()
-        return self
-
-    def _watch(self):
-        while not self._stop.wait(0.02):
-            self.anonymous = max(self.anonymous, _status_kb("RssAnon"))
-
-    def __exit__(self, *error):  # noqa: D105
-        self._stop.set()
-        self._thread.join()
-        self.peak_mb = _status_kb("VmHWM") / 1024
-        self.anonymous_mb = self.anonymous / 1024
 
 
 def ours(folder, figures):
@@ -117,31 +91,6 @@ def plain(folder, figures):
             batch.append([torch.tensor(each) for each in (past, mask, [click, *some])])
         [torch.stack(column) for column in zip(*batch, strict=True)]
     figures["seconds"] = time.perf_counter() - start
-
-
-@contextmanager
-def step(figures, name):
-    start = time.perf_counter()
-    with Peak() as peak:
-        yield
-    figures[name] = {
-        "seconds": time.perf_counter() - start,
-        "peak_mb": peak.peak_mb,
-        "anonymous_mb": peak.anonymous_mb,
-    }
-
-
-def in_new_process(function, folder):
-    """Return the figures of a call in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        figures = manager.dict()
-        process = context.Process(target=function, args=(folder, figures))
-        process.start()
-        process.join()
-        if process.exitcode:
-            raise RuntimeError(f"{function.__name__} ended with {process.exitcode}")
-        return dict(figures)
 
 
 def main():

@@ -40,11 +40,8 @@ def iterate_json_lines(
         For what is no JSON, or of another type, with file and line, for what can't be unpacked,
         and for an empty file.
     """
-    try:
-        with open_stream(file, seen) as stream:
-            yield from _tables(whole_lines(stream), file, types)
-    except OSError as error:
-        raise ValueError(f"{file}: {error}") from error
+    with open_stream(file, seen) as stream:
+        yield from _tables(whole_lines(stream), file, types)
 
 
 def iterate_json_member(
@@ -62,11 +59,14 @@ def _tables(
     blocks: Iterable[bytes], what: Any, types: Mapping[str, pa.DataType]
 ) -> Iterator[pa.Table]:
     n_before, is_empty = 0, True
-    for block in blocks:
-        if block.strip():
-            yield _parse_block(block, what, n_before, types)
-            is_empty = False
-        n_before += block.count(b"\n")
+    try:
+        for block in blocks:
+            if block.strip():
+                yield _parse_block(block, what, n_before, types)
+                is_empty = False
+            n_before += block.count(b"\n")
+    except OSError as error:  # of what unpacks
+        raise ValueError(f"{what}: {error}") from error
     if is_empty:
         raise ValueError(f"{what} is empty")
 

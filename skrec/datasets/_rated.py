@@ -42,8 +42,8 @@ def bunch_of_ratings(
         With the column `item_id`; the first row of an id counts.
     events : pyarrow.Table
         Columns `user_id`, `item_id`, `time` where there are times, and `rating` where there is a
-        threshold. Events of items that are not listed are left out. It may be mapped: what is kept
-        of an event in memory is 17 bytes.
+        threshold. Events of items that are not listed are left out. Of a mapped table, only some
+        numbers an event come into memory.
     description : str
         What the data are, who owns them, and what to cite.
     settings : dict
