@@ -217,7 +217,7 @@ def _answer_faults(rec, data):
 
 def without_vectors(rec):
     """Let a recommender compute all vectors anew: what it keeps would hide faults."""
-    vars(rec).pop("_cache", None)
+    vars(rec).pop("_encoded_items", None)
     return rec
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import torch
 
 from skrec import ContentRecommender, Items, behavior, content, predictor, zoo
-from skrec._batches import pad_histories
-from skrec._interactions import encode
+from skrec._data.encode import encode
+from skrec._data.ragged import pad_histories
+from skrec._data.rows import as_table
 
 MAX_HISTORY = 50
 SMALL = {"max_epochs": 1, "early_stopping": False, "max_history": MAX_HISTORY, "random_state": 0}
@@ -70,8 +71,8 @@ def uncached_seconds(rec, X, n_rows, batch=64):
     Each candidate is a row of its own, with a history: nothing is kept between rows, and nothing
     is shared in a batch.
     """
-    data = encode(X, items=rec.items_)
-    network, packed = rec.network_.eval(), rec._cache.packed(rec.network_)
+    data = encode(as_table(X), items=rec.items_)
+    network, packed = rec.network_.eval(), rec._encoded_items.packed(rec.network_)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(data.candidate_codes))[:n_rows]
     row = data.row_of_candidate()[chosen]
@@ -95,7 +96,7 @@ def uncached_seconds(rec, X, n_rows, batch=64):
 @torch.inference_mode()
 def bare_scores(rec, data, users, user_of_row, block=1 << 16):
     """Score all candidates by the bare predictor module, from vectors that are there."""
-    items = rec._cache.vectors(rec.network_)
+    items = rec._encoded_items.vectors(rec.network_)
     user = torch.from_numpy(user_of_row[data.row_of_candidate()])
     item = torch.from_numpy(data.candidate_codes.astype(np.int64))
     mask = torch.ones(block, users.shape[1], dtype=torch.bool)

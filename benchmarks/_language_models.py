@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from skrec import content
-from skrec.lm import layer_list, load_base, load_tokenizer
+from skrec.content._lm import layer_list, load_base, load_tokenizer
 
 HINT = "name a language model: --model FOLDER or --model FILE.gguf (--quick makes one)"
 

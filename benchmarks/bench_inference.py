@@ -26,8 +26,9 @@ from _inference import (
 )
 from _ml100k import read_items, read_split
 from skrec import ContentRecommender, content
-from skrec._inference import user_vectors
-from skrec._interactions import encode
+from skrec._data.encode import encode
+from skrec._data.rows import as_table
+from skrec._inference.scores import user_vectors
 from skrec.metrics import compute
 
 METRICS = ["gauc", "mrr", "ndcg@5", "ndcg@10", "auc"]
@@ -41,7 +42,7 @@ def seconds_of(function):
 
 def measure_scoring(name, rec, case, X, args):
     """Report the seconds of each step with caches, and the ratio to the plain way."""
-    data = encode(X, items=rec.items_)
+    data = encode(as_table(X), items=rec.items_)
     n_rows = len(data.candidate_codes)
     steps = {"items": [], "users": [], "scoring": [], "again": []}
     for _ in range(args.repeats):
@@ -73,7 +74,7 @@ def measure_scoring(name, rec, case, X, args):
         ratio_without_items=plain / (cached - seconds["items"]),
     )
     users, user_of_row = user_vectors(
-        rec.network_, rec._cache.rows(rec.network_), data, rec.max_history
+        rec.network_, rec._encoded_items.rows(rec.network_), data, rec.max_history
     )
     times = alternate(
         {
@@ -115,7 +116,7 @@ def recommend(args):
     rec = fitted(recommenders("")["NAML"], items, X.slice(0, 300))
     vectors = torch.from_numpy(rec.item_vectors())
     users = torch.from_numpy(rec.transform(X))  # from here on both start with user vectors
-    data = encode(X, items=rec.items_)
+    data = encode(as_table(X), items=rec.items_)
     scorer = rec._scorer()
     for exclude_seen in (False, True):
         times = alternate(

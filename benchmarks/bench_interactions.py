@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from _common import alternate, arguments, environment, peak_mb, report
 from skrec import Items
-from skrec._interactions import encode
+from skrec._data.encode import encode
+from skrec._data.rows import as_table
 
 N_ROWS = 1_000_000
 N_CANDIDATES = 20
@@ -64,7 +65,7 @@ def make_pandas(n_rows):
 
 def run(inputs):
     X, items = inputs
-    return encode(X, items=items, labels="required")
+    return encode(as_table(X), items=items, labels="required")
 
 
 def loop(inputs):

@@ -34,18 +34,19 @@ STEPS = ("read", "encode", "batches")
 
 def ours(folder, figures):
     """Read, encode and make batches, as fit does; add seconds and memory of each step."""
-    from skrec._batches import iterate_batches
-    from skrec._examples import make_examples
-    from skrec._holdout import hold_out
-    from skrec._interactions import encode
-    from skrec._negatives import NegativeSampler
+    from skrec._data.encode import encode
+    from skrec._data.rows import as_table
+    from skrec._training.batches import iterate_batches
+    from skrec._training.examples import make_examples
+    from skrec._training.holdout import hold_out
+    from skrec._training.negatives import NegativeSampler
     from skrec.datasets import read_mind
 
     with step(figures, "read"):
         data = read_mind(folder, data_home=folder / "home")
     rng = np.random.default_rng(0)
     with step(figures, "encode"):
-        coded = encode(data.train, items=data.items, labels="required")
+        coded = encode(as_table(data.train), items=data.items, labels="required")
         training, _ = hold_out(coded, 0.1, rng)
         del coded
         sampler = NegativeSampler(training, data.items.n_items, N_NEGATIVES, "uniform")

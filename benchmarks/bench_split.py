@@ -25,12 +25,13 @@ from _common import alternate, arguments, environment, peak_mb, report
 from _language_models import operators, prepare_model
 from _ml100k import read_items, read_split
 from skrec import ContentRecommender, Items, cache
-from skrec._batches import iterate_batches
-from skrec._examples import ImpressionExamples
-from skrec._interactions import encode
-from skrec._losses import batch_loss
-from skrec._negatives import NegativeSampler
-from skrec._training import AUTOCAST, Plan, Stepper, parameter_groups
+from skrec._data.encode import encode
+from skrec._data.rows import as_table
+from skrec._training.batches import iterate_batches
+from skrec._training.examples import ImpressionExamples
+from skrec._training.losses import batch_loss
+from skrec._training.negatives import NegativeSampler
+from skrec._training.trainer import AUTOCAST, Plan, Stepper, parameter_groups
 from skrec.content import Resources
 from skrec.datasets import make_headlines
 
@@ -84,7 +85,7 @@ class Setting:
         self.rec = recommender(args, mode, max_epochs=1, random_state=0).fit(train.head(1), items)
         self.network = self.rec.network_.train()
         self.packed = self.rec._catalogue().packed(self.network)
-        data = encode(train, items=items, labels="required")
+        data = encode(as_table(train), items=items, labels="required")
         sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
         examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)
         batches = iterate_batches(examples, BATCH_SIZE, MAX_HISTORY, rng)

@@ -14,13 +14,14 @@ import torch
 from _common import alternate, arguments, environment, peak_mb, report
 from _ml100k import read_items, read_split
 from skrec import zoo
-from skrec._batches import iterate_batches
-from skrec._examples import ImpressionExamples
-from skrec._interactions import encode
-from skrec._losses import batch_loss
-from skrec._negatives import NegativeSampler
-from skrec._training import Plan, Stepper
-from skrec.content._column_network import ColumnNetwork
+from skrec._data.encode import encode
+from skrec._data.rows import as_table
+from skrec._training.batches import iterate_batches
+from skrec._training.examples import ImpressionExamples
+from skrec._training.losses import batch_loss
+from skrec._training.negatives import NegativeSampler
+from skrec._training.trainer import Plan, Stepper
+from skrec.content._columns.network import ColumnNetwork
 
 MODELS = {"naml": zoo.NAML, "nrms": zoo.NRMS}
 MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4
@@ -40,7 +41,7 @@ class Setting:
         self.packed = self.rec._catalogue().packed(self.network)
         everything = torch.arange(items.n_items)
         self.padded = self.packed.take(everything)  # to the longest text of the data
-        data = encode(impressions, items=items, labels="required")
+        data = encode(as_table(impressions), items=items, labels="required")
         sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
         examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)
         batches = iterate_batches(examples, BATCH_SIZE, MAX_HISTORY, rng)

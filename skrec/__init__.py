@@ -5,12 +5,11 @@ become its vector), behavior (clicked items become a user vector) and a click pr
 """
 
 from skrec import behavior, cache, content, datasets, metrics, predictor, zoo
-from skrec._explode import explode
-from skrec._items import Items
-from skrec._recommender import ContentRecommender
-from skrec._saving import load
-from skrec._version import __version__
-from skrec._wrapper import Interactions
+from skrec._common.version import __version__
+from skrec._data.explode import explode
+from skrec._data.interactions import Interactions
+from skrec._data.items import Items
+from skrec._recommender import ContentRecommender, load
 
 __all__ = [
     "ContentRecommender",

@@ -15,15 +15,15 @@ What a behavior operator reads beside items' vectors stands behind them, in the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skrec._batches import Batch
+from skrec._data.packed import Column, Packed
 from skrec.behavior import BehaviorOperator
-from skrec.content._packed import Column, Packed
 from skrec.content._side import split_side
 from skrec.content._tokens import tokens_of
 from skrec.nn import in_parts, join_tokens, masked_mean, split_tokens
@@ -279,3 +279,59 @@ class Network(nn.Module):
             for part in items.split(max(1, CLICK_CELLS // len(distinct)))
         ]
         return torch.cat(means, dim=1)
+
+
+def device_of(network: Network) -> torch.device:
+    """Return the device that holds the network's weights."""
+    return network.empty_history.device
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step reads; indices point into `items`, the batch's U distinct items.
+
+    Attributes
+    ----------
+    items : int64 tensor of shape (U,)
+        Catalogue codes.
+    history : int64 tensor of shape (H, L)
+        The batch's distinct histories, padded with 0; once for each user.
+    history_mask : bool tensor of shape (H, L)
+    user : int64 tensor of shape (H,)
+        Who reads each of them: 0 for unknown users.
+    history_of_row : int64 tensor of shape (B,)
+    candidates : int64 tensor of shape (B, C)
+        Those of each row by itself.
+    shared : int64 tensor of shape (S,)
+        Sampled candidates of all rows; scores have C + S columns.
+    candidate_mask : bool tensor of shape (B, C + S)
+    labels : float tensor of shape (B, C + S)
+    log_q : float tensor of shape (B, C + S)
+        What a softmax over sampled candidates takes off the scores: the log of their chances to
+        be drawn, and 0 in rows that have none.
+    weight : float tensor of shape (B,)
+        What each row counts in the loss.
+    n_rows : int
+        Rows of the step in all processes: B, but where the batch is one process's share.
+    """
+
+    items: torch.Tensor
+    history: torch.Tensor
+    history_mask: torch.Tensor
+    user: torch.Tensor
+    history_of_row: torch.Tensor
+    candidates: torch.Tensor
+    shared: torch.Tensor
+    candidate_mask: torch.Tensor
+    labels: torch.Tensor
+    log_q: torch.Tensor
+    weight: torch.Tensor
+    n_rows: int
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        moved: dict[str, Any] = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return Batch(**moved)

@@ -2,106 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_is_fitted
 
-from skrec._explode import labelled_pairs
-from skrec._fitting import Progress, check_classes, read_start, undone_on_failure
-from skrec._holdout import hold_out
-from skrec._inputs import labels_and_catalogue, resolve_device
-from skrec._parameters import refuse_nested_on_alias
-from skrec._persistence import load_arrays, to_arrays
-from skrec._progress import Stage
-from skrec._random import borrowed_generator
-from skrec._steps import Steps
+from skrec import _saving as saving
+from skrec._common.checks import check_int
+from skrec._common.random import borrowed_generator
+from skrec._data.coded import CodedInteractions
+from skrec._data.encode import encode
+from skrec._data.explode import labelled_pairs
+from skrec._data.items import codes_among, codes_of, ids_of
+from skrec._data.rows import as_table
+from skrec._inference.item_vectors import EncodedItems
+from skrec._inference.scorer import Scorer, in_rows
+from skrec._training.examples import Examples
+from skrec._training.fit import (
+    build_network,
+    calibrate,
+    fit_operators,
+    make_trainer,
+    run_epochs,
+    seed_dropout,
+)
+from skrec._training.holdout import hold_out
+from skrec._training.parameters import refuse_nested_on_alias
+from skrec._training.processes import resolve_device
+from skrec._training.progress import ProgressReporter
+from skrec._training.start import FitInputs, check_classes, labels_and_catalogue, read_inputs
+from skrec._training.state import TrainingState, restored_on_failure
+from skrec._training.trainer import Plan, Trainer
 from skrec.content import Resources
+from skrec.content._side import reader_of, side_operator
 
 
-class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Recommend items by their content, learned from clicks.
 
-    Three parts are trained together: a content operator turns an item's columns into a
-    vector, a behavior operator turns the vectors of clicked items into a user vector, and a
-    predictor scores candidates. Since items are read, not looked up, new items can be
-    recommended at once; and since users are their histories, so can new users be served.
+    Three parts are trained together. The content operator turns the columns of an item into an
+    item vector. The behavior operator turns the vectors of the clicked items into a user vector.
+    The predictor scores candidate items for a user. Items are represented by their content and
+    users by their histories, so the model can recommend new items and serve new users without
+    retraining.
 
     Parameters
     ----------
     content : content operator or alias, default="cnn"
-        How an item becomes a vector; see :mod:`skrec.content`.
+        Turns the columns of an item into an item vector; see :mod:`skrec.content`.
     behavior : behavior operator or alias, default="additive_attention"
-        How clicks become a user; see :mod:`skrec.behavior`.
+        Turns clicked items into a user vector; see :mod:`skrec.behavior`.
     predictor : predictor or alias, default="dot"
-        How user and item become a score; see :mod:`skrec.predictor`.
+        Scores a candidate item for a user; see :mod:`skrec.predictor`.
     width : int, default=64
-        Size of item and user vectors.
+        Size of item vectors and user vectors.
     max_history : int, default=50
-        Latest clicks that are read of a history.
+        Maximum number of clicks used per history. Older clicks are ignored.
     loss : {"softmax", "bpr", "bce"}, default=None
-        "softmax": each click against `n_negatives` other candidates of its impression, filled
-        up with items sampled from the catalogue. "bpr": the same, one by one [2]_. "bce": each
-        candidate by itself. None takes softmax for impressions, pairs with `impression_id` and
-        bare histories, bce for other pairs.
+        Loss function. "softmax" is the cross-entropy of each click against `n_negatives`
+        candidates of the same impression that were not clicked; missing negatives are sampled
+        from the catalogue. "bpr" compares the same candidates with the click pair by pair [2]_.
+        "bce" is the binary cross-entropy of each candidate. None selects "bce" for pairs without
+        `impression_id` and "softmax" for all other inputs.
     n_negatives : int, default=4
-        Negatives for each click. Those that are sampled are shared by the whole batch, so that
-        many cost little. Ignored by "bce", except for clicks inside histories.
+        Number of negatives per click. Sampled negatives are shared by all rows of a batch, so
+        large values cost little. Ignored if ``loss="bce"``, except for `history_targets`.
     negative_sampling : {"uniform", "popularity"}, default="uniform"
-        How negatives are sampled from the catalogue: never a click of the row, nor from its
-        history. "popularity" draws in proportion to one more than an item's clicks in training,
-        and "softmax" takes the log of these chances off the scores, so that popular items are
-        not punished for being drawn often [3]_.
+        Distribution from which negatives are sampled. The clicks and the history of a row are
+        never sampled as its negatives. With "popularity", the probability of an item is
+        proportional to its number of clicks in the training data plus one, and the "softmax"
+        loss subtracts the log-probabilities from the scores (logQ correction [3]_).
     history_targets : int, default=0
-        Clicks inside the history of each row that are learned as well, each from the clicks
-        before it, against sampled negatives. They teach what follows what; take many
-        `n_negatives` with them. Of bare histories, clicks learned besides the one.
+        Number of additional next-click targets drawn from inside each history. They teach the
+        order of clicks and work best with many negatives. For bare histories, they are added to
+        the one default target per row.
     learning_rate : float, default=3e-3
-        Of AdamW.
+        Learning rate of the AdamW optimizer.
     pretrained_learning_rate : float, default=1e-4
-        Of modules that an operator marks as pretrained (``module.pretrained = True``).
+        Learning rate of pretrained modules, such as a language model.
     weight_decay : float, default=0.0
-        Of AdamW.
+        Weight decay of the AdamW optimizer.
     batch_size : int, default=64
-        Clicks a step; with "bce", candidates a step.
+        Number of clicks per optimizer step; with ``loss="bce"``, number of candidates per step.
     max_epochs : int, default=20
-        Most passes over the clicks.
+        Maximum number of epochs.
     early_stopping : bool, default=True
-        Whether to hold out a part, stop when its score no longer improves, and keep the best
-        weights. Without it the whole of X is trained on for `max_epochs`.
+        Whether to stop training when the validation score no longer improves, and to keep the
+        weights of the best epoch. If False, the model trains on all rows for `max_epochs`.
     validation_fraction : float, default=0.1
-        Share of the impressions to hold out: the latest where X has a `time`, else a random
-        part. Ignored without `early_stopping`.
+        Fraction of impressions that is held out for validation. The latest impressions are held
+        out if X has a `time` column, random ones otherwise. Ignored if `early_stopping` is False.
     n_iter_no_change : int, default=3
-        Epochs without improvement before training stops. Ignored without `early_stopping`.
+        Number of epochs without improvement after which training stops. Ignored if
+        `early_stopping` is False.
     scoring : str, default="gauc"
-        The metric of `score` and of early stopping; see :mod:`skrec.metrics`.
+        Metric of `score` and of early stopping; see :mod:`skrec.metrics`.
     calibration : {"sigmoid", None}, default="sigmoid"
-        How scores become probabilities: ``sigmoid(a * score + b)`` fitted on the held-out part.
-        With None, without early stopping and for bare histories a is 1 and b is 0, and
-        probabilities are not calibrated. The ranking is the same either way.
+        How scores become probabilities. "sigmoid" fits ``sigmoid(a * score + b)`` to the held-out
+        rows. Probabilities are not calibrated (a is 1 and b is 0) if this is None, if
+        `early_stopping` is False, or if X holds bare histories. Calibration does not change the
+        ranking.
     unknown_items : {"raise", "ignore"}, default="raise"
-        Whether ids that the catalogue lacks raise, or are dropped from histories (and in `fit`
-        from candidates). "ignore" takes the catalogue as an ``Items`` only.
+        What to do with ids that are missing from the catalogue. "raise" raises an error. "ignore"
+        drops them from histories and, in `fit`, from candidates; the catalogue must then be
+        passed as an ``Items``.
     memory : str or Path, default=None
-        Folder in which language models keep what they compute once of each item; estimators and
-        processes that name the same one share it. None keeps it as long as the fitted estimator
-        lives. Ignored by other operators. See :mod:`skrec.cache`.
+        Folder in which language models store hidden states that are computed once per item.
+        Estimators and processes that use the same folder share these states. If None, they are
+        deleted with the fitted estimator. Ignored by other operators. See :mod:`skrec.cache`.
     device : str or torch.device, default=None
-        Where to compute; None takes a CUDA GPU if there is one, else the CPU.
+        Device of the computation. None selects a CUDA GPU if there is one, and the CPU otherwise.
     precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
-        Number type of weights; "auto" is float32. With the last two, weights are float32 and
-        training computes in the shorter type where that is safe; "float16" needs a GPU.
+        Floating-point type. "auto" is "float32". With "bfloat16" and "float16", weights are
+        float32 and training uses automatic mixed precision. "float16" needs a GPU.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit: weights, optimiser, vocabularies and the
-        catalogue, to which new items are added, with `max_epochs` more epochs and an early
-        stopping of its own. `loss_curve_`, `validation_scores_` and `n_epochs_` go on.
+        Whether `fit` continues from the previous fit: weights, optimizer state, vocabularies and
+        catalogue are kept, new items are added, and up to `max_epochs` more epochs are run with
+        their own early stopping. `loss_curve_`, `validation_scores_` and `n_epochs_` are
+        continued.
     random_state : int, RandomState or None, default=None
-        Seeds initial weights, dropout, shuffling, negatives and the held-out part. The global
-        generators are neither read nor changed when it is set.
+        Seed of initial weights, dropout, shuffling, negatives and the held-out rows. If it is
+        set, the global random generators are neither used nor changed.
     verbose : int, default=0
-        1 prints a line an epoch.
+        If 1, print one line per epoch.
 
     Attributes
     ----------
@@ -110,26 +138,26 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
     items_ : Items
         The catalogue.
     content_, behavior_, predictor_ : operators
-        The fitted clones.
+        The fitted clones of the operators.
     side_ : content operator or None
-        What reads the columns that the behavior operator looks at by itself, if it does.
+        Reads the item columns that the behavior operator uses directly, if there are any.
     users_ : pyarrow.Array or None
-        Ids of the known users, where the behavior operator has vectors of users.
+        Ids of the known users, if the behavior operator has user vectors.
     network_ : torch.nn.Module
         The trained network.
     n_epochs_ : int
-        Epochs that were run.
+        Number of epochs that were run.
     n_skipped_ : int
-        Impressions without a click, or bare histories without any.
+        Number of training rows that were skipped: impressions without a click and empty bare
+        histories.
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float
-        Score of the held-out part after each epoch; losses are negated. Empty without
-        early stopping.
+        Validation score after each epoch; losses are negated. Empty if `early_stopping` is False.
     best_score_ : float
-        The best of them, whose weights were kept.
+        Best validation score. The weights of its epoch were kept.
     calibration_ : tuple of (float, float)
-        a and b.
+        a and b of ``sigmoid(a * score + b)``.
 
     See Also
     --------
@@ -156,14 +184,15 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
     (2, 3)
     """
 
-    # metadata routing knows `items` without a call of the user
+    # requested by default, so that users need not call set_fit_request(items=True)
     __metadata_request__fit = {"items": True}
     __metadata_request__partial_fit = {"items": True}
     __metadata_request__predict = {"items": True}
     __metadata_request__predict_proba = {"items": True}
     __metadata_request__decision_function = {"items": True}
     __metadata_request__transform = {"items": True}
-    __metadata_request__score = {"items": True}
+    # Pipeline.score routes sample_weight even if it is None
+    __metadata_request__score = {"items": True, "sample_weight": None}
 
     def __init__(
         self,
@@ -222,13 +251,14 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
         self.random_state = random_state
         self.verbose = verbose
 
-    def set_params(self, **params: Any) -> ContentRecommender:
-        """Set parameters; nested keys such as ``predictor__temperature`` reach into operators.
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of the recommender and, with nested keys, of its operators.
 
         Parameters
         ----------
         **params : dict
-            Parameters and their values.
+            Parameters and their values. A nested key such as ``predictor__temperature`` sets a
+            parameter of an operator.
 
         Returns
         -------
@@ -237,29 +267,27 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
         Raises
         ------
         ValueError
-            For a nested key on an alias: pass the operator itself.
+            If a nested key refers to an alias. Pass the operator itself instead.
         """
         refuse_nested_on_alias(self, params)
         return super().set_params(**params)
 
     @with_callbacks
-    def fit(
-        self, X: Any, y: Any = None, *, items: Any = None, sample_weight: Any = None
-    ) -> ContentRecommender:
-        """Train on clicks.
+    def fit(self, X: Any, y: Any = None, *, items: Any = None, sample_weight: Any = None) -> Self:
+        """Train the model on clicks.
 
         Parameters
         ----------
         X : table or list of id lists, of n_samples rows
-            Impressions (`history`, `candidates`, `clicked`), pairs (`history`, `candidate`, with
-            `clicked` or y), or bare histories.
+            Impressions (columns `history`, `candidates` and `clicked`), pairs (columns `history`
+            and `candidate`, with labels in `clicked` or y), or bare histories.
         y : array-like of shape (n_samples,), or a catalogue, default=None
-            Labels 0/1 of pairs. A catalogue in its place is taken as `items`.
+            Labels 0/1 of pairs. A catalogue in this place is used as `items`.
         items : Items or DataFrame-like with the id column, default=None
-            The catalogue. Wrap it as ``Items(df)`` in searches and cross-validation.
+            The catalogue. In searches and cross-validation, pass it as ``Items(df)``.
         sample_weight : array-like of shape (n_samples,), default=None
-            What each row counts in the loss and in the calibration, relative to the others; a
-            row of weight 0 is as good as absent. Early stopping scores all held-out rows alike.
+            Weight of each row in the loss and in the calibration. Rows with weight 0 are ignored.
+            The validation score does not use weights.
 
         Returns
         -------
@@ -268,34 +296,37 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
         Raises
         ------
         ValueError, TypeError
-            For parameters or data that can't work; everything is checked before training.
+            If parameters or data are invalid. Both are validated before training starts.
         """
         y, items = labels_and_catalogue(y, items)
-        goes_on = self.warm_start and hasattr(self, "network_")
-        start = read_start(self, X, y, items, sample_weight, goes_on)
-        data, valid = start.data, None
+        resuming = self.warm_start and hasattr(self, "network_")
+        inputs = read_inputs(self, X, y, items, sample_weight, resuming)
+        data, valid = inputs.data, None
         if self.early_stopping:
-            data, valid = hold_out(data, self.validation_fraction, start.rng)
-        examples = start.examples(self, data)
+            data, valid = hold_out(data, self.validation_fraction, inputs.rng)
+        examples = inputs.examples(self, data)
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labelled_pairs, X, y, data.kind))
-        told = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
-        n_tasks = self.max_epochs + start.operators["content"].keeps_states
+        callback_kwargs = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
+        end_kwargs = {**callback_kwargs, "reconstruction_attributes": self._fitted_attributes}
+        n_tasks = self.max_epochs + inputs.operators["content"].keeps_states
         context = self._init_callback_context(max_subtasks=n_tasks)
-        context.call_on_fit_task_begin(**told)
-        self._take_over(start, goes_on)
-        progress = Stage(context, "prefix states", self.verbose, **told)
-        self.content_.use(Resources(self.memory, start.device, progress))
+        context.call_on_fit_task_begin(**callback_kwargs)
+        self._adopt(inputs, resuming)
+        report = ProgressReporter(context, "prefix states", self.verbose, **callback_kwargs)
+        self.content_.use(Resources(self.memory, inputs.device, report))
         self.n_skipped_ = examples.n_skipped
-        with borrowed_generator(start.device):
-            trainer = self._trainer(start, examples, valid, goes_on)
-            self._run(trainer, context, told, self.loss_curve_ if goes_on else [])
-            self._progress = Progress.of(trainer) if self.warm_start else None
-        # no longer told: this fit has ended
-        self.content_.use(Resources(self.memory, start.device))
+        with borrowed_generator(inputs.device):
+            trainer = self._make_trainer(inputs, examples, valid, resuming)
+            run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
+            self._training_state = TrainingState.of(trainer) if self.warm_start else None
+        self._record(trainer, resuming)
+        self.best_score_ = trainer.best_score
+        context.call_on_fit_task_end(**end_kwargs)
+        self.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
         if valid is not None and self.calibration == "sigmoid":
-            self.calibration_ = self._calibrate(valid)
+            self.calibration_ = calibrate(self._scorer(), valid)
         return self
 
     def partial_fit(
@@ -306,78 +337,468 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
         *,
         classes: Any = None,
         sample_weight: Any = None,
-    ) -> ContentRecommender:
-        """Train one epoch more on some rows, such as those of the last day.
+    ) -> Self:
+        """Train the model for one more epoch, for example on the clicks of the last day.
 
-        The first call builds the model, later ones go on from the weights and from the
-        optimiser's state, after `fit` and in another process too. Nothing is held out: the
-        calibration stays as it is. Width, operators and number type can't change; other
-        parameters, such as `learning_rate`, may.
+        The first call builds the model. Later calls, and calls after `fit`, continue from the
+        current weights and optimizer state, also in another process. No rows are held out, and
+        the calibration does not change. The width, the operators and the floating-point type
+        must stay the same; other parameters, such as `learning_rate`, may change.
 
         Parameters
         ----------
         X : table or list of id lists, of n_samples rows
             As in `fit`.
         y : array-like of shape (n_samples,), or a catalogue, default=None
-            Labels 0/1 of pairs. A catalogue in its place is taken as `items`.
+            Labels 0/1 of pairs. A catalogue in this place is used as `items`.
         items : Items or DataFrame-like with the id column, default=None
-            Items to add to the catalogue, and new versions of known ones; in the first call, the
-            catalogue. They are read with the vocabularies of the first call: ids and categories
-            that were not in it share one vector.
+            In the first call, the catalogue. In later calls, items to add to the catalogue and
+            new versions of known items. Vocabularies are those of the first call: ids and
+            categories that they do not contain share one vector.
         classes : array-like, default=None
-            ``[0, 1]`` or None; here for scikit-learn.
+            ``[0, 1]`` or None. Exists for compatibility with scikit-learn.
         sample_weight : array-like of shape (n_samples,), default=None
             As in `fit`.
 
         Returns
         -------
         self
-            Where this fails or is interrupted, all is as it was.
+            If the call fails or is interrupted, the estimator is left unchanged.
 
         Raises
         ------
         ValueError, TypeError
-            For parameters or data that can't work.
+            If parameters or data are invalid.
         """
         y, items = labels_and_catalogue(y, items)
         check_classes(classes)
-        goes_on = hasattr(self, "network_")
-        start = read_start(self, X, y, items, sample_weight, goes_on)
-        examples = start.examples(self, start.data)
-        with undone_on_failure(self):
-            self._take_over(start, goes_on)
-            self.content_.use(Resources(self.memory, start.device))
+        resuming = hasattr(self, "network_")
+        inputs = read_inputs(self, X, y, items, sample_weight, resuming)
+        examples = inputs.examples(self, inputs.data)
+        with restored_on_failure(self):
+            self._adopt(inputs, resuming)
+            self.content_.use(Resources(self.memory, inputs.device))
             self.n_skipped_ = examples.n_skipped
-            with borrowed_generator(start.device):
-                trainer = self._trainer(start, examples, None, goes_on)
+            with borrowed_generator(inputs.device):
+                trainer = self._make_trainer(inputs, examples, None, resuming)
                 trainer.run_epoch()
-                self._progress = Progress.of(trainer)
-            self.loss_curve_ = [*(self.loss_curve_ if goes_on else []), *trainer.losses]
-            self.n_epochs_ = len(self.loss_curve_)
-            if not goes_on:
-                self.validation_scores_, self.best_score_ = [], float("nan")
+                self._training_state = TrainingState.of(trainer)
+            self._record(trainer, resuming)
+            if not resuming:
+                self.best_score_ = float("nan")
         return self
+
+    def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Predict the probabilities of no click and of a click.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories. A `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray
+            For impressions, an object array of shape (n_samples,) of arrays of shape
+            (n_candidates, 2). For pairs, an array of shape (n_samples, 2). For bare histories,
+            the click probabilities of all items, of shape (n_samples, n_items); columns are in
+            the order of ``items_.ids``.
+        """
+        data, scorer = self._read(X, items)
+        clicked = expit(scorer.logits(data))
+        if data.kind == "histories":
+            return clicked
+        return in_rows(np.stack([1 - clicked, clicked], axis=1), data)
+
+    def decision_function(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Compute the scores by which candidates are ranked.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories. A `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray
+            For impressions, an object array of shape (n_samples,) of arrays of shape
+            (n_candidates,). For pairs, an array of shape (n_samples,). For bare histories, an
+            array of shape (n_samples, n_items); columns are in the order of ``items_.ids``.
+        """
+        data, scorer = self._read(X, items)
+        return in_rows(scorer.scores(data), data)
+
+    def predict(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Predict whether each candidate will be clicked.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories. A `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray of 0/1
+            1 if the probability of a click is at least 0.5. The shape is that of
+            `decision_function`.
+        """
+        data, scorer = self._read(X, items)
+        return in_rows((scorer.logits(data) >= 0).astype(np.int64), data)
+
+    def score(self, X: Any, y: Any = None, *, items: Any = None) -> float:
+        """Return the quality of the ranking; greater is better.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions or pairs with clicks, or bare histories.
+        y : array-like of shape (n_samples,), default=None
+            Labels of pairs, if X has no `clicked` column.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        float
+            For impressions and pairs with `impression_id`, the metric `scoring`, negated if lower
+            values are better. For other pairs, the same metric, or the AUC if `scoring` is
+            computed within groups. For bare histories, the nDCG@10 of the last click, which is
+            hidden and ranked among all items of the catalogue.
+        """
+        data, scorer = self._read(X, items, y, labels="required")
+        return scorer.monitor(self.scoring, data)
+
+    def evaluate(
+        self, X: Any, y: Any = None, *, metrics: Any = None, items: Any = None
+    ) -> dict[str, float]:
+        """Compute several metrics.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions or pairs with clicks, or bare histories. The last click of a bare history
+            is hidden and ranked among all items of the catalogue.
+        y : array-like of shape (n_samples,), default=None
+            Labels of pairs, if X has no `clicked` column.
+        metrics : str or list of str, default=None
+            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        dict of str to float
+            Values by metric. If a metric is computed within groups, ``n_groups_used`` is the
+            number of groups it could be computed for; some metrics need both a click and a
+            non-click.
+        """
+        data, scorer = self._read(X, items, y, labels="required")
+        return scorer.evaluate(self.scoring if metrics is None else metrics, data)
+
+    def recommend(
+        self,
+        X: Any,
+        k: int = 10,
+        *,
+        items: Any = None,
+        candidates: Any = None,
+        exclude_seen: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k items with the highest scores for each history.
+
+        The search is exact.
+
+        Parameters
+        ----------
+        X : list of id lists, or table with `history`, of n_samples rows
+            The histories. Candidates are ignored.
+        k : int, default=10
+            Length of the lists.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+        candidates : array-like of ids, default=None
+            Ids of the items to choose from, for example those in stock. None uses the whole
+            catalogue.
+        exclude_seen : bool, default=True
+            Whether to leave out the items of the history.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_samples, k)
+            Ids in descending order of their scores; ties are in catalogue order. Lists with fewer
+            than k items are filled with -1 (int ids) or None (str ids).
+        scores : ndarray of float32, shape (n_samples, k)
+            Scores as returned by `decision_function`; -inf where there is no item.
+        """
+        check_int("k", k)
+        data, scorer = self._read(X, items)
+        known = scorer.catalogue.items
+        among = None if candidates is None else codes_among(known, candidates)
+        codes, scores = scorer.recommend(data, k, exclude_seen, among)
+        return ids_of(known, codes), scores
+
+    def similar_items(
+        self, ids: Any, k: int = 10, *, items: Any = None, candidates: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k items with the most similar vectors for each given item.
+
+        Parameters
+        ----------
+        ids : array-like of ids, shape (n_samples,)
+            Ids of the items to compare with.
+        k : int, default=10
+            Length of the lists.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+        candidates : array-like of ids, default=None
+            Ids of the items to choose from. None uses the whole catalogue.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_samples, k)
+            Ids in descending order of similarity, without the item itself. Lists with fewer than
+            k items are filled with -1 (int ids) or None (str ids).
+        scores : ndarray of float32, shape (n_samples, k)
+            Cosine similarities of the item vectors; -inf where there is no item.
+        """
+        check_int("k", k)
+        check_is_fitted(self, "network_")
+        scorer = self._scorer(items)
+        known = scorer.catalogue.items
+        own = codes_of(known, ids, "ids")
+        among = None if candidates is None else codes_among(known, candidates)
+        codes, scores = scorer.similar(own, k, among)
+        return ids_of(known, codes), scores
+
+    def add_items(self, items: Any) -> Self:
+        """Add new items and new versions of known items to the catalogue, without training.
+
+        All later calls know these items. Items cannot be removed, because histories refer to
+        them; use ``recommend(X, candidates=...)`` to keep an item out of lists.
+
+        Parameters
+        ----------
+        items : Items or DataFrame-like
+            Items with the columns of the catalogue. Other columns are ignored.
+
+        Returns
+        -------
+        self
+            If the call fails, the catalogue is left unchanged.
+        """
+        check_is_fitted(self, "network_")
+        self._cache = self._encoded().extend(items, self.network_)
+        self.items_ = self._cache.items
+        return self
+
+    def transform(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Compute user vectors.
+
+        Parameters
+        ----------
+        X : list of id lists, or table with `history`, of n_samples rows
+            The histories. Candidates are ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, width), or (n_samples, K, width)
+            The second shape if the behavior operator returns K > 1 vectors per user.
+
+        Raises
+        ------
+        ValueError
+            If the behavior operator depends on the candidates or scores each click separately.
+        """
+        data, scorer = self._read(X, items)
+        if not self.network_.has_user_vectors:
+            reads = "scores each click" if self.network_.late_fusion else "reads the candidates"
+            raise ValueError(f"{self.behavior_!r} {reads}, so users have no vector of their own")
+        users = scorer.users(data)
+        return users.squeeze(1) if users.shape[1] == 1 else users
+
+    def item_vectors(self, items: Any = None) -> np.ndarray:
+        """Compute item vectors.
+
+        Parameters
+        ----------
+        items : Items or DataFrame-like, default=None
+            Items to encode; they need not be in the catalogue. None uses the catalogue.
+
+        Returns
+        -------
+        ndarray of shape (n_items, width)
+            Vectors in the order of `items`, or of ``items_.ids`` if `items` is None.
+        """
+        check_is_fitted(self, "network_")
+        if items is None:
+            return self._encoded().vectors(self.network_).cpu().numpy()
+        asked = EncodedItems(self.items_.conform(items), self._reader())
+        return asked.vectors(self.network_).cpu().numpy()
+
+    def save(self, path: Any, *, include_base: bool = False) -> Self:
+        """Save the fitted recommender to a folder without code and without pickles.
+
+        The folder contains the weights as safetensors, the catalogue as parquet, everything else
+        as JSON, and a README with instructions for loading. The folder is replaced as a whole: if
+        the process dies, the previous version remains.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder. A saved recommender at this path is replaced; other contents are not.
+        include_base : bool, default=False
+            Whether to save the weights of a pretrained language model. If False, its name and
+            revision are saved, and `load` reads the model from its original source.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        FileExistsError
+            If `path` exists and is not a saved recommender.
+        TypeError, ValueError
+            If a part of the recommender cannot be saved.
+
+        See Also
+        --------
+        skrec.load : Reads the folder.
+        """
+        saving.save(self, ContentRecommender, path, include_base=include_base)
+        return self
+
+    @classmethod
+    def load(cls, path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
+        """Load a recommender that `save` wrote; see :func:`skrec.load`.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+        device : str or torch.device, default=None
+            Device of the computation. None selects the saved recommender's `device`.
+        trusted : iterable of classes and str, default=()
+            What may be built in addition to skrec's own classes.
+
+        Returns
+        -------
+        ContentRecommender
+        """
+        return load(path, device=device, trusted=trusted)
+
+    def _adopt(self, inputs: FitInputs, resuming: bool) -> None:
+        """Take over validated inputs: all of them, or only the extended catalogue."""
+        if resuming:
+            if inputs.items is not self.items_:
+                self.items_ = inputs.items
+                self._encoded_items = EncodedItems(inputs.items, self._reader())
+            return
+        self.classes_ = np.array([0, 1])
+        self.items_, self.users_ = inputs.items, inputs.users
+        self.content_ = inputs.operators["content"]
+        self.behavior_ = inputs.operators["behavior"]
+        self.predictor_ = inputs.operators["predictor"]
+        self.side_ = side_operator(self.behavior_)
+        self.calibration_ = (1.0, 0.0)
+
+    def _make_trainer(
+        self,
+        inputs: FitInputs,
+        examples: Examples,
+        valid: CodedInteractions | None,
+        resuming: bool,
+    ) -> Trainer:
+        """Return the trainer of a new network, or of the current one."""
+        if not resuming:
+            self.network_ = fit_operators(inputs, self.side_, self.width, self.precision)
+            self._encoded_items = EncodedItems(self.items_, self._reader())
+            self._training_state = None
+        elif self._training_state is None:
+            seed_dropout(inputs)
+        self.network_.to(inputs.device)
+        packed = self._encoded().packed(self.network_)
+        plan = Plan.of(self, inputs.loss)
+        validate = None if valid is None else partial(self._scorer().monitor, self.scoring, valid)
+        return make_trainer(
+            self.network_, packed, examples, plan, inputs, self._training_state, validate
+        )
+
+    def _record(self, trainer: Trainer, resuming: bool) -> None:
+        """Set the fitted attributes that describe the course of training."""
+        losses, scores = (self.loss_curve_, self.validation_scores_) if resuming else ([], [])
+        self.loss_curve_ = [*losses, *trainer.losses]
+        self.validation_scores_ = [*scores, *trainer.scores]
+        self.n_epochs_ = len(self.loss_curve_)
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """Return what a callback needs to predict with the current weights."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")} | {
+            "_encoded_items": self._encoded_items
+        }
+
+    def _encoded(self) -> EncodedItems:
+        """Return the catalogue with its vectors; a pickle does not contain them."""
+        if not hasattr(self, "_encoded_items"):
+            self._encoded_items = EncodedItems(self.items_, self._reader())
+        return self._encoded_items
+
+    def _reader(self) -> Any:
+        """Return what prepares items for the network."""
+        return reader_of(self.content_, self.side_)
+
+    def _scorer(self, items: Any = None) -> Scorer:
+        encoded = self._encoded()
+        if items is not None:
+            encoded = encoded.extend(items, self.network_)
+        return Scorer(self.network_, encoded, self.max_history, self.calibration_)
+
+    def _read(
+        self, X: Any, items: Any, y: Any = None, labels: str = "ignored"
+    ) -> tuple[CodedInteractions, Scorer]:
+        """Encode X as positions in the catalogue, extended by `items`."""
+        check_is_fitted(self, "network_")
+        scorer = self._scorer(items)
+        drop = "histories" if self.unknown_items == "ignore" else "nothing"
+        known = scorer.catalogue.items
+        data = encode(
+            as_table(X), y, items=known, labels=labels, drop_unknown=drop, users=self.users_
+        )
+        return data, scorer
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_cache", None)
+        state.pop("_encoded_items", None)
         if "network_" in state:
-            state["network_"] = to_arrays(state["network_"])
-        if state.get("_progress") is not None:
-            state["_progress"] = state["_progress"].to_arrays()
+            state["network_"] = saving.to_arrays(state["network_"])
+        if state.get("_training_state") is not None:
+            state["_training_state"] = state["_training_state"].to_arrays()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_progress" in state:  # its name in folders that 0.1.0.dev0 saved
+            state = {**state, "_training_state": state["_progress"]}
+            del state["_progress"]
         arrays = state.get("network_")
         super().__setstate__(state)
         if arrays is not None:
             device = resolve_device(self.device, fall_back=True)
             self.content_.use(Resources(self.memory, device))
+            operators = self.content_, self.behavior_, self.predictor_, self.side_
+            width = len(arrays["empty_history"])
             with borrowed_generator():
-                network = self._build_network(len(arrays["empty_history"]))
-            self.network_ = load_arrays(network, arrays).to(device)
-        if state.get("_progress") is not None:
-            self._progress = Progress.from_arrays(state["_progress"])
+                network = build_network(*operators, self.users_, width)
+            self.network_ = saving.load_arrays(network, arrays).to(device)
+        if state.get("_training_state") is not None:
+            self._training_state = TrainingState.from_arrays(state["_training_state"])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -385,3 +806,46 @@ class ContentRecommender(Steps, CallbackSupportMixin, ClassifierMixin, BaseEstim
         tags.input_tags.two_d_array = False
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> ContentRecommender:
+    """Load a recommender that `ContentRecommender.save` wrote.
+
+    Nothing is unpickled and no code from the folder is run. Only skrec's own classes are built,
+    from JSON, safetensors and parquet files whose checksums are verified. A language model that
+    was saved by name is loaded by that name, and refused if it has changed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    device : str or torch.device, default=None
+        Device of the computation. None selects the `device` parameter of the saved recommender,
+        or the CPU, with a warning, if that device is not available.
+    trusted : iterable of classes and str, default=()
+        What may be built in addition to skrec's own classes: your own operator classes, names of
+        types for skops (an error lists them), and ``"trust_remote_code"`` for language models
+        that come with code.
+
+    Returns
+    -------
+    ContentRecommender
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If the folder is damaged, was changed, has a newer format, or contains classes that are
+        not trusted.
+
+    See Also
+    --------
+    ContentRecommender.save : Writes the folder.
+
+    Examples
+    --------
+    >>> import skrec
+    >>> rec = skrec.load("news-recommender")  # doctest: +SKIP
+    """
+    return saving.load(ContentRecommender, path, device=device, trusted=trusted)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skrec.cache import PrefixStore, item_keys
+from skrec.content._lm.pages import item_keys
+from skrec.content._lm.store import PrefixStore
 
 SPEC = {"model": "tiny", "kind": "rows", "layer": [2], "dtype": "float32", "max_length": 9}
 WIDTH = 6

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 
 from skrec import ContentRecommender, Items, behavior, content, predictor
-from skrec._parameters import FAMILIES
+from skrec._training.parameters import FAMILIES
 from skrec.behavior import BehaviorOperator
 
 ROOT = Path(__file__).parents[1]

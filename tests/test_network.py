@@ -7,13 +7,13 @@ import torch
 
 from _covering import covering, each_twice
 from skrec import Items, behavior, content, predictor
-from skrec._batches import collate
-from skrec._examples import Drawn
-from skrec._losses import LOSSES, batch_loss
+from skrec._data.packed import Ragged
 from skrec._network import Network
+from skrec._training.batches import collate
+from skrec._training.examples import ExampleBatch
+from skrec._training.losses import LOSSES, batch_loss
 from skrec.content._additive_attention import AttentionOverTokens
-from skrec.content._column_network import ColumnEmbeddings
-from skrec.content._packed import Ragged
+from skrec.content._columns.network import ColumnEmbeddings
 from skrec.content._tokens import tokens_of
 from skrec.content._with_id import ContentAndID
 from skrec.nn import micro_batches
@@ -82,7 +82,7 @@ def make_batch(rows=ROWS):
         if row < len(rows):
             sampled[row, [POOL.index(code) for code in codes_of_row]] = True
     user = np.zeros(len(rows), dtype=np.int64)
-    drawn = Drawn(*spans, codes, mask, labels, sampled, np.ones(len(rows)), user)
+    drawn = ExampleBatch(*spans, codes, mask, labels, sampled, np.ones(len(rows)), user)
     history_codes = np.concatenate(HISTORIES).astype(np.int32)
     return collate(drawn, np.array(POOL), history_codes, MAX_HISTORY)
 

@@ -5,15 +5,8 @@ import pytest
 from sklearn.base import clone
 
 from skrec import behavior, content, predictor
-from skrec._operators import (
-    Operator,
-    aliases,
-    check_choice,
-    check_heads,
-    check_int,
-    check_real,
-    snake_case,
-)
+from skrec._common.checks import check_choice, check_heads, check_int, check_real
+from skrec._operators import Operator, aliases, snake_case
 
 WIDTH = 64  # the recommender's default
 FAMILIES = {

@@ -134,7 +134,7 @@ def test_copies_predict_the_same(copier, news, fitted):
 def test_a_pickle_holds_arrays_and_no_item_vectors(fitted, news):
     fitted.score(news.test)
     state = fitted.__getstate__()
-    assert "_cache" not in state
+    assert "_encoded_items" not in state
     assert all(isinstance(value, np.ndarray) for value in state["network_"].values())
 
 
@@ -438,7 +438,7 @@ def test_verbose_prints_a_line_an_epoch(news, make_recommender, capsys):
 
 
 def test_an_interrupt_keeps_the_model(news, make_recommender, monkeypatch):
-    from skrec._training import Trainer
+    from skrec._training.trainer import Trainer
 
     run_epoch = Trainer.run_epoch
 

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from encoded import encode
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from tiny_models import tiny_model
 from torch import nn
 
 from skrec import ContentRecommender, Items, behavior, content, metrics, predictor
-from skrec._batches import iterate_batches
-from skrec._examples import make_examples
-from skrec._interactions import encode
-from skrec._negatives import NegativeSampler
-from skrec.lm import Prefix, split_top
+from skrec._training.batches import iterate_batches
+from skrec._training.examples import make_examples
+from skrec._training.negatives import NegativeSampler
+from skrec.content._lm import Prefix, split_top
 from skrec.nn import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
 
 
@@ -83,11 +83,11 @@ def test_bug_04_masking_leaves_stored_items_alone(news, histories, make_recommen
     for name in sorted(behavior.ALIASES):
         rec = make_recommender(behavior=name, max_epochs=1).fit(news.train, news.items)
         before = rec.item_vectors().copy()
-        packed = pickle.dumps(rec._cache.packed(rec.network_))
+        packed = pickle.dumps(rec._encoded_items.packed(rec.network_))
         rec.decision_function(histories)
         rec.recommend(histories, k=3)
         np.testing.assert_array_equal(rec.item_vectors(), before)
-        assert pickle.dumps(rec._cache.packed(rec.network_)) == packed
+        assert pickle.dumps(rec._encoded_items.packed(rec.network_)) == packed
 
 
 def test_bug_05_attention_neither_overflows_nor_lets_padding_in():
@@ -160,7 +160,7 @@ def test_bug_10_what_is_stored_carries_no_autograd_graph(news, histories, make_r
     rec = make_recommender(max_epochs=1).fit(news.train, news.items)
     assert torch.is_grad_enabled()
     rec.decision_function(histories)
-    stored = rec._cache.vectors(rec.network_)
+    stored = rec._encoded_items.vectors(rec.network_)
     assert not stored.requires_grad and stored.grad_fn is None
     assert all(weight.grad is None or weight.requires_grad for weight in rec.network_.parameters())
 
@@ -273,7 +273,7 @@ def test_bug_14_what_is_misspelt_raises_before_the_first_epoch(
 
 def test_bug_15_nan_is_never_the_best_score(news, make_recommender, monkeypatch):
     """A NaN first would never be beaten by comparison; a NaN later must not count as progress."""
-    from skrec._training import Trainer
+    from skrec._training.trainer import Trainer
 
     rec = make_recommender(max_epochs=6, n_iter_no_change=3)
     scores = iter([np.nan, 0.5, np.nan, 0.7, np.nan, np.nan])

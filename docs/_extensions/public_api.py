@@ -14,7 +14,7 @@ import skrec
 # What a reader looks for first; further public modules follow by name.
 FIRST = ["skrec", "skrec.content", "skrec.behavior", "skrec.predictor", "skrec.zoo"]
 # Parts of operators that nobody calls by themselves.
-PRIVATE = {"skrec.lm"}
+PRIVATE = {"skrec.content._lm"}
 HEAD = """\
 .. Written by docs/_extensions/public_api.py at each build.
 

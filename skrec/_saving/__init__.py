@@ -1,12 +1,13 @@
-"""Fitted recommenders in folders that any machine can read, and that hold no code.
+"""Save fitted recommenders to folders that any machine can read and that contain no code.
 
 ::
 
-    recommender --Encoder--> recommender.json, arrays.safetensors, items.parquet, ...
-                                 |  written beside the target, checked by skrec.json, renamed
-    recommender <--Decoder-------+  classes come from a closed list
+    recommender --Codec.encode--> recommender.json, arrays.safetensors, items.parquet, ...
+                                      |  written beside the target, checksums in skrec.json, renamed
+    recommender <--Codec.decode-------+  only classes of a closed list are built
 """
 
-from skrec._saving._recommender import load, save
+from skrec._saving.save import load, save
+from skrec._saving.weights import load_arrays, to_arrays
 
-__all__ = ["load", "save"]
+__all__ = ["load", "load_arrays", "save", "to_arrays"]

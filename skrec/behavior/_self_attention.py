@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from skrec._operators import check_heads, check_real
+from skrec._common.checks import check_heads, check_real
 from skrec.behavior._base import BehaviorOperator
 from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from skrec._operators import check_choice, check_int, check_layers
+from skrec._common.checks import check_choice, check_int, check_layers
 from skrec.behavior._base import BehaviorOperator
 from skrec.behavior._token_transformer import LayersOverTokens
 from skrec.nn import fastformer

@@ -3,6 +3,7 @@
 A new operator is one file and one line here; its alias follows from its name.
 """
 
+from skrec._data.packed import Packed
 from skrec._operators import aliases
 from skrec.content._additive_attention import AdditiveAttention
 from skrec.content._base import ContentOperator, Resources
@@ -14,7 +15,6 @@ from skrec.content._id import ID
 from skrec.content._language_model import LanguageModel
 from skrec.content._max_pooling import MaxPooling
 from skrec.content._mean_pooling import MeanPooling
-from skrec.content._packed import Packed
 from skrec.content._self_attention import SelfAttention
 from skrec.content._side_network import SideNetwork
 from skrec.content._static_words import StaticWords

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skrec._operators import check_int, check_real
-from skrec.content._column_network import ColumnEmbeddings
-from skrec.content._columns import ColumnOperator, ColumnSchema
-from skrec.content._packed import Column
+from skrec._common.checks import check_int, check_real
+from skrec._data.packed import Column
+from skrec.content._columns.network import ColumnEmbeddings
+from skrec.content._columns.operator import ColumnOperator, ColumnSchema
 from skrec.nn import AdditiveAttention as AdditiveAttentionLayer
 from skrec.nn import encode_by_length
 

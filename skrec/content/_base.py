@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec._items import Items
+from skrec._data.items import Items
+from skrec._data.packed import Packed
 from skrec._operators import Operator
-from skrec.content._packed import Packed
 
 
 @dataclass(frozen=True)

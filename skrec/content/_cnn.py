@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec._operators import check_choice, check_int, check_real
-from skrec.content._column_network import ColumnNetwork, TextEncoder
-from skrec.content._columns import ColumnOperator
+from skrec._common.checks import check_choice, check_int, check_real
+from skrec.content._columns.network import ColumnNetwork, TextEncoder
+from skrec.content._columns.operator import ColumnOperator
 from skrec.nn import AdditiveAttention, Convolution
 
 

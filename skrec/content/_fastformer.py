@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from skrec._operators import check_choice, check_layers
-from skrec.content._column_network import ColumnNetwork
-from skrec.content._columns import ColumnOperator
+from skrec._common.checks import check_choice, check_layers
+from skrec.content._columns.network import ColumnNetwork
+from skrec.content._columns.operator import ColumnOperator
 from skrec.content._transformer import LayersEncoder
 from skrec.nn import AdditiveAttention, fastformer
 

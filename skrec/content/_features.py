@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.base import clone
 
-from skrec._arrow import preview
-from skrec._items import Items
+from skrec._common.messages import preview
+from skrec._data.items import Items
 from skrec.content._base import refuse_nested
-from skrec.content._columns import chosen_roles
-from skrec.content._dense import DenseOperator, describe
+from skrec.content._columns.dense import DenseOperator, describe
+from skrec.content._columns.operator import chosen_roles
 
 N_COMPONENTS = 128  # of the SVD that is the default
 DENSE_CELLS = 10**8  # numbers of a sparse matrix that may be made dense: 400 MB

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from skrec._items import Items
+from skrec._data.items import Items
+from skrec._data.packed import Column, Dense, Packed
 from skrec.content._base import ContentOperator
-from skrec.content._packed import Column, Dense, Packed
 
 
 class ID(ContentOperator):

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec._operators import check_choice, check_int
-from skrec.content._pretrained import Kept, PretrainedSchema, PretrainedText, Reader
-from skrec.lm import (
+from skrec._common.checks import check_choice, check_int
+from skrec.content._lm import (
     POOLINGS,
     LanguageModelNetwork,
     Prefix,
@@ -20,6 +19,7 @@ from skrec.lm import (
     split_top,
     whole_model,
 )
+from skrec.content._lm.pretrained import Kept, PretrainedSchema, PretrainedText, Reader
 
 
 class LanguageModel(PretrainedText):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec.content._column_network import ColumnNetwork, TextEncoder
-from skrec.content._columns import ColumnOperator
+from skrec.content._columns.network import ColumnNetwork, TextEncoder
+from skrec.content._columns.operator import ColumnOperator
 from skrec.nn import masked_max
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from skrec.content._column_network import ColumnNetwork, MeanEncoder
-from skrec.content._columns import ColumnOperator
+from skrec.content._columns.network import ColumnNetwork, MeanEncoder
+from skrec.content._columns.operator import ColumnOperator
 
 
 class MeanPooling(ColumnOperator):

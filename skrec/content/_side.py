@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from skrec._items import Items
+from skrec._data.items import Items
+from skrec._data.packed import Column, Packed, inner_columns, outer_columns
 from skrec.content._base import ContentOperator
 from skrec.content._mean_pooling import MeanPooling
-from skrec.content._packed import Column, Packed, inner_columns, outer_columns
 
 OWN, SIDE = "own.", "side."
 
@@ -36,6 +36,11 @@ class WithSide:
             for operator, prefix in ((self.content, OWN), (self.side, SIDE))
         )
         return Packed({**own, **side})
+
+
+def reader_of(content: ContentOperator, side: ContentOperator | None) -> Any:
+    """Return what prepares items for the network: the content operator, or both operators."""
+    return content if side is None else WithSide(content, side)
 
 
 def split_side(columns: dict[str, Column]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from skrec._items import Items
-from skrec._operators import check_choice, check_int
-from skrec.content._packed import Packed
-from skrec.content._pretrained import Kept, PretrainedSchema, PretrainedText, Reader
-from skrec.lm import DTYPES, POOLINGS, PooledLayers, SideTower
+from skrec._common.checks import check_choice, check_int
+from skrec._data.items import Items
+from skrec._data.packed import Packed
+from skrec.content._lm import DTYPES, POOLINGS, PooledLayers, SideTower
+from skrec.content._lm.pretrained import Kept, PretrainedSchema, PretrainedText, Reader
 
 PART = 1 << 12  # items whose states are in memory at once, when they are measured
 SHUT_OFF = 1e-3  # least spread of a number that says something, next to its layer's median

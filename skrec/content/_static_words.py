@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from skrec._items import Items
-from skrec._operators import check_choice, check_int, check_real
-from skrec.content._columns import chosen_roles
-from skrec.content._dense import DenseOperator, describe
+from skrec._common.checks import check_choice, check_int, check_real
+from skrec._data.items import Items
+from skrec.content._columns.dense import DenseOperator, describe
+from skrec.content._columns.operator import chosen_roles
+from skrec.content._columns.word_vectors import word_files
+from skrec.content._columns.words import learn_words
 from skrec.content._features import WORDS, as_words
-from skrec.content._word_vectors import word_files
-from skrec.content._words import learn_words
 
 
 class StaticWords(DenseOperator):

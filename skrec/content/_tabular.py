@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec._items import Items
-from skrec._operators import check_choice, check_hidden, check_real
-from skrec.content._column_network import ColumnNetwork, MeanEncoder
-from skrec.content._columns import ColumnOperator, chosen_roles
+from skrec._common.checks import check_choice, check_hidden, check_real
+from skrec._data.items import Items
+from skrec.content._columns.network import ColumnNetwork, MeanEncoder
+from skrec.content._columns.operator import ColumnOperator, chosen_roles
 from skrec.nn import ACTIVATIONS, MLP
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec.content._packed import Column
+from skrec._data.packed import Column
 
 
 def tokens_of(

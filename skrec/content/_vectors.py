@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skrec._items import Items
-from skrec.content._columns import chosen_roles
-from skrec.content._dense import DenseOperator, describe
+from skrec._data.items import Items
+from skrec.content._columns.dense import DenseOperator, describe
+from skrec.content._columns.operator import chosen_roles
 
 
 class Vectors(DenseOperator):

@@ -8,12 +8,12 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from skrec._arrow import did_you_mean
-from skrec._items import Items
-from skrec._operators import check_real
+from skrec._common.checks import check_real
+from skrec._common.messages import did_you_mean
+from skrec._data.items import Items
+from skrec._data.packed import Column, Packed, inner_columns, outer_columns
 from skrec.content._base import ContentOperator, Resources, refuse_nested
 from skrec.content._id import id_codes, ids_only
-from skrec.content._packed import Column, Packed, inner_columns, outer_columns
 from skrec.content._tokens import tokens_of
 from skrec.nn import real_first
 

@@ -2,6 +2,8 @@
 
 from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon
+from skrec.datasets._clicks.impressions import impressions_from_clicks
+from skrec.datasets._clicks.sample_negatives import sample_negatives
 from skrec.datasets._ebnerd import read_ebnerd
 from skrec.datasets._fetch_clicks import fetch_lastfm, fetch_microlens
 from skrec.datasets._fetch_news import fetch_adressa, fetch_mind, fetch_xmind
@@ -12,11 +14,9 @@ from skrec.datasets._fetch_ratings import (
     fetch_movielens,
 )
 from skrec.datasets._goodreads import read_goodreads
-from skrec.datasets._headlines import make_headlines
+from skrec.datasets._headlines.make import make_headlines
 from skrec.datasets._hm import read_hm
-from skrec.datasets._home import clear_data_home, get_data_home
 from skrec.datasets._hotelrec import read_hotelrec
-from skrec.datasets._impressions import impressions_from_clicks
 from skrec.datasets._lastfm import read_lastfm
 from skrec.datasets._microlens import read_microlens
 from skrec.datasets._mind import read_mind
@@ -24,7 +24,7 @@ from skrec.datasets._movielens import read_movielens
 from skrec.datasets._netflix import read_netflix
 from skrec.datasets._pens import read_pens
 from skrec.datasets._pog import read_pog
-from skrec.datasets._sample_negatives import sample_negatives
+from skrec.datasets._web.home import clear_data_home, get_data_home
 from skrec.datasets._xmind import read_xmind
 from skrec.datasets._yelp import read_yelp
 

@@ -15,16 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import lists
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import (
-    as_category,
-    bunch_of_ratings,
-    first_of_each,
-)
-from skrec.datasets._reading import Reading
+from skrec._data.arrow import lists
+from skrec.datasets._clicks.impressions import check_settings
+from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings, first_of_each
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.reading import Reading
 
 _EVENTS = {
     "userId": pa.string(),

@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_file
-from skrec.datasets._headlines import check_real
-from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import as_category, bunch_of_ratings, one_text
-from skrec.datasets._reading import Reading
+from skrec.datasets._clicks.impressions import check_settings
+from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings, one_text
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.files import find_file
+from skrec.datasets._files.reading import Reading
+from skrec.datasets._headlines.make import check_real
 
 _TEXTS = pa.list_(pa.string())
 _REVIEWS = {

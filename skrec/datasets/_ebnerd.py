@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import lists
-from skrec._segments import gather_ranges
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_file
-from skrec.datasets._headlines import check_count
-from skrec.datasets._rated import as_category
-from skrec.datasets._reading import Reading
+from skrec._common.checks import check_count
+from skrec._data.arrow import lists
+from skrec._data.ragged import gather_ranges
+from skrec.datasets._clicks.ratings import as_category
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.files import find_file
+from skrec.datasets._files.reading import Reading
 
 _ARTICLES = ["article_id", "title", "subtitle", "category_str", "topics"]
 _BEHAVIORS = [
@@ -119,7 +119,7 @@ def read_ebnerd(
 
 
 def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> DataBunch:
-    from skrec._items import Items
+    from skrec._data.items import Items
 
     file = find_file(folder, "articles.parquet", what="the articles")
     articles = pa.concat_tables(reading.parquet(file, _ARTICLES))

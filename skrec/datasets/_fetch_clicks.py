@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from skrec.datasets._archives import unpack
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._fetching import choose, fetch_files, folder_with
+from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._lastfm import read_lastfm
 from skrec.datasets._microlens import read_microlens
-from skrec.datasets._sources import LASTFM, MICROLENS
+from skrec.datasets._web.archives import unpack
+from skrec.datasets._web.fetching import choose, fetch_files, folder_with
+from skrec.datasets._web.sources import LASTFM, MICROLENS
 
 
 def fetch_microlens(

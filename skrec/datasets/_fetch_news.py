@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 from skrec.datasets._adressa import read_adressa
-from skrec.datasets._archives import unpack
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._fetching import choose, fetch_files
+from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._mind import read_mind
-from skrec.datasets._sources import ADRESSA, MIND, XMIND
+from skrec.datasets._web.archives import unpack
+from skrec.datasets._web.fetching import choose, fetch_files
+from skrec.datasets._web.sources import ADRESSA, MIND, XMIND
 from skrec.datasets._xmind import read_xmind
 
 

@@ -6,13 +6,13 @@ import os
 from typing import Any
 
 from skrec.datasets._amazon import read_amazon
-from skrec.datasets._archives import unpack
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._fetching import choose, fetch_files, folder_with
+from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._hotelrec import read_hotelrec
 from skrec.datasets._movielens import read_movielens
-from skrec.datasets._sources import AMAZON, GOODREADS, HOTELREC, MOVIELENS
+from skrec.datasets._web.archives import unpack
+from skrec.datasets._web.fetching import choose, fetch_files, folder_with
+from skrec.datasets._web.sources import AMAZON, GOODREADS, HOTELREC, MOVIELENS
 
 
 def fetch_movielens(

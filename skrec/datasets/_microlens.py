@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_file
-from skrec.datasets._impressions import check_settings
-from skrec.datasets._rated import bunch_of_ratings
-from skrec.datasets._reading import Reading
+from skrec.datasets._clicks.impressions import check_settings
+from skrec.datasets._clicks.ratings import bunch_of_ratings
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.files import find_file
+from skrec.datasets._files.reading import Reading
 
 _DESCR = """\
 MicroLens as impressions

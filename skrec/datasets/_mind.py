@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import lists
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_folder, opened
-from skrec.datasets._headlines import check_count
-from skrec.datasets._reading import Reading
+from skrec._common.checks import check_count
+from skrec._data.arrow import lists
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.files import find_folder, opened
+from skrec.datasets._files.reading import Reading
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _SIZE = re.compile(r"demo|small|large", re.IGNORECASE)
@@ -131,7 +131,7 @@ def read_mind(
 
 
 def _read(path: Path, reading: Reading, valid_days: int) -> DataBunch:
-    from skrec._items import Items
+    from skrec._data.items import Items
 
     news, parts, n_before = [], {}, 0
     for name, part in _find_parts(path).items():

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_folder, opened
-from skrec.datasets._headlines import check_real
-from skrec.datasets._impressions import check_settings, impressions_from_clicks
-from skrec.datasets._reading import Reading
+from skrec.datasets._clicks.impressions import check_settings, impressions_from_clicks
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.files import find_folder, opened
+from skrec.datasets._files.reading import Reading
+from skrec.datasets._headlines.make import check_real
 
 _LAYOUTS = {
     "100k": ("u.data", "u.item", "u.genre"),
@@ -185,7 +185,7 @@ def read_movielens(
 
 
 def _read(path: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
-    from skrec._items import Items
+    from skrec._data.items import Items
 
     with opened(path) as root:
         folder, layout = find_folder(root, _LAYOUTS, "MovieLens")

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skrec._arrow import lists
-from skrec.datasets._bunch import DataBunch
-from skrec.datasets._copies import kept_copy
-from skrec.datasets._files import find_file
-from skrec.datasets._headlines import check_count
+from skrec._common.checks import check_count
+from skrec._data.arrow import lists
+from skrec.datasets._clicks.ratings import as_category
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.files import find_file
+from skrec.datasets._files.reading import Reading
 from skrec.datasets._mind import read_time_column, split_words
-from skrec.datasets._rated import as_category
-from skrec.datasets._reading import Reading
 
 _NEWS = [
     *("News ID", "Category", "Topic", "Headline", "News body"),
@@ -117,7 +117,7 @@ def read_pens(
 
 
 def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
-    from skrec._items import Items
+    from skrec._data.items import Items
 
     news = reading.table(
         find_file(folder, "news.tsv", what="the news"),

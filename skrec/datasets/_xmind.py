@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import preview
-from skrec.datasets._bunch import DataBunch
+from skrec._common.messages import preview
+from skrec.datasets._files.bunch import DataBunch
+from skrec.datasets._files.reading import Reading
 from skrec.datasets._mind import read_mind
-from skrec.datasets._reading import Reading
 
 _TEXTS = {"nid": pa.string(), "title": pa.string(), "abstract": pa.string()}
 _SIZE = re.compile(r"MIND(small|large)")
@@ -175,7 +175,7 @@ def _unquoted(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _translated(items: Any, news: pa.Table, folder: Path) -> Any:
-    from skrec._items import Items
+    from skrec._data.items import Items
 
     ids = pa.array(items.ids)
     at = pc.index_in(ids, value_set=news["nid"].combine_chunks().cast(ids.type))

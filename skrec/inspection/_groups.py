@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skrec._arrow import Table, is_table
+from skrec._data.table import Table, is_table
 from skrec.inspection._answers import Answers
 from skrec.inspection._axes import axes
 from skrec.metrics import by_group

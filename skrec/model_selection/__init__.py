@@ -3,7 +3,7 @@
 from skrec.model_selection._cold import ColdItemSplit, split_cold_items
 from skrec.model_selection._last import split_last
 from skrec.model_selection._time import TimeSeriesImpressionSplit, split_by_time
-from skrec.model_selection._without import without_items
+from skrec.model_selection._without_items import without_items
 
 __all__ = [
     "ColdItemSplit",

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._arrow import Table, as_ids, flat_lists
-from skrec._ids import codes_of
-from skrec._row_values import match_clicks, read_clicks
-from skrec._rows import as_table, kind_of
-from skrec._segments import offsets_of, segment_ids
-from skrec.model_selection._units import read_unit_times, read_units
+from skrec._data.arrow import as_ids, flat_lists
+from skrec._data.ids import codes_of
+from skrec._data.ragged import offsets_of, segment_ids
+from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
+from skrec._data.table import Table
+from skrec.model_selection._impressions import read_unit_times, read_units
 
 NO_CLICKS = "X has no column 'clicked', so there is no telling which items were clicked"
 

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import Bunch
 
-from skrec._operators import check_choice, check_int, check_real
-from skrec.datasets._headlines import as_generator
+from skrec._common.checks import check_choice, check_int, check_real
+from skrec._common.random import as_generator
 from skrec.model_selection._appearances import Appearances, read_appearances
 
 ADVICE = (

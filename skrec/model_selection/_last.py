@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skrec._operators import check_int
-from skrec._rows import as_table
-from skrec.model_selection._units import read_unit_times, read_unit_users, read_units
+from skrec._common.checks import check_int
+from skrec._data.rows import as_table
+from skrec.model_selection._impressions import read_unit_times, read_unit_users, read_units
 
 
 def split_last(

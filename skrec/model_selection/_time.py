@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
 
-from skrec._operators import check_real
-from skrec._rows import as_table
-from skrec.model_selection._units import read_unit_times, read_units
+from skrec._common.checks import check_real
+from skrec._data.rows import as_table
+from skrec.model_selection._impressions import read_unit_times, read_units
 
 
 def split_by_time(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from skrec._operators import check_int
+from skrec._common.checks import check_int
 from skrec.nn import FullCross, LowRankCross
 from skrec.predictor._deep_cross import CrossPredictor
 

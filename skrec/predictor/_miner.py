@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skrec._operators import check_choice
+from skrec._common.checks import check_choice
 from skrec.nn import masked_max, masked_mean, masked_softmax
 from skrec.predictor._base import Predictor
 

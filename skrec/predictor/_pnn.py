@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from skrec._operators import check_choice, check_hidden, check_int, check_real
+from skrec._common.checks import check_choice, check_hidden, check_int, check_real
 from skrec.nn import MLP as Perceptron
 from skrec.predictor._base import OneVectorPredictor, Predictor
 

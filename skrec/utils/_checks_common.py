@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks as sklearn_checks
 from torch import nn
 
-from skrec._items import Items
+from skrec._data.items import Items
 from skrec._recommender import ContentRecommender
 from skrec.datasets import make_headlines
 

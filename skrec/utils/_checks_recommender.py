@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skrec._explode import explode
+from skrec._data.explode import explode
 from skrec._recommender import ContentRecommender
 from skrec.utils._checks_common import (
     catalogue_for,
@@ -258,7 +258,7 @@ def check_two_estimators_do_not_meet(estimator: ContentRecommender) -> None:
     before = scores(first)
     other = fit(estimator, width=first.width * 2, random_state=1)
     scores(other)
-    first.__dict__.pop("_cache", None)  # what is stored must not hide what has changed
+    first.__dict__.pop("_encoded_items", None)  # what is stored must not hide what has changed
     require(
         np.array_equal(scores(first), before),
         estimator,

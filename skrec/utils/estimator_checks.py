@@ -19,12 +19,7 @@ from skrec._recommender import ContentRecommender
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator
 from skrec.predictor import Predictor
-from skrec.utils import (
-    _checks_behavior,
-    _checks_content,
-    _checks_predictor,
-    _checks_recommender,
-)
+from skrec.utils import _checks_behavior, _checks_content, _checks_predictor, _checks_recommender
 
 __all__ = [
     "check_behavior_operator",

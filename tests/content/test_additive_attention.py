@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from skrec import ContentRecommender, Items, content
-from skrec.content._column_network import ColumnEmbeddings
+from skrec.content._columns.network import ColumnEmbeddings
 
 WIDTH = 8
 EXACT = {"rtol": 0, "atol": 1e-10}

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 
 from skrec import Items, content
-from skrec.content._columns import ColumnOperator
+from skrec.content._columns.operator import ColumnOperator
 
 WIDTH = 8
 EXACT = {"rtol": 0, "atol": 1e-10}

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from skrec import Items, content
+from skrec.content._lm.network import LanguageModelNetwork
 from skrec.content._tokens import tokens_of
-from skrec.lm._network import LanguageModelNetwork
 from skrec.nn import masked_mean
 
 WIDTH = 8

@@ -24,8 +24,8 @@ from owners_files import (
 )
 
 from skrec import datasets
-from skrec.datasets import _sources
-from skrec.datasets._sources import (
+from skrec.datasets._web import sources as _sources
+from skrec.datasets._web.sources import (
     ADRESSA,
     AMAZON,
     GOODREADS,
@@ -344,7 +344,7 @@ def test_files_in_a_read_only_data_home_are_read(movielens, shared, read_only, h
 
 
 def files_of_1m(home):
-    from skrec.datasets._fetching import fetch_files
+    from skrec.datasets._web.fetching import fetch_files
 
     return fetch_files(
         "movielens",

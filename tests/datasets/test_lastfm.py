@@ -5,9 +5,10 @@ from datetime import UTC
 import pyarrow as pa
 import pytest
 
-from skrec.datasets import _files, read_lastfm
+from skrec.datasets import read_lastfm
+from skrec.datasets._files import files as _files
 
-from .test_rated import SETTINGS, events, lastfm_1k
+from ._clicks.test_ratings import SETTINGS, events, lastfm_1k
 
 
 @pytest.mark.parametrize("size", [300, 1 << 24])

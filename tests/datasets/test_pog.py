@@ -3,7 +3,8 @@
 import pytest
 
 from skrec import ContentRecommender
-from skrec.datasets import _files, read_pog
+from skrec.datasets import read_pog
+from skrec.datasets._files import files as _files
 
 SETTINGS = {"min_clicks": 4, "n_valid": 1, "n_test": 1, "n_negatives": 2, "n_negatives_eval": 3}
 CLOTHES = [f"i{n},c{n % 3},//img.example/{n}.jpg,连衣裙 {n}, 夏季" for n in range(20)]

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skrec import content
-from skrec.content._packed import Dense, Packed
+from skrec._data.packed import Dense, Packed
 
 
 class Content(content.MeanPooling):

@@ -1,0 +1,173 @@
+"""X of any form, as rows that scikit-learn can slice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from skrec._common.messages import preview
+from skrec._data.rows import as_table, kind_of, read_clicks, warn_of_misspelt
+
+
+class Interactions:
+    """Rows of X in a form that searches and cross-validation can slice.
+
+    Data frames of pandas and polars, Arrow tables and lists are sliced as they are. Wrap
+    anything else: a ``datasets.Dataset``, a path of parquet files, a mapping of columns. It is
+    read once; a slice copies the rows it holds, or none where they follow each other.
+
+    Parameters
+    ----------
+    X : table, path of parquet, list of id lists, or Interactions
+        Impressions, pairs or bare histories.
+    y : array-like of shape (n_samples,), default=None
+        Labels 0/1 of pairs, kept as the column `clicked`.
+
+    Attributes
+    ----------
+    kind : {"impressions", "pairs", "histories"}
+        What a row is.
+    columns : list of str
+        Names of the columns.
+    shape : tuple of (int, int)
+        Numbers of rows and columns.
+
+    See Also
+    --------
+    skrec.explode : Turn impressions into pairs.
+    skrec.Items : The catalogue, which is never sliced.
+
+    Examples
+    --------
+    >>> from skrec import Interactions
+    >>> X = Interactions({"history": [[3, 8], [5], []], "candidates": [[5], [3, 8], [3]]})
+    >>> X
+    Interactions(n_rows=3, kind='impressions', columns=['history', 'candidates'])
+    >>> X[[0, 2]].column("history").to_pylist()
+    [[3, 8], []]
+    """
+
+    kind: str
+    _table: pa.Table
+
+    def __init__(self, X: Any, y: Any = None):
+        if isinstance(X, Interactions):
+            self._table = X._table
+        else:
+            read = as_table(X)
+            kind_of(read)
+            warn_of_misspelt(read, stacklevel=2)
+            names = list(dict.fromkeys(read.names))
+            self._table = pa.table({name: read.column(name) for name in names})
+        self.kind = kind_of(as_table(self._table))
+        if y is not None:
+            clicked = read_clicks(as_table(self._table), y, self.kind, len(self))
+            if "clicked" not in self.columns:
+                self._table = self._table.append_column("clicked", pa.array(clicked))
+
+    @classmethod
+    def _of(cls, table: pa.Table, kind: str) -> Interactions:
+        made = cls.__new__(cls)
+        made._table, made.kind = table, kind
+        return made
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return self._table.column_names
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return self._table.shape
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column, such as the groups of a ``GroupKFold``.
+
+        Parameters
+        ----------
+        name : str
+            One of `columns`.
+
+        Returns
+        -------
+        pyarrow.ChunkedArray of length n_rows
+        """
+        if name not in self.columns:
+            raise KeyError(f"there is no column {name!r}; there are {preview(self.columns, 20)}")
+        return self._table.column(name)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table, without a copy.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
+        return self._table
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def __getitem__(self, key: Any) -> Interactions:
+        # scikit-learn indexes what has a shape by (rows, ...)
+        rows = key[0] if isinstance(key, tuple) and key else key
+        return self._of(_take(self._table, rows), self.kind)
+
+    # rows are no values of their own: a loop, or numpy looking for numbers, would be a mistake
+    __iter__ = None
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the format of streams leaves out rows that a slice only shares; an array is something
+        # that joblib maps into its workers instead of copying it to each
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self._table.schema) as stream:
+            stream.write_table(self._table)
+        return {"kind": self.kind, "table": np.frombuffer(sink.getvalue(), dtype=np.uint8)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.kind = state["kind"]
+        self._table = pa.ipc.open_stream(pa.py_buffer(state["table"])).read_all()
+
+    def __repr__(self) -> str:
+        return f"Interactions(n_rows={len(self)}, kind={self.kind!r}, columns={self.columns})"
+
+
+def _take(table: pa.Table, rows: Any) -> pa.Table:
+    """Return some rows: a slice, a mask, positions (negative ones from the end), or one row."""
+    n_rows = table.num_rows
+    if isinstance(rows, slice):
+        start, stop, step = rows.indices(n_rows)
+        if step == 1:
+            return table.slice(start, max(stop - start, 0))
+        at = np.arange(start, stop, step)
+    else:
+        at = _positions(rows, n_rows)
+    if len(at) and (np.diff(at) == 1).all():  # as the test rows of unshuffled folds are
+        return table.slice(int(at[0]), len(at))
+    return table.take(pa.array(at))
+
+
+def _positions(rows: Any, n_rows: int) -> np.ndarray:
+    at = np.asarray(rows)
+    if at.ndim == 0:
+        at = at[None]
+    if at.ndim == 1 and at.dtype.kind == "b":
+        if len(at) != n_rows:
+            raise IndexError(f"a mask of {len(at)} was given for {n_rows} rows")
+        return np.flatnonzero(at)
+    if at.ndim != 1 or (len(at) and at.dtype.kind not in "iu"):
+        raise TypeError(
+            "Interactions are indexed by a slice, a mask or row numbers, got "
+            f"{preview([rows])}; a column is X.column('history')"
+        )
+    at = at.astype(np.int64)
+    outside = (at < -n_rows) | (at >= n_rows)
+    if outside.any():
+        raise IndexError(f"row {at[outside][0]} is out of bounds for {n_rows} rows")
+    return np.where(at < 0, at + n_rows, at)

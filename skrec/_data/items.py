@@ -1,0 +1,375 @@
+"""The catalogue: items with ids and typed columns."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skrec._common.messages import did_you_mean, preview
+from skrec._data.arrow import as_ids, is_list, to_arrow
+from skrec._data.ids import IdLookup
+from skrec._data.roles import ROLES, cast_column, role_of
+from skrec._data.table import Table, is_table
+
+
+class Items:
+    """The items that can be recommended: an id and content columns each.
+
+    An ``Items`` never changes, and scikit-learn never slices it: it has `n_items` but no
+    length or shape. Hand it to searches and cross-validation as ``items=Items(frame)``,
+    since a bare data frame that happens to have as many rows as ``X`` would be cut into
+    folds with it.
+
+    The dtype of a column decides its **role**, that is, how operators read it:
+
+    ================== ====================================================================
+    role               dtype
+    ================== ====================================================================
+    ``text``           strings
+    ``category``       categorical, dictionary, bool
+    ``multi-category`` lists of strings or ints
+    ``number``         ints and floats (standardised over the catalogue)
+    ``vector``         lists of floats of one length, 2-D arrays, fixed-size lists of numbers
+    ================== ====================================================================
+
+    Null text reads as empty; a null category has a code of its own; a null number raises.
+
+    Parameters
+    ----------
+    data : DataFrame-like with the id column, mapping of id to text, Series or list of texts
+        The catalogue. The index of a pandas Series holds its ids; the ids of a list are
+        positions. DataFrame-likes are data frames of pandas or polars, Arrow tables,
+        ``datasets.Dataset``, mappings of columns, and paths of parquet files or folders.
+    id : str, default="item_id"
+        Name of the column that holds the ids: distinct ints or strings, never null.
+    roles : dict of str to str, default=None
+        Roles that differ from what the dtype says, for example ``{"genre_id": "category"}``.
+
+    Attributes
+    ----------
+    n_items : int
+        Number of items.
+    ids : ndarray of shape (n_items,)
+        The ids, in catalogue order.
+    roles : dict of str to str
+        The content columns and their roles.
+
+    Raises
+    ------
+    ValueError
+        For duplicate or null ids, an empty catalogue, null or non-finite numbers, dates.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skrec import Items
+    >>> Items(pd.DataFrame({"item_id": [7, 8], "title": ["Sun and sea", "Snow"]}))
+    Items(n_items=2, id='item_id', roles={'title': 'text'})
+    """
+
+    def __init__(self, data: Any, *, id: str = "item_id", roles: Mapping[str, str] | None = None):
+        if not isinstance(id, str):
+            raise TypeError(f"id must be the name of a column, got {id!r}")
+        table = _as_table(data, id)
+        if id not in table:
+            raise ValueError(
+                f"the catalogue has no id column {id!r}{did_you_mean(id, table.names)}; "
+                f"its columns are {preview(table.names, 20)}. Name the right one with "
+                "Items(..., id='...')"
+            )
+        names = [name for name in table.names if name != id]
+        self._check_roles(roles, names)
+        self.id = id
+        self._ids = _read_ids(table.column(id))
+        self._lookup: IdLookup | None = None
+        columns = {name: table.column(name) for name in names}
+        self.roles = {
+            name: (roles or {}).get(name) or role_of(column.type, name)
+            for name, column in columns.items()
+        }
+        self._columns = {
+            name: cast_column(column, self.roles[name], name) for name, column in columns.items()
+        }
+
+    @staticmethod
+    def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
+        for name, role in (roles or {}).items():
+            if name not in names:
+                raise ValueError(
+                    f"roles names a column {name!r} that the catalogue lacks"
+                    f"{did_you_mean(name, names)}"
+                )
+            if role not in ROLES:
+                raise ValueError(
+                    f"the role of column {name!r} must be one of {preview(ROLES)}, got {role!r}"
+                )
+
+    @classmethod
+    def _make(cls, id: str, ids: pa.Array, columns: dict, roles: dict) -> Items:
+        made = cls.__new__(cls)
+        made.id, made._ids, made._columns, made.roles = id, ids, columns, roles
+        made._lookup = None
+        return made
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self._ids)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The ids, of shape (n_items,)."""
+        return self._ids.to_numpy(zero_copy_only=False)
+
+    def column(self, name: str) -> pa.Array:
+        """Return a content column in the type of its role.
+
+        Parameters
+        ----------
+        name : str
+            A key of `roles`.
+
+        Returns
+        -------
+        pyarrow.Array of length n_items
+            Of large_string (text and category), lists of large_string, float64, or fixed-size
+            lists of float32.
+        """
+        return self._columns[name]
+
+    def codes(self, ids: Any, what: str = "the ids") -> np.ndarray:
+        """Return the positions of ids in the catalogue.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n,)
+            Ids to look up.
+        what : str, default="the ids"
+            How error messages call them.
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            Positions, and -1 where the catalogue lacks an id.
+        """
+        if not isinstance(ids, pa.Array | pa.ChunkedArray):
+            ids = to_arrow(ids, what)
+        if self._lookup is None:
+            self._lookup = IdLookup(self._ids)
+        return self._lookup.codes(ids, what)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_lookup": None}  # made again when it is needed
+
+    def take(self, codes: Any) -> Items:
+        """Return the items at some positions, in that order.
+
+        Parameters
+        ----------
+        codes : array-like of int
+            Positions in the catalogue.
+
+        Returns
+        -------
+        Items
+        """
+        index = pa.array(np.asarray(codes, dtype=np.int64))
+        columns = {name: column.take(index) for name, column in self._columns.items()}
+        return self._make(self.id, self._ids.take(index), columns, self.roles)
+
+    def extend(self, data: Any) -> Items:
+        """Return a catalogue in which `data` adds items and overrides those it repeats.
+
+        Parameters
+        ----------
+        data : Items or DataFrame-like
+            Has at least the columns of this catalogue; further ones are left out.
+
+        Returns
+        -------
+        Items
+            This catalogue's items at their positions, then the new ones.
+
+        Raises
+        ------
+        ValueError
+            Where a column is missing.
+        """
+        other = self.conform(data)
+        at = self.codes(other._ids, "the ids of the new items")
+        new = np.flatnonzero(at < 0)
+        index = np.arange(self.n_items + len(new))
+        index[at[at >= 0]] = self.n_items + np.flatnonzero(at >= 0)
+        index[self.n_items :] = self.n_items + new
+        rows = pa.array(index)
+        columns = {
+            name: pa.chunked_array([column, other._columns[name]]).combine_chunks().take(rows)
+            for name, column in self._columns.items()
+        }
+        ids = pa.concat_arrays([self._ids, other._ids]).take(rows)
+        return self._make(self.id, ids, columns, self.roles)
+
+    def conform(self, data: Any) -> Items:
+        """Read further items with this catalogue's id column and roles.
+
+        Parameters
+        ----------
+        data : Items or DataFrame-like
+            Has at least the columns of this catalogue.
+
+        Returns
+        -------
+        Items
+            The items of `data` alone.
+
+        Raises
+        ------
+        ValueError
+            Where a column is missing or of another type.
+        """
+        if isinstance(data, Items):
+            frame = data
+        else:
+            table = _as_table(data, self.id)
+            known = [name for name in (self.id, *self.roles) if name in table]
+            roles = {name: role for name, role in self.roles.items() if name in table}
+            columns = {name: table.column(name) for name in known}
+            frame = Items(columns, id=self.id, roles=roles)
+        missing = [name for name in self.roles if name not in frame.roles]
+        if missing:
+            raise ValueError(f"the new items lack the catalogue's columns {preview(missing)}")
+        for name, role in self.roles.items():
+            got = frame.column(name).type
+            if frame.roles[name] != role or got != self.column(name).type:
+                raise ValueError(
+                    f"column {name!r} of the new items is {frame.roles[name]} ({got}) but {role} "
+                    f"({self.column(name).type}) in the catalogue"
+                )
+        return frame
+
+    def hashes(self) -> np.ndarray:
+        """Return a hash of each item's content: names, roles and values of its columns.
+
+        Returns
+        -------
+        ndarray of uint64, shape (n_items,)
+            Equal for items of equal content, in any process.
+        """
+        total = np.zeros(self.n_items, dtype=np.uint64)
+        for name in sorted(self.roles):
+            column = self._columns[name]
+            if is_list(column.type):
+                values = np.array([repr(row) for row in column.to_pylist()], dtype=object)
+            else:
+                values = column.to_numpy(zero_copy_only=False)
+            salt = pd.util.hash_array(np.array([f"{name}:{self.roles[name]}"], dtype=object))
+            part = pd.util.hash_array(values)
+            total = (total ^ part ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+        return total
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the catalogue as a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The id column, then the content columns.
+        """
+        return pa.table({self.id: self._ids, **self._columns}).to_pandas()
+
+    def __repr__(self) -> str:
+        return f"Items(n_items={self.n_items}, id={self.id!r}, roles={self.roles})"
+
+    def _repr_html_(self) -> str:
+        head = self.take(np.arange(min(5, self.n_items))).to_pandas()
+        head.columns = [self.id, *(f"{name} ({role})" for name, role in self.roles.items())]
+        title = html.escape(f"Items: {self.n_items} items")
+        return f"<div><b>{title}</b>{head.to_html(index=False)}</div>"
+
+
+def _as_table(data: Any, id: str) -> Table:
+    """Read any accepted form of a catalogue as a table with an id column."""
+    if data is None or (isinstance(data, str) and not is_table(data)):
+        raise TypeError(f"a catalogue is a DataFrame-like, mapping or list, got {data!r}")
+    if isinstance(data, pd.DataFrame) and id not in data and data.index.name == id:
+        return Table(data.reset_index())
+    if isinstance(data, pd.Series):
+        return Table({id: data.index, _text_name(data.name, id): data})
+    if isinstance(data, Mapping) and id not in data and not _holds_columns(data):
+        return Table({id: list(data.keys()), "text": list(data.values())})
+    if is_table(data):
+        return Table(data)
+    if not isinstance(data, Iterable):
+        raise TypeError(
+            f"a catalogue is a DataFrame-like, a mapping of id to text or a list of texts, "
+            f"got {type(data).__name__}"
+        )
+    texts = to_arrow(data, "the texts of the catalogue")
+    if len(texts) and role_of(texts.type, "text") != "text":
+        raise TypeError(f"a list that is a catalogue must hold texts, got {texts.type}")
+    return Table({id: range(len(texts)), "text": texts})
+
+
+def _text_name(name: Any, id: str) -> str:
+    return name if isinstance(name, str) and name != id else "text"
+
+
+def _holds_columns(data: Mapping) -> bool:
+    """Whether a mapping's values are columns rather than texts."""
+    return any(not isinstance(value, str) and value is not None for value in data.values())
+
+
+def _read_ids(column: pa.ChunkedArray) -> pa.Array:
+    ids = as_ids(column, "the catalogue's ids").combine_chunks()
+    if not len(ids):
+        raise ValueError("the catalogue is empty; it must hold at least one item")
+    if pc.count_distinct(ids).as_py() < len(ids):
+        counts = ids.value_counts()
+        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+        raise ValueError(
+            f"{len(twice)} ids of the catalogue are duplicate: {preview(twice.to_pylist())}; "
+            "keep one row each"
+        )
+    return ids
+
+
+def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
+    """Return the codes of ids that a user named; all must be known."""
+    ids = to_arrow(ids, name).combine_chunks()
+    if is_list(ids.type):
+        raise TypeError(f"{name} must be a flat sequence of item ids, got {ids.type}")
+    codes = known.codes(ids, name)
+    if (codes < 0).any():
+        missing = ids.filter(pa.array(codes < 0)).unique()
+        raise ValueError(
+            f"{len(missing)} ids in {name} are missing from the catalogue of {known.n_items} "
+            f"items, among them {preview(missing.to_pylist(), 5)}; pass items=... with their "
+            "columns"
+        )
+    return codes.astype(np.int64)
+
+
+def codes_among(known: Items, candidates: Any) -> np.ndarray:
+    """Return the ascending codes of the items to choose from."""
+    codes = np.unique(codes_of(known, candidates, "candidates"))
+    if not len(codes):
+        raise ValueError("candidates is empty; name the items to choose from, or pass None for all")
+    return codes
+
+
+def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:
+    """Return the ids of codes (n, k), and -1 or None where there is no item."""
+    ids = known.ids[np.maximum(codes, 0)]
+    ids[codes < 0] = -1 if ids.dtype.kind == "i" else None
+    return ids
+
+
+def are_equal(one: Items, other: Items) -> bool:
+    """Whether two catalogues have the same items in the same order."""
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.hashes(), other.hashes())

@@ -1,0 +1,185 @@
+"""The kinds of values that fitted recommenders hold, beside those of Python and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from tokenizers import Tokenizer
+
+from skrec._data.item_files import read_items, write_items
+from skrec._data.items import Items
+from skrec._operators import Operator
+from skrec._saving import sklearn_objects as _foreign
+from skrec._saving.codec import Codec, Damaged, Kind
+from skrec._saving.language_models import BaseFolder, model_of
+from skrec._saving.registry import PARTS, name_of, registered
+from skrec._saving.weights import to_array, to_tensor
+from skrec.content._lm import load_tokenizer, quiet
+from skrec.content._lm.pretrained import PretrainedText
+
+ARROW = {str(kind): kind for kind in (pa.int64(), pa.large_string())}
+
+
+def _write_array(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    array = np.asarray(value)
+    if array.dtype.kind in "OU":
+        return {"shape": list(array.shape), "values": codec.encode(array.ravel().tolist(), at)}
+    name = at
+    while name in codec.arrays:
+        name += "_"
+    codec.arrays[name] = to_tensor(array)
+    return {"name": name}
+
+
+def _read_array(codec: Codec, value: dict[str, Any]) -> np.ndarray:
+    if "name" not in value:
+        array = np.empty(len(value["values"]), dtype=object)
+        array[:] = codec.decode(value["values"])
+        return array.reshape(value["shape"])
+    if value["name"] not in codec.arrays:
+        raise Damaged(f"arrays.safetensors lacks {value['name']!r}")
+    return to_array(codec.arrays[value["name"]])
+
+
+def _write_arrow(codec: Codec, value: pa.Array, at: str) -> dict[str, Any]:
+    if str(value.type) not in ARROW:
+        raise TypeError(f"save can't hold {at}, an array of {value.type}")
+    return {"type": str(value.type), "values": value.to_pylist()}
+
+
+def _write_items(codec: Codec, value: Items, at: str) -> dict[str, Any]:
+    name = codec.new_file("items.parquet")
+    write_items(value, codec.folder / name)
+    return {"file": name}
+
+
+def _write_random_state(codec: Codec, value: np.random.RandomState, at: str) -> dict[str, Any]:
+    return {"state": codec.encode(value.get_state(legacy=False), at)}
+
+
+def _read_random_state(codec: Codec, value: dict[str, Any]) -> np.random.RandomState:
+    made = np.random.RandomState()
+    made.set_state(codec.decode(value["state"]))
+    return made
+
+
+def _write_tokenizer(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    name = codec.new_file("tokenizer")
+    with quiet():
+        value.save_pretrained(codec.folder / name)
+    return {"folder": name}
+
+
+def _write_object(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    """Write an operator, or a part of one, as its class and its state."""
+    state = value.__getstate__()
+    if isinstance(value, PretrainedText):
+        state = state | {"model": model_of(codec, value, f"{at}.model")}
+    names = {kind: name for name, kind in registered().items()}
+    kind = type(value)
+    return {
+        "class": names.get(kind) or name_of(kind),
+        "state": codec.encode_state(state, f"{at}."),
+    }
+
+
+def _read_object(codec: Codec, value: dict[str, Any]) -> Any:
+    kind = _class_of(codec, value["class"])
+    state = {name: codec.decode(each) for name, each in value["state"].items()}
+    _refuse_code(codec, state)
+    made: Any = object.__new__(kind)
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+    else:
+        vars(made).update(state)
+    return made
+
+
+def _class_of(codec: Codec, name: str) -> type:
+    known = registered() | {name_of(kind): kind for kind in codec.trusted if isinstance(kind, type)}
+    if name not in known:
+        raise ValueError(
+            f"the recommender holds an operator of the class {name}, which is not skrec's own; if "
+            f"you trust it, import it and name it: load(path, trusted=[{name.rpartition('.')[2]}])"
+        )
+    return known[name]
+
+
+def _refuse_code(codec: Codec, state: dict[str, Any]) -> None:
+    if state.get("trust_remote_code") and "trust_remote_code" not in codec.trusted:
+        raise ValueError(
+            f"the language model {state.get('model')} runs code that comes with it; if you trust "
+            "that, load(path, trusted=['trust_remote_code'])"
+        )
+
+
+def kinds() -> list[Kind]:
+    """Return all kinds; the first that fits a value is taken."""
+    from transformers import PreTrainedTokenizerBase
+
+    return [
+        Kind(
+            "scalar",
+            (np.generic,),
+            _write_array,
+            lambda codec, value: _read_array(codec, value)[()],
+        ),
+        Kind(
+            "float",  # infinite, or not a number
+            (float,),
+            lambda codec, value, at: {"value": str(value)},
+            lambda codec, value: float(value["value"]),
+        ),
+        Kind("array", (np.ndarray,), _write_array, _read_array),
+        Kind(
+            "arrow",
+            (pa.Array,),
+            _write_arrow,
+            lambda codec, value: pa.array(value["values"], ARROW[value["type"]]),
+        ),
+        Kind(
+            "path",
+            (Path,),
+            lambda codec, value, at: {"value": str(value)},
+            lambda codec, value: Path(value["value"]),
+        ),
+        Kind(
+            "device",
+            (torch.device,),
+            lambda codec, value, at: {"value": str(value)},
+            lambda codec, value: torch.device(value["value"]),
+        ),
+        Kind("random state", (np.random.RandomState,), _write_random_state, _read_random_state),
+        Kind(
+            "items",
+            (Items,),
+            _write_items,
+            lambda codec, value: read_items(codec.path(value["file"])),
+        ),
+        Kind(
+            "tokenizer",
+            (Tokenizer,),
+            lambda codec, value, at: {"value": value.to_str()},
+            lambda codec, value: Tokenizer.from_str(value["value"]),
+        ),
+        Kind(
+            "pretrained tokenizer",
+            (PreTrainedTokenizerBase,),
+            _write_tokenizer,
+            lambda codec, value: load_tokenizer(
+                str(codec.path(value["folder"])), None, False, None
+            ),
+        ),
+        Kind(
+            "base",
+            (BaseFolder,),
+            lambda codec, value, at: {"folder": value.name},
+            lambda codec, value: str(codec.path(value["folder"])),
+        ),
+        Kind("operator", (Operator, *PARTS), _write_object, _read_object),
+        _foreign.KIND,
+    ]

@@ -1,0 +1,1 @@
+"""From item codes to trained weights."""

@@ -1,0 +1,184 @@
+"""The steps of `fit`: from validated inputs to a trained network and calibrated probabilities."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from skrec._data.coded import CodedInteractions
+from skrec._data.packed import Packed
+from skrec._inference.scorer import Scorer
+from skrec._network import Network
+from skrec._training.calibration import fit_sigmoid
+from skrec._training.examples import Examples
+from skrec._training.start import FitInputs
+from skrec._training.state import TrainingState
+from skrec._training.trainer import Plan, Trainer
+
+
+def build_network(
+    content: Any, behavior: Any, predictor: Any, side: Any, users: pa.Array | None, width: int
+) -> Network:
+    """Build the joint network of fitted operators, with initial weights.
+
+    Parameters
+    ----------
+    content, behavior, predictor : operators
+        Fitted operators of the three families.
+    side : content operator or None
+        Fitted operator of the side columns that the behavior operator reads.
+    users : pyarrow.Array or None
+        Ids of the known users, if the behavior operator has user vectors.
+    width : int
+        D, the size of item and user vectors.
+
+    Returns
+    -------
+    Network
+    """
+    return Network(
+        content.build(content.schema_, width),
+        behavior.build(width, *([] if users is None else [len(users)])),
+        predictor.build(width),
+        width,
+        behavior,
+        None if side is None else side.build(side.schema_, width),
+    )
+
+
+def fit_operators(inputs: FitInputs, side: Any, width: int, precision: str) -> Network:
+    """Fit the operators that read items, then build the network.
+
+    Initial weights are equal in all processes. Afterwards torch's generator, which drives
+    dropout, is in a different state in each process.
+
+    Parameters
+    ----------
+    inputs : FitInputs
+    side : content operator or None
+        Operator of the side columns, fitted here.
+    width : int
+        D, the size of item and user vectors.
+    precision : str
+        The recommender's `precision`.
+
+    Returns
+    -------
+    Network
+    """
+    inputs.operators["content"].fit(inputs.items)
+    if side is not None:
+        side.fit(inputs.items)
+    torch.manual_seed(int(inputs.rng.integers(2**31)))
+    network = build_network(**inputs.operators, side=side, users=inputs.users, width=width)
+    network.to(inputs.device)
+    if precision == "float64":
+        network.double()
+    seed_dropout(inputs)
+    return network
+
+
+def seed_dropout(inputs: FitInputs) -> None:
+    """Seed torch's generator, which drives dropout, with a different seed in each process."""
+    torch.manual_seed(int(inputs.rng.integers(2**31)) + inputs.processes.rank)
+
+
+def make_trainer(
+    network: Network,
+    packed: Packed,
+    examples: Examples,
+    plan: Plan,
+    inputs: FitInputs,
+    state: TrainingState | None,
+    validate: Callable[[], float] | None,
+) -> Trainer:
+    """Make the trainer of a network; with a `state`, it continues from there.
+
+    Parameters
+    ----------
+    network : Network
+    packed : Packed
+        The prepared catalogue.
+    examples : Examples
+    plan : Plan
+    inputs : FitInputs
+    state : TrainingState or None
+        Random generators and optimizer state of the previous training, which are copied.
+    validate : callable or None
+        Returns the validation score.
+
+    Returns
+    -------
+    Trainer
+    """
+    rng, moments = inputs.rng, None
+    if state is not None:
+        state = copy.deepcopy(state)
+        rng, moments = state.rng, state.moments
+        torch.set_rng_state(torch.from_numpy(state.dropout))
+    return Trainer(network, packed, examples, plan, rng, validate, inputs.processes, moments)
+
+
+def run_epochs(
+    trainer: Trainer,
+    context: Any,
+    callback_kwargs: dict[str, Any],
+    end_kwargs: dict[str, Any],
+    verbose: int,
+) -> None:
+    """Run the epochs, call the callbacks, and keep the best weights.
+
+    Ctrl-C ends training and keeps the model, except inside a search, where it is raised.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    context : sklearn.callback.CallbackContext
+        Context of the fit.
+    callback_kwargs, end_kwargs : dict
+        Arguments of the callbacks at the beginning and at the end of an epoch.
+    verbose : int
+        With 1, the first process prints one line per epoch.
+    """
+    try:
+        stopped = False
+        while not (trainer.finished or stopped):
+            epoch = context.subcontext(task_name="epoch")
+            epoch.call_on_fit_task_begin(**callback_kwargs)
+            trainer.run_epoch()
+            if verbose and trainer.processes.rank == 0:
+                print(trainer.epoch_summary())
+            stopped = epoch.call_on_fit_task_end(**end_kwargs)
+    except KeyboardInterrupt:
+        if context.parent is not None:
+            raise  # a search would score an interrupted model as if it were complete
+        warnings.warn(
+            f"training was interrupted in epoch {len(trainer.losses) + 1}; the model is kept",
+            UserWarning,
+            stacklevel=4,
+        )
+    trainer.restore_best()
+
+
+def calibrate(scorer: Scorer, valid: CodedInteractions) -> tuple[float, float]:
+    """Fit the sigmoid ``sigmoid(a * score + b)`` to held-out rows.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    valid : CodedInteractions
+        Held-out rows. Bare histories have no labels, so a is 1 and b is 0.
+
+    Returns
+    -------
+    a, b : float
+    """
+    if valid.clicked is None:
+        return 1.0, 0.0
+    weight = None if valid.weight is None else valid.weight[valid.row_of_candidate()]
+    return fit_sigmoid(scorer.scores(valid), valid.clicked, weight)

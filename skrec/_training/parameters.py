@@ -1,0 +1,188 @@
+"""Checks of ContentRecommender's parameters, all made at the start of fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType, NoneType
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from skrec import behavior, content, predictor
+from skrec._common.checks import check_choice, check_int, check_real
+from skrec._common.messages import did_you_mean
+from skrec._operators import Operator, required_parameters, snake_case
+from skrec._training.losses import LOSSES
+from skrec._training.trainer import AUTOCAST
+from skrec.metrics import get_metric
+
+FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
+    "content": (content, content.ContentOperator),
+    "behavior": (behavior, behavior.BehaviorOperator),
+    "predictor": (predictor, predictor.Predictor),
+}
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise for the first parameter that can't work.
+
+    Parameters
+    ----------
+    estimator : ContentRecommender
+
+    Raises
+    ------
+    ValueError
+        With the parameter, what was got and what is allowed.
+    """
+    e = estimator
+    for name in ("width", "max_history", "n_negatives", "batch_size", "max_epochs"):
+        check_int(name, getattr(e, name))
+    check_int("n_iter_no_change", e.n_iter_no_change)
+    check_int("history_targets", e.history_targets, minimum=0)
+    check_int("verbose", int(e.verbose) if isinstance(e.verbose, bool) else e.verbose, minimum=0)
+    for name in ("learning_rate", "pretrained_learning_rate"):
+        check_real(name, getattr(e, name), closed="none")
+    check_real("weight_decay", e.weight_decay, closed="left")
+    check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
+    check_choice("loss", e.loss, (None, *LOSSES))
+    check_choice("negative_sampling", e.negative_sampling, ("uniform", "popularity"))
+    check_choice("precision", e.precision, ("auto", "float32", "float64", *AUTOCAST))
+    check_choice("calibration", e.calibration, ("sigmoid", None))
+    check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
+    check_choice("early_stopping", e.early_stopping, (True, False))
+    check_choice("warm_start", e.warm_start, (True, False))
+    if not isinstance(e.memory, (str, Path, NoneType)):
+        raise TypeError(f"memory must be the path of a folder or None, got {e.memory!r}")
+    try:
+        get_metric(e.scoring)
+    except ValueError as error:
+        raise ValueError(f"scoring: {error}") from None
+
+
+def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
+    """Raise a ValueError where parameters no longer fit the network that is to be trained on.
+
+    Parameters
+    ----------
+    recommender : ContentRecommender
+        A fitted one.
+    operators : dict of str to operator
+        What its parameters say now, by family.
+    """
+    network = recommender.network_
+    changed = [
+        f"{name}={operator!r}, was {getattr(recommender, name + '_')!r}"
+        for name, operator in operators.items()
+        if not _are_alike(operator, getattr(recommender, f"{name}_"))
+    ]
+    if recommender.width != network.width:
+        changed.append(f"width={recommender.width}, was {network.width}")
+    is_double = network.empty_history.dtype is torch.float64
+    if (recommender.precision == "float64") != is_double:
+        was = "'float64'" if is_double else "another than 'float64'"
+        changed.append(f"precision={recommender.precision!r}, was {was}")
+    if changed:
+        raise ValueError(
+            "training can't go on with another model; changed since the first fit: "
+            + "; ".join(changed)
+            + ". Set it back, or call fit with warm_start=False"
+        )
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Whether two values of parameters are the same, looking into operators."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if hasattr(one, "get_params"):
+        mine, theirs = one.get_params(deep=False), other.get_params(deep=False)
+        return all(_are_alike(mine[name], theirs[name]) for name in mine)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_are_alike, one, other))
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise a ValueError for a number type that a device can't train in."""
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError(
+            "precision='float16' needs a GPU, got device='cpu'; take 'bfloat16' or 'auto'"
+        )
+
+
+def resolve_operator(name: str, value: Any, width: int) -> Any:
+    """Return a checked clone of an operator, or a new one for an alias.
+
+    Parameters
+    ----------
+    name : {"content", "behavior", "predictor"}
+        The family.
+    value : operator or str
+        What the user gave.
+    width : int
+        D, the size of item and user vectors.
+
+    Returns
+    -------
+    operator
+
+    Raises
+    ------
+    ValueError
+        For an unknown alias, or parameters that can't work.
+    TypeError
+        For anything but an operator of the family.
+    """
+    package, family = FAMILIES[name]
+    if isinstance(value, str):
+        if value not in package.ALIASES:
+            _refuse_unfinished(name, value)
+            known = ", ".join(repr(alias) for alias in sorted(package.ALIASES))
+            raise ValueError(
+                f"{name} must be a {name} operator or one of {known}, got {value!r}"
+                f"{did_you_mean(value, package.ALIASES)}"
+            )
+        value = package.ALIASES[value]()
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be an instance, write {value.__name__}() with parentheses")
+    if not isinstance(value, family):
+        raise TypeError(
+            f"{name} must be a {name} operator such as skrec.{name}."
+            f"{next(iter(package.ALIASES.values())).__name__}(), got {value!r} of "
+            f"{type(value).__module__}"
+        )
+    operator = clone(value)
+    operator.check(width)
+    return operator
+
+
+def _refuse_unfinished(name: str, value: str) -> None:
+    """Raise for the snake-case name of an operator that has a parameter without default."""
+    package, family = FAMILIES[name]
+    for operator in vars(package).values():
+        if isinstance(operator, type) and issubclass(operator, family) and operator is not family:
+            if snake_case(operator.__name__) == value:
+                needed = ", ".join(f"{p}=..." for p in required_parameters(operator))
+                raise ValueError(
+                    f"{name}={value!r} needs parameters; pass skrec.{name}.{operator.__name__}"
+                    f"({needed})"
+                )
+
+
+def refuse_nested_on_alias(estimator: Any, parameters: dict[str, Any]) -> None:
+    """Raise a ValueError for a nested key such as predictor__temperature on an alias."""
+    for key in parameters:
+        name, separator, inner = key.partition("__")
+        if not separator or name not in FAMILIES:
+            continue
+        target = parameters.get(name, getattr(estimator, name))
+        if isinstance(target, str):
+            operator = FAMILIES[name][0].ALIASES.get(target)
+            example = f"{name}.{operator.__name__}({inner}=...)" if operator else "an operator"
+            raise ValueError(
+                f"{key} can't be set on the alias {name}={target!r}; pass {name}={example}"
+            )

@@ -1,0 +1,183 @@
+"""What `fit` and `partial_fit` are given, validated before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sklearn.utils import check_random_state
+
+from skrec._common.messages import preview
+from skrec._data.coded import CodedInteractions
+from skrec._data.encode import encode
+from skrec._data.items import Items, are_equal
+from skrec._data.rows import as_table, read_user_ids
+from skrec._data.table import Table, is_table
+from skrec._training.examples import Examples, make_examples, resolve_loss
+from skrec._training.negatives import NegativeSampler
+from skrec._training.parameters import (
+    FAMILIES,
+    check_parameters,
+    check_precision,
+    check_same_model,
+    resolve_operator,
+)
+from skrec._training.processes import Processes, launched_processes, resolve_device
+
+NO_CATALOGUE = (
+    "fit needs the catalogue of items: rec.fit(histories, items), or items=Items(df) in a search "
+    "or pipeline, where df is a DataFrame with a column 'item_id' and the items' content"
+)
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """Validated inputs of `fit` and `partial_fit`.
+
+    Attributes
+    ----------
+    operators : dict of str to operator
+        Clones of the operators, by family.
+    items : Items
+        The catalogue. When training is resumed, the known catalogue with the new items.
+    users : pyarrow.Array or None
+        Ids of the known users, if the behavior operator has user vectors.
+    data : CodedInteractions
+        Rows of X with a positive weight.
+    loss : str
+    rng : numpy.random.Generator
+        New generator, seeded by `random_state`; equal in all processes.
+    device : torch.device
+    processes : Processes
+    """
+
+    operators: dict[str, Any]
+    items: Items
+    users: pa.Array | None
+    data: CodedInteractions
+    loss: str
+    rng: np.random.Generator
+    device: torch.device
+    processes: Processes
+
+    def examples(self, recommender: Any, data: CodedInteractions) -> Examples:
+        """Return the training examples of some rows."""
+        r = recommender
+        sampler = NegativeSampler(data, self.items.n_items, r.n_negatives, r.negative_sampling)
+        return make_examples(data, self.loss, sampler, r.history_targets)
+
+
+def read_inputs(
+    recommender: Any, X: Any, y: Any, items: Any, sample_weight: Any, resuming: bool
+) -> FitInputs:
+    """Validate the parameters of a recommender, and encode what it is trained on.
+
+    Parameters
+    ----------
+    recommender : ContentRecommender
+    X, y, items, sample_weight
+        Arguments of `fit`, after `labels_and_catalogue`.
+    resuming : bool
+        Whether a fitted recommender is trained further.
+
+    Returns
+    -------
+    FitInputs
+    """
+    r = recommender
+    check_parameters(r)
+    processes = launched_processes(r.device)
+    device = processes.device or resolve_device(r.device)
+    check_precision(r.precision, device)
+    operators = {name: resolve_operator(name, getattr(r, name), r.width) for name in FAMILIES}
+    table = as_table(X)
+    if resuming:
+        check_same_model(r, operators)
+        items, users = _extended(r.items_, items), r.users_
+    else:
+        items = read_catalogue(items, r.unknown_items)
+        users = read_user_ids(table) if operators["behavior"].reads_users else None
+    data = encode(
+        table,
+        y,
+        items=items,
+        labels="required",
+        drop_unknown="all" if r.unknown_items == "ignore" else "nothing",
+        sample_weight=sample_weight,
+        users=users,
+    )
+    if data.weight is not None:
+        data = data.take(np.flatnonzero(data.weight))
+    seed = check_random_state(r.random_state).randint(2**31, size=4)
+    rng = np.random.default_rng(processes.agree(seed))
+    loss = resolve_loss(r.loss, data)
+    return FitInputs(operators, items, users, data, loss, rng, device, processes)
+
+
+def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
+    """Return y and `items`, where a catalogue passed as y becomes `items`."""
+    table = Table(y) if is_table(y) and not isinstance(y, Items) else None
+    is_catalogue = (
+        isinstance(y, Items)
+        or _is_mapping_to_texts(y)
+        or (table is not None and "item_id" in table)
+    )
+    if not is_catalogue:
+        if items is None and table is not None and len(table.names) > 1:
+            raise ValueError(
+                f"the table in y's place has no id column 'item_id', only "
+                f"{preview(table.names, 20)}; name it with items=Items(df, id='...')"
+            )
+        return y, items
+    if items is not None:
+        raise ValueError("there are two catalogues: one in y's place and one in items=; give one")
+    return None, y
+
+
+def _is_mapping_to_texts(y: Any) -> bool:
+    return isinstance(y, Mapping) and bool(y) and all(isinstance(text, str) for text in y.values())
+
+
+def read_catalogue(items: Any, unknown_items: str) -> Items:
+    """Return the catalogue as Items.
+
+    Parameters
+    ----------
+    items : Items, DataFrame-like, mapping or list of texts
+        The `items` argument of `fit`.
+    unknown_items : {"raise", "ignore"}
+        With "ignore", `items` must be an ``Items``: a search may have cut a bare table, and the
+        missing items would be ignored.
+
+    Returns
+    -------
+    Items
+    """
+    if items is None:
+        raise ValueError(NO_CATALOGUE)
+    if isinstance(items, Items):
+        return items
+    if unknown_items == "ignore":
+        raise TypeError(
+            "unknown_items='ignore' takes the catalogue as items=Items(df), since a bare "
+            f"{type(items).__name__} may have been cut by a search without a word"
+        )
+    return Items(items)
+
+
+def check_classes(classes: Any) -> None:
+    """Raise a ValueError unless `classes` is None or holds 0 and 1."""
+    if classes is not None and sorted(np.asarray(classes).ravel().tolist()) != [0, 1]:
+        raise ValueError(f"classes must be [0, 1] (not clicked, clicked) or None, got {classes!r}")
+
+
+def _extended(known: Items, items: Any) -> Items:
+    """Return the known catalogue with new and changed items; the same object if there are none."""
+    if items is None:
+        return known
+    extended = known.extend(items)
+    return known if are_equal(known, extended) else extended

@@ -1,0 +1,1 @@
+"""What content operators over typed columns share: their base class, tokenizers and layers."""

@@ -1,0 +1,198 @@
+"""Columns of every role as numbers: what most content operators start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from skrec._common.checks import check_int
+from skrec._common.messages import did_you_mean, preview
+from skrec._data.items import Items
+from skrec._data.packed import Dense, Packed, Ragged
+from skrec.content._base import ContentOperator
+from skrec.content._columns.word_pieces import encode_texts, load_tokenizer, train_word_pieces
+from skrec.content._columns.word_vectors import word_files
+from skrec.content._columns.words import learn_words
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """One column: its name, role, and size (of the vocabulary, or of a vector).
+
+    Words with pretrained vectors have `vector_size`, and their embeddings start from `vectors`,
+    of shape (size - 1, vector_size), for the codes from 1 up. Pickles leave `vectors` out: by
+    then the weights have been trained, and take their place.
+    """
+
+    name: str
+    role: str
+    size: int
+    vector_size: int | None = None
+    vectors: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "vectors": None}
+
+
+class ColumnOperator(ContentOperator):
+    """Base of operators that read all roles of columns.
+
+    A subclass has the parameter `columns`; and `max_length`, `tokenizer`, `word_vectors` and
+    `vocab_size` if it reads texts.
+    """
+
+    columns: Any
+    max_length: int
+    tokenizer: Any
+    word_vectors: Any = None
+    vocab_size: int
+
+    def check(self, width: int) -> None:
+        check_int("max_length", self.max_length)
+        check_int("vocab_size", self.vocab_size, minimum=2)
+        if self.word_vectors is None:
+            return
+        if self.tokenizer is not None:
+            raise ValueError(
+                "tokenizer and word_vectors can't both be given, for vectors come with their own "
+                f"words; got tokenizer={self.tokenizer!r}, word_vectors={self.word_vectors!r}"
+            )
+        word_files(self.word_vectors)
+
+    def fit(self, items: Items, y: Any = None) -> ColumnOperator:
+        """Train or load the tokenizer, or read word vectors; learn vocabularies and scales.
+
+        Parameters
+        ----------
+        items : Items
+            The training catalogue.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        roles = self._roles(items)
+        texts = [name for name, role in roles.items() if role == "text"]
+        text_size = self._fit_texts(items, texts) if texts else []
+        self.vocabularies_ = {
+            name: _vocabulary(items.column(name))
+            for name, role in roles.items()
+            if role in ("category", "multi-category")
+        }
+        self.scales_ = {
+            name: _mean_and_scale(items.column(name))
+            for name, role in roles.items()
+            if role == "number"
+        }
+        self.schema_ = tuple(
+            ColumnSchema(
+                name, role, *(text_size if role == "text" else [self._size(name, role, items)])
+            )
+            for name, role in roles.items()
+        )
+        return self
+
+    def _roles(self, items: Items) -> dict[str, str]:
+        """Return the columns to read, with their roles."""
+        return chosen_roles(items, self.columns)
+
+    def _fit_texts(self, items: Items, names: list[str]) -> list[Any]:
+        """Make the tokenizer; return the size of texts, and their words' vectors if they have."""
+        texts = [text for name in names for text in items.column(name).to_pylist()]
+        if self.word_vectors is not None:
+            words, vectors = learn_words(self.word_vectors, texts, self.vocab_size)
+            self.tokenizer_: Any = words
+            return [len(vectors) + 1, vectors.shape[1], vectors]
+        if self.tokenizer is not None:
+            self.tokenizer_ = load_tokenizer(self.tokenizer)
+        else:
+            self.tokenizer_ = train_word_pieces(texts, self.vocab_size)
+        return [max(self.tokenizer_.get_vocab().values()) + 1]  # ids may have gaps
+
+    def _size(self, name: str, role: str, items: Items) -> int:
+        if role in ("category", "multi-category"):
+            return len(self.vocabularies_[name]) + 1
+        return 1 if role == "number" else items.column(name).type.list_size
+
+    def prepare(self, items: Items) -> Packed:
+        """Turn items into packed tensors.
+
+        Parameters
+        ----------
+        items : Items
+            Any catalogue with the columns of the training catalogue.
+
+        Returns
+        -------
+        Packed
+        """
+        return Packed({column.name: self._prepare_column(column, items) for column in self.schema_})
+
+    def _prepare_column(self, column: ColumnSchema, items: Items) -> Ragged | Dense:
+        values = items.column(column.name)
+        if column.role == "text":
+            return _ragged(*encode_texts(self.tokenizer_, values.to_pylist(), self.max_length))
+        if column.role == "multi-category":
+            codes = _category_codes(values.flatten(), self.vocabularies_[column.name])
+            offsets = values.offsets.to_numpy().astype(np.int64)
+            return _ragged(offsets - offsets[0], codes)
+        if column.role == "category":
+            codes = _category_codes(values, self.vocabularies_[column.name])
+            return Dense(torch.from_numpy(codes)[:, None])
+        if column.role == "number":
+            mean, scale = self.scales_[column.name]
+            scaled = ((values.to_numpy() - mean) / scale).astype(np.float32)
+            return Dense(torch.from_numpy(scaled)[:, None])
+        flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        return Dense(torch.from_numpy(flat.reshape(len(values), column.size)))
+
+
+def chosen_roles(items: Items, columns: Any) -> dict[str, str]:
+    """Return the roles of the chosen columns, or raise for a name that is not there."""
+    if columns is None:
+        if not items.roles:
+            raise ValueError(
+                f"the catalogue has no column besides {items.id!r} to read; add text or other "
+                "content, or use content.ID()"
+            )
+        return dict(items.roles)
+    if isinstance(columns, str) or not len(columns):
+        raise ValueError(f"columns must be a list of column names or None, got {columns!r}")
+    for name in columns:
+        if name not in items.roles:
+            raise ValueError(
+                f"columns names {name!r}, which the catalogue lacks"
+                f"{did_you_mean(name, items.roles)}. It has {preview(items.roles, 20)}"
+            )
+    return {name: items.roles[name] for name in columns}
+
+
+def _vocabulary(column: pa.Array) -> pa.Array:
+    """Return the distinct values, sorted; codes are their positions plus one."""
+    values = column.flatten() if pa.types.is_large_list(column.type) else column
+    values = pc.drop_null(values).unique()
+    return values.take(pc.sort_indices(values))
+
+
+def _category_codes(values: pa.Array, vocabulary: pa.Array) -> np.ndarray:
+    """Return codes from 1 up, and 0 for null and unseen values."""
+    found = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+
+
+def _mean_and_scale(column: pa.Array) -> tuple[float, float]:
+    values = column.to_numpy()
+    if values.min() == values.max():  # their computed deviation may differ from zero
+        return float(values[0]), 1.0
+    return float(values.mean()), float(values.std())
+
+
+def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:
+    return Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))

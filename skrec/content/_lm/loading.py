@@ -1,0 +1,290 @@
+"""Pretrained language models, read from wherever they lie, and told apart."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+
+from skrec._common.checks import check_choice
+from skrec.content._lm.sizes import DTYPES
+from skrec.content._lm.sources import Source, find, quiet
+
+# What a configuration says besides what the model computes; and all that starts with "_".
+VOLATILE = {
+    *("transformers_version", "architectures", "auto_map", "dtype", "torch_dtype"),
+    *("quantization_config", "use_cache", "tie_word_embeddings"),
+    *("output_hidden_states", "output_attentions", "return_dict", "initializer_range"),
+    *("id2label", "label2id", "problem_type", "finetuning_task", "task_specific_params"),
+}
+
+
+@dataclass
+class Base:
+    """A pretrained model as it was read.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        In evaluation mode, on the CPU.
+    name : str
+        What the user gave; the class of a model that was given as an object.
+    revision : str or None
+        Commit of the hub.
+    fingerprint : str
+        Hash of all that decides what the model computes.
+    """
+
+    model: Any
+    name: str
+    revision: str | None
+    fingerprint: str
+
+
+def load_base(
+    model: Any,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+) -> Base:
+    """Read a pretrained language model, without a head for a task.
+
+    Parameters
+    ----------
+    model : str, Path or transformers.PreTrainedModel
+        A folder, a GGUF file, a name on the hub, or a model, which is copied.
+    dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
+        Number type of the weights.
+    trust_remote_code : bool, default=False
+        Whether code that comes with the model may be run.
+    revision : str, default=None
+        Branch, tag or commit of the hub. Ignored for everything else.
+
+    Returns
+    -------
+    Base
+
+    Raises
+    ------
+    ValueError, OSError
+        Where there is no such model, it can't be reached, its weights are not all there or only
+        as pickles, or it is of a kind that can't be trained here.
+    TypeError
+        For anything else than a str, a path or a model.
+    """
+    check_choice("dtype", dtype, tuple(DTYPES))
+    if isinstance(model, str | os.PathLike):
+        with quiet():
+            source = find(model, "model", revision)
+            found = _read(source, DTYPES[dtype], trust_remote_code)
+        name, commit = source.name, source.commit
+    else:
+        found = _copy(model, DTYPES[dtype])
+        name, commit = type(model).__name__, None
+    found = found.eval().requires_grad_(True)
+    return Base(found, name, commit, _fingerprint(found))
+
+
+def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    """Read the weights of a model that was found."""
+    from transformers import AutoModel
+
+    if not source.gguf:
+        _check_config(source, trust_remote_code)
+    # a pooler that the weights lack is made at random, always the same
+    torch.default_generator.manual_seed(0)
+    try:
+        model, report = AutoModel.from_pretrained(
+            source.where,
+            **source.options,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if source.gguf else True,
+            output_loading_info=True,
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # of several libraries, with as many classes of errors
+        raise _explained(source, error) from error
+    missing = sorted(name for name in report["missing_keys"] if not _is_pooler(name))
+    if missing:
+        raise ValueError(
+            f"model={source.name!r} lacks {len(missing)} of its trained weights, the first "
+            f"{missing[0]!r}: its file of weights is incomplete, or of another model than its "
+            "config.json"
+        )
+    if source.gguf:  # the weights are plain ones now, and are saved and trained as such
+        for owner in (model.config, model):
+            for name in [name for name in vars(owner) if "quanti" in name]:
+                delattr(owner, name)
+    _check_kind(model, source.name)
+    return model
+
+
+def _check_config(source: Source, trust_remote_code: bool) -> None:
+    """Refuse, before weights are read, what can be seen in config.json."""
+    from transformers import CONFIG_MAPPING
+
+    name, config = source.name, source.config
+    if not config:
+        adapters = os.path.exists(os.path.join(source.where, "adapter_config.json"))
+        hint = "adapters alone; merge them into their model first" if adapters else "no model"
+        raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
+    if os.path.exists(os.path.join(source.where, "adapter_config.json")):
+        raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")
+    weights = str(config.get("transformers_weights") or "")
+    if weights and ".safetensors" not in weights:
+        raise ValueError(
+            f"model={name!r} names its weights {weights!r} in config.json; only files in the "
+            "safetensors format are opened, as others may run any code"
+        )
+    kind = config.get("model_type")
+    if kind not in CONFIG_MAPPING and not trust_remote_code:
+        if config.get("auto_map"):
+            raise ValueError(
+                f"model={name!r} comes with code of its own, which is not run unless you trust it; "
+                "read that code, then set trust_remote_code=True"
+            )
+        raise ValueError(
+            f"model={name!r} is of the type {kind!r}, which this release of transformers does "
+            "not know; a newer one may"
+        )
+    if config.get("is_encoder_decoder") or _known(kind, "is_encoder_decoder"):
+        raise ValueError(_encoder_hint(name))
+    if config.get("quantization_config"):
+        raise ValueError(
+            f"model={name!r} has quantised weights, which can't be trained; take the plain ones, "
+            "or a GGUF file, which is turned into plain ones"
+        )
+
+
+def _known(kind: Any, name: str) -> Any:
+    """Return the default of a setting for a type of model."""
+    from transformers import CONFIG_MAPPING
+
+    return getattr(CONFIG_MAPPING[kind], name, None) if kind in CONFIG_MAPPING else None
+
+
+def _encoder_hint(name: str) -> str:
+    return (
+        f"model={name!r} is an encoder with a decoder, and items are read by one of them; load it "
+        "with transformers and give its encoder: model=whole.get_encoder(), with a tokenizer"
+    )
+
+
+def _explained(source: Source, error: Exception) -> Exception:
+    """Return what users are told where transformers can't read a model."""
+    called = f"model={source.name!r}"
+    if isinstance(error, OSError) and "safetensors" in str(error):
+        if list(Path(source.where).glob("*.safetensors.index.json")):
+            return OSError(f"{called} lacks a file of its weights: {error}")
+        if os.path.isdir(source.where) and not list(Path(source.where).glob("*.bin")):
+            return FileNotFoundError(f"{called} has no weights (model.safetensors)")
+        return OSError(
+            f"{called} has no weights in the safetensors format (model.safetensors). Files such "
+            "as pytorch_model.bin are pickles, which can run any code, and are not opened here; "
+            "if you trust yours, convert it once: AutoModel.from_pretrained(old)"
+            ".save_pretrained(new), and give the new folder"
+        )
+    if isinstance(error, OSError):
+        return OSError(f"{called} can't be read: {error}")
+    if "ignore_mismatched_sizes" in str(error):
+        return ValueError(f"{called} has weights of other shapes than its config.json says")
+    return ValueError(f"{called} can't be read: {error}")
+
+
+def _copy(model: Any, dtype: torch.dtype) -> Any:
+    """Copy a model without its head, as it would be if it had been read in a number type."""
+    from transformers import PreTrainedModel
+
+    if not isinstance(model, PreTrainedModel):
+        hint = "; merge its adapters first: merge_and_unload()" if _has_adapters(model) else ""
+        raise TypeError(
+            "model must be a name on the hub, a folder, a GGUF file or a transformers model, got "
+            f"{type(model).__name__}{hint}"
+        )
+    name = type(model).__name__
+    if getattr(model, "is_quantized", False):
+        raise ValueError(f"the weights of this {name} are quantised and can't be trained")
+    model = model.base_model
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise ValueError(f"this {name} has no weights in memory (it was made on the meta device)")
+    _check_kind(model, name)
+    copied = copy.deepcopy(model).cpu()
+    # rotary frequencies and the like are not in state_dict, and must not be rounded
+    for tensor in copied.state_dict(keep_vars=True).values():
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+    copied.config.dtype = dtype
+    return copied
+
+
+def _check_kind(model: Any, name: str) -> None:
+    """Refuse models that read something else than one text."""
+    config = model.config
+    if getattr(config, "is_encoder_decoder", False) and hasattr(model, "decoder"):
+        raise ValueError(_encoder_hint(name))
+    if _has_adapters(model):
+        raise ValueError(
+            f"model={name!r} has adapters; merge them into its weights first (merge_and_unload)"
+        )
+    text = config.get_text_config() is config and model.main_input_name == "input_ids"
+    if not (text and hasattr(config, "hidden_size") and hasattr(config, "num_hidden_layers")):
+        raise ValueError(
+            f"model={name!r} is no model of texts alone ({type(model).__name__}); of one that "
+            "reads images too, give the part that reads text, as a model"
+        )
+
+
+def _has_adapters(model: Any) -> bool:
+    return bool(getattr(model, "peft_config", None))
+
+
+def _is_pooler(name: str) -> bool:
+    """Whether a weight belongs to what some models put after the last hidden states."""
+    return name.split(".")[0] == "pooler"
+
+
+def _fingerprint(model: Any) -> str:
+    """Hash what the last hidden states of a model depend on: weights and configuration."""
+    whole = xxhash.xxh3_128()
+    lasting = model.state_dict()
+    # what follows from the configuration counts by its type alone: rotary frequencies may differ
+    # in the last bit between machines, but must not be rounded. Scalars are cast in each use
+    derived = {n: b for n, b in model.named_buffers() if n not in lasting and b.ndim}
+    for name, tensor in sorted({**lasting, **derived}.items()):
+        if _is_pooler(name):
+            continue
+        whole.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        if name in lasting:
+            flat = tensor.detach().contiguous().reshape(-1)
+            whole.update(flat.view(torch.uint8).numpy())
+    whole.update(_config_text(model.config).encode())
+    return whole.hexdigest()
+
+
+def _config_text(config: Any) -> str:
+    """Write what a configuration says about the model, where it differs from the defaults.
+
+    A release of transformers that brings new settings, at values that change nothing, then
+    makes no other model of it.
+    """
+    try:
+        defaults = type(config)().to_dict()
+    except Exception:  # code that came with the model may want arguments
+        defaults = {}
+    said = {
+        name: value
+        for name, value in config.to_dict().items()
+        if name not in VOLATILE
+        and not name.startswith("_")
+        and not (name in defaults and defaults[name] == value)
+    }
+    said["model_type"] = config.model_type
+    return json.dumps(said, sort_keys=True, default=str)

@@ -1,0 +1,243 @@
+"""LoRA adapters inside the trained layers of a language model, through peft."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+import warnings
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import nn
+
+from skrec._common.checks import check_int
+
+# What a LoraConfig may say. All else changes weights that are taken to be frozen, or needs data, a
+# quantised model or a peft model around the language model.
+SERVED = {
+    *("r", "lora_alpha", "lora_dropout", "lora_bias", "use_rslora", "use_dora"),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+    *("rank_pattern", "alpha_pattern", "init_lora_weights", "runtime_config"),
+}
+# What is set here, or has no meaning without an option that is refused.
+IGNORED = {
+    *("fan_in_fan_out", "task_type", "inference_mode", "base_model_name_or_path", "auto_mapping"),
+    *("peft_type", "peft_version", "revision", "loftq_config", "eva_config", "corda_config"),
+    *("lora_ga_config", "megatron_core", "qalora_group_size"),
+}
+INITS = (True, False, "gaussian", "orthogonal")
+
+
+def check_lora(lora: Any) -> None:
+    """Raise unless `lora` is a rank, a configuration that can be served, or None.
+
+    Parameters
+    ----------
+    lora : int, peft.LoraConfig or None
+    """
+    if lora is None:
+        return
+    if isinstance(lora, Integral):
+        check_int("lora", lora)
+        return
+    from peft import LoraConfig
+
+    if not isinstance(lora, LoraConfig) or lora.peft_type != "LORA":  # AdaLoRA derives from it
+        raise TypeError(f"lora must be a rank, a peft.LoraConfig or None, got {lora!r}")
+    check_int("lora.r", lora.r)
+    if lora.init_lora_weights not in INITS:
+        raise ValueError(
+            f"lora.init_lora_weights must be one of {INITS}, which leave the model's weights as "
+            f"they are, got {lora.init_lora_weights!r}"
+        )
+    plain = LoraConfig()
+    for field in dataclasses.fields(lora):
+        value, default = getattr(lora, field.name), getattr(plain, field.name, None)
+        if field.name not in SERVED | IGNORED and value != default:
+            raise ValueError(
+                f"lora.{field.name} must be {default!r}: adapters go into the trained layers only, "
+                f"and nothing else is changed; got {value!r}"
+            )
+    for name in ("target_modules", "exclude_modules"):
+        _check_pattern(f"lora.{name}", getattr(lora, name))
+
+
+def _check_pattern(name: str, pattern: Any) -> None:
+    if isinstance(pattern, str):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"{name} must be a regular expression or a list of names, got {pattern!r}: {error}"
+            ) from None
+
+
+def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
+    """Put adapters into some layers of a model, and freeze all other weights.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        Changed in place.
+    layers : iterable of torch.nn.Module
+        Layers of the model.
+    lora : int or peft.LoraConfig
+        A rank, or a configuration, which is copied. Without ``target_modules``, those that peft
+        adapts by default in this architecture, or else all linear layers.
+
+    Returns
+    -------
+    peft.LoraConfig
+        With the full names of all modules that have adapters, so that it means the same on any
+        model of this architecture, whatever stands in for its other layers.
+
+    Raises
+    ------
+    ValueError
+        Where no module is meant, or the model has adapters already.
+
+    References
+    ----------
+    .. [1] Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
+    """
+    from peft import inject_adapter_in_model
+
+    if getattr(model, "peft_config", None):
+        raise ValueError(
+            f"this {type(model).__name__} has adapters already; merge them into its weights "
+            "first (merge_and_unload), or train it with lora=None"
+        )
+    config = _resolve(lora, model.config.model_type, _linear_layers(model, layers))
+    # a copy: peft shortens long lists to what is unique in the model that it sees, where the
+    # frozen layers may be missing; it also freezes all other weights
+    inject_adapter_in_model(copy.deepcopy(config), model)
+    model.train(model.training)  # adapters come in training mode
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype.itemsize < 4:
+            parameter.data = parameter.data.float()  # small steps vanish in shorter types
+    return config
+
+
+def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, nn.Module]:
+    """Return the linear layers inside some layers, by their full names."""
+    names = {id(module): name for name, module in model.named_modules()}
+    return {
+        names[id(module)]: module
+        for layer in layers
+        for module in layer.modules()
+        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    }
+
+
+def _resolve(lora: Any, model_type: str, linear: dict[str, nn.Module]) -> Any:
+    """Return a configuration that names the modules to adapt in full, and all else that is set."""
+    from peft import LoraConfig
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
+
+    if isinstance(lora, Integral):
+        config = LoraConfig(r=int(lora), lora_alpha=2 * int(lora))
+    else:
+        config = copy.deepcopy(lora)
+    every = {name.rsplit(".", 1)[1] for name in linear}
+    if config.target_modules is None:
+        names = _targets(config, KNOWN.get(model_type, every), linear)
+        names = names or _targets(config, every, linear)
+    elif config.target_modules == "all-linear":
+        names = _targets(config, every, linear)
+    else:
+        names = _targets(config, config.target_modules, linear)
+    if not names:
+        given = {
+            name: sorted(value) if isinstance(value, set) else value
+            for name in ("target_modules", "exclude_modules", "layers_to_transform")
+            if (value := getattr(config, name)) is not None
+        }
+        raise ValueError(
+            f"lora fits no linear layer of the trained layers, with {given}; they are named "
+            f"{sorted(every)}, in full {min(linear, default=None)!r} and so on (a str is a regular "
+            "expression over full names)"
+        )
+    settled = {
+        "target_modules": names,
+        "exclude_modules": None,
+        "layers_to_transform": None,
+        "layers_pattern": None,
+        "fan_in_fan_out": any(type(linear[name]).__name__ == "Conv1D" for name in names),
+        # a configuration that was read from saved adapters says that nothing is trained
+        "inference_mode": False,
+        "base_model_name_or_path": None,
+        # peft's classes for tasks want a head, which a base model doesn't have
+        "task_type": None,
+    }
+    for name, value in settled.items():
+        setattr(config, name, value)
+    return config
+
+
+def _targets(config: Any, wanted: Any, linear: dict[str, nn.Module]) -> list[str]:
+    """Return the names of the modules that peft takes to be meant by a configuration."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    asked = copy.copy(config)
+    asked.target_modules = wanted
+    return [name for name in linear if check_target_module_exists(asked, name)]
+
+
+def whole_model(base: Any, trained: Any, config: Any, merge_lora: bool) -> Any:
+    """Put what was trained into the whole model.
+
+    Parameters
+    ----------
+    base : transformers.PreTrainedModel
+        The whole model as it was loaded. Changed in place.
+    trained : transformers.PreTrainedModel
+        The part that was trained; its weights have the names of the whole model's.
+    config : peft.LoraConfig or None
+        What `add_adapters` returned, where there are adapters.
+    merge_lora : bool
+        Whether adapters are added into the weights. Ignored without adapters.
+
+    Returns
+    -------
+    transformers.PreTrainedModel or peft.PeftModel
+        In evaluation mode.
+    """
+    base = base.to(trained.dtype)
+    if config is None:
+        weights = {name: p for name, p in trained.named_parameters() if p.requires_grad}
+    elif merge_lora:
+        weights = _merged(trained)
+    else:
+        from peft import get_peft_model
+
+        with warnings.catch_warnings():
+            # peft asks transformers for an old name
+            warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
+            base = get_peft_model(base, copy.deepcopy(config))
+        weights = {
+            f"base_model.model.{name}": parameter
+            for name, parameter in trained.named_parameters()
+            if parameter.requires_grad
+        }
+    own = dict(base.named_parameters())
+    with torch.no_grad():
+        for name, weight in weights.items():
+            own[name].copy_(weight)
+    return base.eval()
+
+
+def _merged(trained: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of adapted layers with their adapters added in, by the plain names."""
+    from peft.tuners.lora import LoraLayer
+
+    weights: dict[str, torch.Tensor] = {}
+    for name, module in trained.named_modules():
+        if isinstance(module, LoraLayer):
+            module = copy.deepcopy(module)  # a layer at a time, so that little is held twice
+            module.merge()
+            for own, weight in module.get_base_layer().named_parameters():
+                weights[f"{name}.{own}"] = weight
+    return weights

@@ -1,0 +1,201 @@
+"""The text of an item: a template over its columns, and the token ids of it."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from skrec._common.messages import did_you_mean, preview
+from skrec._data.arrow import is_list
+from skrec._data.items import Items
+
+READABLE = ("text", "category", "multi-category", "number")
+# texts that are handed to a tokenizer at a time
+BATCH = 1 << 14
+# what stands in for an empty text where a tokenizer adds nothing to it
+STAND_INS = ("bos", "eos", "cls", "sep", "unk", "pad")
+
+
+def check_template(template: str | None, roles: Mapping[str, str]) -> None:
+    """Raise unless a template can be filled in from a catalogue's columns.
+
+    Parameters
+    ----------
+    template : str or None
+        Text with names of columns in braces. None needs one readable column.
+    roles : mapping of str to str
+        Columns of the catalogue and their roles.
+
+    Raises
+    ------
+    ValueError
+        Where a column is unknown or a vector, or where braces hold more than a column's name.
+    """
+    readable = [name for name, role in roles.items() if role in READABLE]
+    if template is None:
+        if not readable:
+            raise ValueError(
+                f"a language model needs a column to read, of role {preview(READABLE)}; the "
+                f"catalogue has {dict(roles)}"
+            )
+        return
+    if not isinstance(template, str):
+        raise ValueError(f"template must be a str or None, got {template!r}")
+    columns = [column for _, column in _parse(template, readable) if column is not None]
+    if not columns:
+        raise ValueError(
+            f"template must name a column in braces, or all items read alike; got {template!r}, "
+            f"and the catalogue has {preview(readable, 20)}"
+        )
+    for column in columns:
+        if column in roles and column not in readable:
+            raise ValueError(
+                f"template names column {column!r}, whose role is {roles[column]}; it can't be "
+                f"read as text, unlike {preview(readable, 20)}"
+            )
+        if column not in roles:
+            raise ValueError(
+                f"template names a column {column!r} that the catalogue lacks"
+                f"{did_you_mean(column, readable)}; it has {preview(readable, 20)}"
+            )
+
+
+def _parse(template: str, known: list[str]) -> list[tuple[str, str | None]]:
+    """Split a template into pairs of plain text and the column after it, if one follows."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(
+            f"template {template!r} can't be read: {error}; write {{{{ and }}}} for plain braces"
+        ) from None
+    for _, column, form, conversion in parts:
+        if column is None:
+            continue
+        if form or conversion:
+            raise ValueError(
+                f"template takes names of columns alone, without conversions or formats, got "
+                f"{template!r}; write {{{column}}}"
+            )
+        if column not in known and (not column or column.isdigit() or set(column) & set(".[")):
+            raise ValueError(
+                f"template takes names of columns alone, such as {{title}}; got {{{column}}} in "
+                f"{template!r}"
+            )
+    return [(text, column) for text, column, _, _ in parts]
+
+
+def render(items: Items, template: str | None) -> list[str]:
+    """Write the text of each item.
+
+    Parameters
+    ----------
+    items : Items
+        A catalogue.
+    template : str or None
+        Text with names of columns in braces. None takes all columns but vectors, as
+        ``"name: value"`` with commas between them and without the empty ones; a single column is
+        taken as it is.
+
+    Returns
+    -------
+    list of str of length n_items
+
+    Raises
+    ------
+    ValueError
+        As in `check_template`.
+    """
+    check_template(template, items.roles)
+    readable = [name for name, role in items.roles.items() if role in READABLE]
+    if template is not None:
+        parts = _parse(template, readable)
+        values = {column: _values(items, column) for _, column in parts if column is not None}
+        # constant text repeats; a column gives a value for each item
+        pieces = [
+            piece
+            for text, column in parts
+            for piece in (repeat(text), values.get(column) if column is not None else repeat(""))
+        ]
+        return ["".join(row) for row in zip(*pieces, strict=False)]
+    if len(readable) == 1:
+        return _values(items, readable[0])
+    columns = [_values(items, name) for name in readable]
+    return [
+        ", ".join(f"{name}: {value}" for name, value in zip(readable, row, strict=True) if value)
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _values(items: Items, name: str) -> list[str]:
+    """Return a column as texts; what is null is empty."""
+    column, role = items.column(name), items.roles[name]
+    if role == "number":
+        return [format(value, ".15g") for value in column.to_pylist()]
+    if is_list(column.type):
+        return [", ".join(v for v in row if v is not None) for row in column.to_pylist()]
+    return pc.fill_null(column, "").to_pylist()
+
+
+def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Turn texts into token ids, with the special tokens that the tokenizer adds.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+        Reads each distinct text once.
+    texts : list of str of length n
+        What to read.
+    max_length : int
+        Tokens that are kept of each text, with the special ones.
+
+    Returns
+    -------
+    offsets : ndarray of int64, shape (n + 1,)
+        Text i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``: one at least.
+    ids : ndarray of int64
+        The ids of all texts, end to end.
+
+    Raises
+    ------
+    ValueError
+        Where `max_length` leaves no room for text beside the special tokens.
+    """
+    n_special = tokenizer.num_special_tokens_to_add()
+    if max_length <= n_special:
+        raise ValueError(
+            f"max_length must be at least {n_special + 1}, as {n_special} special tokens are added "
+            f"to each text, got {max_length}"
+        )
+    codes: dict[str, int] = {}
+    which = [codes.setdefault(text, len(codes)) for text in texts]
+    distinct = list(codes)
+    instead = [_stand_in(tokenizer)]
+    rows: list[np.ndarray] = []
+    for start in range(0, len(distinct), BATCH):
+        encoded = tokenizer(
+            distinct[start : start + BATCH],
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        rows.extend(np.array(row or instead, dtype=np.int64) for row in encoded)
+    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum([len(rows[code]) for code in which], out=offsets[1:])
+    packed = [rows[code] for code in which]
+    return offsets, np.concatenate(packed) if packed else np.empty(0, dtype=np.int64)
+
+
+def _stand_in(tokenizer: Any) -> int:
+    """Return the id that an empty text gets where the tokenizer adds no special token."""
+    for name in STAND_INS:
+        found = getattr(tokenizer, f"{name}_token_id", None)
+        if found is not None:
+            return int(found)
+    return 0

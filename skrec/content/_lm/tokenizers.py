@@ -1,0 +1,138 @@
+"""Tokenizers, read from wherever they lie, and told apart."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from skrec.content._lm.sources import find, quiet
+
+SETTINGS = "tokenizer_config.json"
+# What its settings say about a tokenizer besides how it reads a text.
+VOLATILE = {
+    *("name_or_path", "is_local", "local_files_only", "model_max_length", "max_length", "stride"),
+    *("padding_side", "pad_to_multiple_of", "truncation_strategy", "vocab_file", "tokenizer_file"),
+    *("clean_up_tokenization_spaces", "chat_template", "model_input_names"),
+}
+
+
+def load_tokenizer(
+    tokenizer: Any, model: Any, trust_remote_code: bool = False, revision: str | None = None
+) -> Any:
+    """Read a tokenizer.
+
+    Parameters
+    ----------
+    tokenizer : str, Path, transformers tokenizer or None
+        A folder, a GGUF file, a name on the hub, or a tokenizer, which is copied. None takes the
+        model's own.
+    model : str, Path or transformers.PreTrainedModel
+        The model that it is for. One that is an object says where it came from, or has no
+        tokenizer of its own.
+    trust_remote_code : bool, default=False
+        Whether code that comes with the tokenizer may be run.
+    revision : str, default=None
+        Branch, tag or commit of the hub. Ignored where `tokenizer` is given.
+
+    Returns
+    -------
+    transformers.PreTrainedTokenizerBase
+
+    Raises
+    ------
+    ValueError, OSError
+        Where there is none, or it can't be read.
+    TypeError
+        For anything else than a str, a path, a tokenizer or None.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        return copy.deepcopy(tokenizer)
+    own = tokenizer is None
+    given = model if own else tokenizer
+    if own and not isinstance(model, str | os.PathLike):
+        given = getattr(model, "name_or_path", "")
+        if not given:
+            raise ValueError(
+                f"tokenizer must be given with a model that was made in memory, as this "
+                f"{type(model).__name__} was: tokenizer='...' or a tokenizer of transformers"
+            )
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(
+            "tokenizer must be a name on the hub, a folder, a tokenizer of transformers or None, "
+            f"got {type(given).__name__}; a plain one of the tokenizers package goes into "
+            "transformers.PreTrainedTokenizerFast(tokenizer_object=...)"
+        )
+    what = "model" if own and given is model else "tokenizer"
+    with quiet():
+        source = find(given, what, revision if own else None)
+        try:
+            found = AutoTokenizer.from_pretrained(
+                source.where, **source.options, trust_remote_code=trust_remote_code
+            )
+        except Exception as error:
+            trust = "trust_remote_code" in str(error)
+            hint = ": it comes with code of its own; read it, then set trust_remote_code=True"
+            raise ValueError(
+                f"{what}={source.name!r} has no tokenizer that can be read"
+                + (hint if trust else f", give tokenizer=...: {error}")
+            ) from error
+    if len(set(found.get_vocab()) - set(found.all_special_tokens)) < 2:
+        # transformers makes an empty one where the files are missing
+        raise ValueError(f"{what}={source.name!r} has no files of a tokenizer; give tokenizer=...")
+    return found
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Return a hash that changes wherever the tokens of some text may change.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+        How it pads and how far it truncates does not count.
+
+    Returns
+    -------
+    str
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        says = json.loads(backend.to_str())
+        says["truncation"] = says["padding"] = None
+    else:
+        says = _saved(tokenizer)
+    says["skrec"] = {
+        "special": tokenizer.special_tokens_map,
+        "side": tokenizer.truncation_side,
+        "split": getattr(tokenizer, "split_special_tokens", False),
+    }
+    text = json.dumps(says, sort_keys=True, default=str)
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def _saved(tokenizer: Any) -> dict[str, Any]:
+    """Return all that a tokenizer written in Python saves of itself."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        tokenizer.save_pretrained(folder)
+        files = {
+            path.name: xxhash.xxh3_128_hexdigest(path.read_bytes())
+            for path in Path(folder).iterdir()
+            if path.name != SETTINGS
+        }
+        settings = json.loads((Path(folder) / SETTINGS).read_text(encoding="utf-8"))
+    return {
+        "files": files,
+        "vocabulary": tokenizer.get_vocab(),
+        "settings": {
+            name: value
+            for name, value in settings.items()
+            if name not in VOLATILE and value is not None
+        },
+    }

@@ -1,0 +1,1 @@
+"""Turn logs of clicks and ratings into impressions."""

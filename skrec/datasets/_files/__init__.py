@@ -1,0 +1,1 @@
+"""Read the owners' files, and keep converted copies of them."""

@@ -1,0 +1,1 @@
+"""Generated news headlines, for examples and tests."""

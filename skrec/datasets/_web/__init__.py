@@ -1,0 +1,1 @@
+"""Download data sets from their owners."""

@@ -1,0 +1,219 @@
+"""Item vectors, and the cache that keeps them until a weight changes."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from skrec import ContentRecommender, Items, behavior, content, predictor
+from skrec._inference import scores as inference
+from skrec._inference.item_vectors import EncodedItems
+from skrec._network import Batch, Network
+from skrec._training.trainer import Plan, Stepper
+
+WIDTH = 8
+N_ITEMS = 9
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+@pytest.fixture
+def texts():
+    texts = ["sun", "sea and sun", "", "red red fox", "sea", "the sun of the sea", "a", "b", "c"]
+    vector = np.random.default_rng(0).normal(size=(N_ITEMS, 3))
+    return Items(pd.DataFrame({"item_id": range(N_ITEMS), "text": texts, "vector": list(vector)}))
+
+
+@pytest.fixture(params=sorted(content.ALIASES))
+def catalogue_and_network(request, texts):
+    operator = content.ALIASES[request.param]().fit(texts)
+    torch.manual_seed(0)
+    module = operator.build(operator.schema_, WIDTH)
+    users, score = behavior.MeanPooling().build(WIDTH), predictor.Dot().build(WIDTH)
+    return EncodedItems(texts, operator), Network(module, users, score, WIDTH).double()
+
+
+def test_item_vectors_equal_the_content_module(catalogue_and_network, monkeypatch):
+    catalogue, network = catalogue_and_network
+    monkeypatch.setattr(inference, "TOKEN_BUDGET", 4)
+    found = inference.item_rows(network, catalogue.packed(network))
+    some = inference.item_rows(network, catalogue.packed(network), np.array([4, 1]))
+    network.eval()
+    with torch.no_grad():
+        wanted = network.content(catalogue.packed(network).take(torch.arange(N_ITEMS)))
+    torch.testing.assert_close(found.clone(), wanted, **EXACT)
+    torch.testing.assert_close(some.clone(), wanted[[4, 1]], **EXACT)
+
+
+def test_cached_vectors_hold_no_autograd_graph(catalogue_and_network):
+    # caching with autograd on keeps every activation of the catalogue in memory
+    catalogue, network = catalogue_and_network
+    vectors = catalogue.vectors(network)
+    assert vectors.requires_grad is False
+    assert vectors.grad_fn is None
+
+
+def test_vectors_are_computed_once_a_version_of_the_weights(catalogue_and_network):
+    catalogue, network = catalogue_and_network
+    first = catalogue.rows(network)
+    assert catalogue.rows(network) is first
+    with torch.no_grad():
+        next(network.content.parameters()).add_(1.0)
+    second = catalogue.rows(network)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(
+        second, inference.item_rows(network, catalogue.packed(network)), **EXACT
+    )
+
+
+def test_version_changes_with_every_weight(catalogue_and_network):
+    _, network = catalogue_and_network
+    before = inference.weights_version(network)
+    assert inference.weights_version(network) == before
+    for weight in network.parameters():
+        with torch.no_grad():
+            weight.mul_(2.0)
+        assert inference.weights_version(network) != before
+        before = inference.weights_version(network)
+    network.load_state_dict(network.state_dict())
+    assert inference.weights_version(network) != before
+
+
+def test_version_changes_with_a_training_step(catalogue_and_network):
+    # fused optimisers change weights without telling torch's own counters
+    catalogue, network = catalogue_and_network
+    batch = Batch(
+        items=torch.tensor([0, 3, 5]),
+        history=torch.tensor([[0]]),
+        history_mask=torch.tensor([[True]]),
+        user=torch.tensor([0]),
+        history_of_row=torch.tensor([0]),
+        candidates=torch.tensor([[1, 2]]),
+        shared=torch.tensor([], dtype=torch.long),
+        candidate_mask=torch.tensor([[True, True]]),
+        labels=torch.tensor([[1.0, 0.0]]),
+        weight=torch.ones(1),
+        log_q=torch.zeros(1, 2),
+        n_rows=1,
+    )
+    stepper = Stepper(network, Plan.of(ContentRecommender(), "softmax"))
+    before = inference.weights_version(network)
+    stepper.step(catalogue.packed(network), batch)
+    assert inference.weights_version(network) != before
+
+
+# What is kept from call to call
+
+
+@pytest.fixture
+def counted(fitted, monkeypatch):
+    """A fitted recommender of its own, and the numbers of items and users it computes."""
+    rec = copy.deepcopy(fitted)
+    counts = {"items": 0, "users": 0}
+    encode, users = Network.encode, Network.users
+
+    def count_items(self, packed, codes, budget):
+        counts["items"] += len(codes)
+        return encode(self, packed, codes, budget)
+
+    def count_users(self, clicks, *args):
+        counts["users"] += len(clicks)
+        return users(self, clicks, *args)
+
+    monkeypatch.setattr(Network, "encode", count_items)
+    monkeypatch.setattr(Network, "users", count_users)
+    return rec, counts
+
+
+def test_each_item_and_history_is_computed_once_over_all_verbs(counted, news):
+    rec, counts = counted
+    n_histories = len({tuple(row) for row in news.test.history})
+    rec.predict_proba(news.test)
+    assert counts == {"items": 120, "users": n_histories}
+    rec.evaluate(news.test, metrics=["gauc", "mrr"])
+    rec.recommend(news.test, k=3)
+    rec.transform(news.test.iloc[::-1])
+    rec.decision_function(news.test.head(3))
+    assert counts == {"items": 120, "users": n_histories}
+    rec.recommend([[], [news.items.item_id[0]]], k=3)
+    assert counts == {"items": 120, "users": n_histories + 1}  # some test rows have no click
+
+
+def test_only_the_latest_clicks_tell_users_apart(counted, news):
+    rec, counts = counted
+    a, b, c = news.items.item_id[:3]
+    rec.set_params(max_history=2).recommend([[a, b], [c, a, b]], k=1)
+    before = dict(counts)
+    rec.set_params(max_history=3).recommend([[c, a, b]], k=1)  # reads one more
+    assert counts["users"] == before["users"] + 1
+
+
+def test_a_change_of_any_weight_drops_everything(counted, news):
+    rec, counts = counted
+    for module in ("content", "behavior", "predictor"):
+        weights = list(getattr(rec.network_, module).parameters())
+        first = rec.decision_function(news.test)
+        once = dict(counts)
+        if not weights:
+            continue
+        with torch.no_grad():
+            weights[0].add_(0.5)
+        second = rec.decision_function(news.test)
+        assert counts["items"] == once["items"] + 120
+        assert counts["users"] > once["users"]
+        slow = pickle.loads(pickle.dumps(rec)).decision_function(news.test)
+        assert all(map(np.array_equal, second, slow))
+        assert not all(map(np.array_equal, first, second))
+
+
+def test_pickles_hold_no_vectors(counted, news):
+    rec, _ = counted
+    before = len(pickle.dumps(rec))
+    rec.decision_function(news.test)
+    rec.decision_function(news.test, items=news.items.head(3).assign(item_id=[-1, -2, -3]))
+    assert len(pickle.dumps(rec)) == before
+
+
+def test_new_items_are_encoded_once_while_they_stay_the_same(counted, news):
+    rec, counts = counted
+    new = news.items.head(3).assign(item_id=[-1, -2, -3])
+    X = news.test.head(4).assign(candidates=[[-1, -2, -3]] * 4, clicked=[[1, 0, 0]] * 4)
+    rec.decision_function(X, items=new)
+    assert counts["items"] == 123
+    first = rec.decision_function(X, items=new.copy())
+    rec.evaluate(X, items=new)
+    assert counts["items"] == 123
+    changed = new.assign(title=["sea", *new.title[1:]])
+    second = rec.decision_function(X, items=changed)
+    assert counts["items"] == 126
+    assert not np.array_equal(first[0][0], second[0][0])
+    assert np.array_equal(first[0][1:], second[0][1:])
+    with torch.no_grad():
+        next(rec.network_.content.parameters()).add_(0.5)
+    third = rec.decision_function(X, items=changed)
+    assert counts["items"] == 126 + 123
+    assert not np.array_equal(second[0], third[0])
+
+
+def test_blocks_bound_what_scoring_holds(counted, news, monkeypatch):
+    # a million rows need no more memory than a block and the answer
+    rec, _ = counted
+    monkeypatch.setattr(inference, "HISTORY_BLOCK", 4)
+    monkeypatch.setattr(inference, "PAIR_BLOCK", 7)
+    sizes = []
+    match = Network.match
+
+    def look(self, users, item, mask=None):
+        sizes.append(len(users))
+        return match(self, users, item, mask)
+
+    monkeypatch.setattr(Network, "match", look)
+    scores = rec.decision_function(news.test)
+    assert max(sizes) == 7
+    assert sum(sizes) == sum(map(len, news.test.candidates))
+    monkeypatch.undo()
+    found = pickle.loads(pickle.dumps(rec)).decision_function(news.test)
+    for a, b in zip(scores, found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

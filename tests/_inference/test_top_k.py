@@ -1,0 +1,81 @@
+"""The best of many scores, found in two steps, and lists of similar items."""
+
+import numpy as np
+import pytest
+import torch
+
+from skrec._inference import top_k as _top_k
+from skrec._inference.top_k import most_similar, stable_top, top_k
+
+
+def slow_top(scores, k):
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+@pytest.mark.parametrize("n_values", [1, 2, 7, 60, 10**6])
+@pytest.mark.parametrize(("n_items", "k"), [(1, 1), (40, 3), (41, 3), (160, 4), (163, 1), (400, 9)])
+def test_two_steps_equal_a_stable_sort(monkeypatch, n_items, k, n_values):
+    # with few distinct scores ties reach over the end of the list, and over chunks
+    monkeypatch.setattr(_top_k, "CHUNK", 4)
+    monkeypatch.setattr(_top_k, "FEW_CHUNKS", 2)
+    rng = np.random.default_rng(n_items + n_values)
+    scores = rng.integers(n_values, size=(50, n_items)).astype(np.float32)
+    found = stable_top(torch.from_numpy(scores), k)
+    assert np.array_equal(found.numpy(), slow_top(scores, k))
+
+
+def test_two_steps_where_most_is_hidden(monkeypatch):
+    monkeypatch.setattr(_top_k, "CHUNK", 4)
+    monkeypatch.setattr(_top_k, "FEW_CHUNKS", 2)
+    scores = torch.full((2, 80), -torch.inf)
+    scores[0, [70, 3]] = 1.0
+    codes, best = top_k(iter([(slice(0, 2), scores)]), 2, 4)
+    assert codes.tolist() == [[3, 70, -1, -1], [-1, -1, -1, -1]]
+    assert best[0].tolist() == [1.0, 1.0, -np.inf, -np.inf]
+
+
+def test_large_lists_are_looked_through_by_their_chunks(monkeypatch):
+    # the greatest of each chunk, then the chunks that matter: not a sort of everything
+    asked = []
+    plain = torch.topk
+    monkeypatch.setattr(
+        torch, "topk", lambda x, k, dim: asked.append(x.shape[1]) or plain(x, k, dim=dim)
+    )
+    scores = torch.randn(3, 64 * 100 + 5)
+    assert np.array_equal(stable_top(scores, 10).numpy(), slow_top(scores.numpy(), 10))
+    assert asked == [100, 64 * 11 + 5]
+
+
+def test_items_to_choose_from(monkeypatch):
+    scores = torch.tensor([[0.1, 0.9, 0.5], [0.7, 0.2, 0.7]])
+    among = np.array([2, 5, 9])
+
+    def hidden(rows):  # item 5 is out for the first row; 4 and 11 were not scored
+        return np.array([0, 0, 1]), np.array([5, 4, 11])
+
+    codes, best = top_k(iter([(slice(0, 2), scores)]), 2, 2, hidden, among)
+    assert codes.tolist() == [[9, 2], [2, 9]]
+    assert best.tolist() == pytest.approx(np.array([[0.5, 0.1], [0.7, 0.7]]))
+
+
+@pytest.mark.parametrize("block", [3, 1000])
+def test_most_similar_equals_sorted_cosines(monkeypatch, block):
+    monkeypatch.setattr(_top_k, "CELL_BLOCK", block * 12)
+    vectors = np.random.default_rng(0).normal(size=(12, 5))
+    vectors[7] = vectors[2] * 3  # like as can be
+    vectors[4] = 0  # like nothing
+    lengths = np.linalg.norm(vectors, axis=1).clip(1e-12)
+    cosines = vectors @ vectors.T / lengths / lengths[:, None]
+    wanted = np.array([2, 0, 11, 4, 2])
+    codes, best = most_similar(torch.from_numpy(vectors), wanted, 12)
+    for row, item in enumerate(wanted):
+        assert codes[row, -1] == -1
+        assert sorted(codes[row, :-1].tolist()) == [code for code in range(12) if code != item]
+        others = np.sort(np.delete(cosines[item], item))[::-1]
+        np.testing.assert_allclose(best[row, :-1], others, atol=1e-6)
+        np.testing.assert_allclose(best[row, :-1], cosines[item, codes[row, :-1]], atol=1e-6)
+    assert codes[0, 0] == 7
+    assert best[3, :-1].tolist() == [0.0] * 11
+    among = np.array([1, 2, 7])
+    codes, best = most_similar(torch.from_numpy(vectors), wanted[:1], 3, among)
+    assert codes.tolist() == [[7, 1, -1]]

@@ -1,0 +1,231 @@
+"""Saved folders that are damaged, foreign or half-written; processes that die while saving."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import skrec
+from skrec._saving import folder as _folder
+
+
+@pytest.fixture
+def folder(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def rewrite(folder, change):
+    """Change recommender.json, and all checksums, as somebody would who means harm."""
+    path = folder / "recommender.json"
+    state = json.loads(path.read_text())
+    change(state)
+    path.write_text(json.dumps(state))
+    sign(folder)
+
+
+def sign(folder, **changes):
+    about = json.loads((folder / "skrec.json").read_text()) | changes
+    names = set(_folder.files_in(folder)) - {"skrec.json"}
+    about["files"] = {name: _folder.digest(folder / name) for name in names}
+    about["checksum"] = _folder._own_digest(about)
+    (folder / "skrec.json").write_text(json.dumps(about))
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder '.*none'"):
+        skrec.load(tmp_path / "none")
+
+
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not a saved recommender: it has no skrec.json"):
+        skrec.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["arrays.safetensors", "items-1.parquet", "recommender.json", "README.md"]
+)
+def test_every_file_is_needed_as_it_was(folder, name):
+    path = folder / name
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(ValueError, match=f"{name}' is damaged, or was changed after it was saved"):
+        skrec.load(folder)
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(ValueError, match=f"{name}' is damaged"):
+        skrec.load(folder)
+    path.rename(folder / "renamed")
+    with pytest.raises(ValueError, match=f"lacks the file {name}"):
+        skrec.load(folder)
+
+
+def test_a_file_that_does_not_belong_there_is_never_opened(folder, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    (folder / "recommender.pkl").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="holds a file that was not saved with it: recommender"):
+        skrec.load(folder)
+    sign(folder)  # whoever put it there can sign for it, too
+    skrec.load(folder)
+    (folder / "arrays.safetensors").write_bytes(pickle.dumps(Bomb()))
+    sign(folder)
+    with pytest.raises(ValueError, match="does not hold what save writes|safetensors"):
+        skrec.load(folder)
+    (folder / "items-1.parquet").write_bytes(pickle.dumps(Bomb()))
+    sign(folder)
+    with pytest.raises(ValueError):
+        skrec.load(folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"files": 3}', '{"a": ' * 100_000])
+def test_contents_that_are_no_json(folder, text):
+    (folder / "skrec.json").write_text(text)
+    with pytest.raises(ValueError, match=r"skrec.json' (is damaged|was changed)"):
+        skrec.load(folder)
+
+
+def test_contents_that_were_edited(folder):
+    path = folder / "skrec.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 0'))
+    with pytest.raises(ValueError, match="skrec.json' was changed after it was saved"):
+        skrec.load(folder)
+
+
+def test_a_newer_format_names_both_versions(folder):
+    sign(folder, format=2, versions={"skrec": "9.1"})
+    with pytest.raises(ValueError, match=r"format 2 and was saved by skrec 9.1; this is skrec 0"):
+        skrec.load(folder)
+
+
+def test_other_versions_of_other_packages_are_fine(folder):
+    sign(folder, versions={"skrec": "0.0.1", "torch": "1.0", "scikit-learn": "0.1"})
+    skrec.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("network_"), "does not hold what save writes"),
+        (lambda state: state.pop("content_"), "does not hold what save writes"),
+        (lambda state: state["content_"].update({"class": "os.system"}), "class os.system, which"),
+        (lambda state: state["content_"].update({"class": "builtins.eval"}), "not skrec's own"),
+        (lambda state: state["content_"].update({"!": "code"}), "of the unknown kind 'code'"),
+        (lambda state: state["items_"].update(file="/etc/passwd"), "outside of the folder"),
+        (lambda state: state["items_"].update(file="../model/x"), "outside of the folder"),
+        (lambda state: state["items_"].update(file=".."), "outside of the folder"),
+        (lambda state: state["network_"]["keys"].pop(), "does not hold what save|argument"),
+        (lambda state: state.update(network_={"!": "dict", "keys": [], "values": []}), "does not"),
+        (lambda state: state["classes_"].update(name="nothing"), "lacks 'nothing'"),
+    ],
+)
+def test_signed_nonsense_is_refused(folder, change, message):
+    rewrite(folder, change)
+    with pytest.raises(ValueError, match=message):
+        skrec.load(folder)
+
+
+def test_weights_of_another_shape_are_refused(folder):
+    path = folder / "arrays.safetensors"
+    arrays = safetensors.numpy.load_file(path)
+    name = next(name for name in arrays if name.startswith("network_.content"))
+    arrays[name] = arrays[name][:-1]
+    safetensors.numpy.save_file(arrays, path)
+    sign(folder)
+    with pytest.raises(ValueError, match="size mismatch"):
+        skrec.load(folder)
+
+
+def test_links_are_not_followed(folder, tmp_path):
+    (folder / "arrays.safetensors").rename(tmp_path / "elsewhere")
+    (folder / "arrays.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="is a link, which may lead anywhere"):
+        skrec.load(folder)
+
+
+# What was there before
+
+
+def test_only_a_saved_recommender_is_replaced(fitted, folder, tmp_path):
+    (folder / "items-9.parquet").write_text("left by somebody")
+    fitted.save(folder)
+    assert not (folder / "items-9.parquet").exists()
+    skrec.load(folder)
+    (tmp_path / "thesis").mkdir()
+    fitted.save(tmp_path / "thesis")  # an empty folder may be filled
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("years of work")
+    for path in (tmp_path / "other", tmp_path / "other" / "thesis.tex"):
+        with pytest.raises(FileExistsError, match="is not a saved recommender, so it is left alo"):
+            fitted.save(path)
+    assert (tmp_path / "other" / "thesis.tex").read_text() == "years of work"
+
+
+def answers(rec):
+    return rec.recommend([[]], k=5)[1]
+
+
+DYING = """
+import os, resource, signal, sys
+from pathlib import Path
+import skrec
+
+rec = skrec.load(sys.argv[1])
+rec.max_history = 7
+how, step = sys.argv[2], int(sys.argv[3])
+if how == "full":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (step, step))
+calls = 0
+
+def die(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+
+if how == "killed":
+    for name in ("write_text", "rename", "chmod"):
+        setattr(Path, name, die(getattr(Path, name)))
+rec.save(sys.argv[1])
+"""
+
+
+def run_dying(folder, how, step):
+    command = [sys.executable, "-c", DYING, str(folder), how, str(step)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_killed_save_leaves_the_old_or_the_new_one(fitted, folder, step):
+    done = run_dying(folder, "killed", step)
+    killed = done.returncode == -signal.SIGKILL
+    assert killed or done.returncode == 0, done.stderr
+    rec = skrec.load(folder)
+    assert rec.max_history in ((50,) if killed and step < 6 else (50, 7))
+    np.testing.assert_array_equal(answers(rec), answers(fitted))
+    fitted.save(folder)  # goes on as if nothing had been
+    assert skrec.load(folder).max_history == 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [0, 3000, 30_000])
+def test_a_full_disk_leaves_the_old_one(fitted, folder, size, tmp_path):
+    done = run_dying(folder, "full", size)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr or "large" in done.stderr
+    assert list(tmp_path.iterdir()) == [folder]
+    assert skrec.load(folder).max_history == 50

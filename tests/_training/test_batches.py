@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+import torch
+from encoded import encode
+from numpy.testing import assert_array_equal
+
+from skrec import Items
+from skrec._data.ragged import pad_histories
+from skrec._training.batches import collate, iterate_batches
+from skrec._training.examples import ExampleBatch, ImpressionExamples
+from skrec._training.negatives import NegativeSampler
+
+POOL = np.array([60, 61, 3, 60])  # the second is nobody's, and the last as the first
+
+
+def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
+    codes = rng.integers(3, n_items, size=300).astype(np.int32)
+    starts = rng.integers(280, size=12)[rng.integers(12, size=n_rows)]
+    stops = starts + rng.integers(12, size=300)[starts]  # equal starts have equal stops
+    candidates = rng.integers(3, n_items, size=(n_rows, n_candidates))
+    mask = rng.random(candidates.shape) < 0.8
+    candidates[~mask] = 1  # masked: must never be encoded
+    labels = rng.integers(2, size=candidates.shape).astype(np.float32)
+    sampled = rng.random((n_rows, len(POOL))) < [0.5, 0.0, 0.5, 0.5]
+    user = np.zeros(n_rows, dtype=np.int64)
+    return ExampleBatch(
+        starts, stops, candidates, mask, labels, sampled, rng.random(n_rows), user
+    ), codes
+
+
+@pytest.mark.parametrize("max_history", [1, 4, 50])
+def test_collate_equals_a_loop(max_history):
+    drawn, codes = random_drawn(np.random.default_rng(max_history))
+    batch = collate(drawn, POOL, codes, max_history)
+    named = {60, 3, *drawn.candidates[drawn.mask].tolist()}
+    for row, (start, stop) in enumerate(zip(drawn.starts, drawn.stops, strict=True)):
+        latest = codes[start:stop][-max_history:].tolist()
+        at = batch.history_of_row[row]
+        mask = batch.history_mask[at]
+        assert batch.items[batch.history[at][mask]].tolist() == latest
+        assert not mask[len(latest) :].any()
+        named |= set(latest)
+        everything = torch.cat([batch.candidates[row], batch.shared])
+        seen = batch.items[everything[batch.candidate_mask[row]]]
+        own = drawn.candidates[row][drawn.mask[row]]
+        assert_array_equal(seen, [*own, *POOL[drawn.sampled[row]]])
+    # each distinct item once, and neither padding nor what is masked or cut off
+    assert batch.items.tolist() == sorted(named)
+    n_candidates = drawn.labels.shape[1]
+    assert_array_equal(batch.labels[:, :n_candidates], drawn.labels)
+    assert not batch.labels[:, n_candidates:].any()
+    assert batch.labels.shape == batch.candidate_mask.shape == batch.log_q.shape
+    assert_array_equal(batch.weight, drawn.weight)
+    assert batch.n_rows == len(drawn.starts)
+    assert not batch.log_q.any()
+
+
+def test_chances_to_be_drawn_go_with_rows_that_sample():
+    drawn, codes = random_drawn(np.random.default_rng(0))
+    log_q = np.random.default_rng(1).normal(size=62).astype(np.float32)
+    batch = collate(drawn, POOL, codes, 4, log_q)
+    samples = drawn.sampled.any(axis=1)
+    assert 0 < samples.sum() < len(samples)
+    assert not batch.log_q[~samples].any()
+    expected = np.concatenate(
+        [drawn.candidates, np.tile(POOL[[0, 2, 3]], (len(samples), 1))], axis=1
+    )
+    assert_array_equal(batch.log_q[samples], log_q[expected[samples]])
+
+
+def test_collate_keeps_each_distinct_history_once():
+    drawn, codes = random_drawn(np.random.default_rng(0))
+    batch = collate(drawn, POOL, codes, max_history=4)
+    ranges = {(max(a, b - 4), b) for a, b in zip(drawn.starts, drawn.stops, strict=True)}
+    assert len(batch.history) == len(ranges) < len(drawn.starts)
+
+
+def test_padding_points_inside_the_batch():
+    # it indexes the item vectors of the batch, of which there may be but one
+    drawn, codes = random_drawn(np.random.default_rng(0))
+    batch = collate(drawn, POOL, codes, 50)
+    for index in (batch.history, batch.candidates):
+        assert index.min() >= 0
+        assert index.max() < len(batch.items)
+
+
+def test_empty_histories_have_one_masked_column():
+    empty = np.zeros(2, dtype=np.int64)
+    one = np.ones((2, 1))
+    none = np.zeros((2, 0), dtype=bool)
+    drawn = ExampleBatch(
+        empty, empty, np.array([[7], [7]]), one.astype(bool), one, none, one[:, 0], empty
+    )
+    batch = collate(drawn, np.empty(0, int), np.empty(0, np.int32), 50)
+    assert batch.history.shape == (1, 1)
+    assert not batch.history_mask.any()
+    assert batch.items.tolist() == [7]
+
+
+def test_pad_histories():
+    codes = np.array([5, 6, 7, 8], dtype=np.int32)
+    history, mask = pad_histories(codes, np.array([1, 0, 2]), np.array([4, 0, 3]))
+    assert_array_equal(history, [[6, 7, 8], [0, 0, 0], [7, 0, 0]])
+    assert_array_equal(mask, [[True] * 3, [False] * 3, [True, False, False]])
+
+
+def distinct_clicks(n=23):
+    """Examples with a click each that no other has."""
+    X = {
+        "history": [[i % 5, 30] for i in range(n)],
+        "candidates": [[i, 40] for i in range(n)],
+        "clicked": [[1, 0]] * n,
+    }
+    data = encode(X, items=Items([""] * 60))
+    return ImpressionExamples(data, NegativeSampler(data, 60, 3, "uniform"))
+
+
+def epoch(seed_or_rng=0, batch_size=5, rank=0, n_processes=1):
+    rng = np.random.default_rng(seed_or_rng)
+    return list(iterate_batches(distinct_clicks(), batch_size, 50, rng, rank, n_processes))
+
+
+def clicks(batches):
+    return [batch.items[batch.candidates[:, 0]].tolist() for batch in batches]
+
+
+def named(batch):
+    """The codes of each row's candidates."""
+    shared = batch.shared.expand(len(batch.candidates), -1)
+    everything = batch.items[torch.cat([batch.candidates, shared], dim=1)]
+    rows = zip(everything, batch.candidate_mask, strict=True)
+    return [codes[mask].tolist() for codes, mask in rows]
+
+
+def test_every_example_comes_once_an_epoch_in_another_order():
+    rng = np.random.default_rng(0)
+    epochs = [clicks(epoch(rng)) for _ in range(2)]
+    for batches in epochs:
+        assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
+        assert sorted(sum(batches, [])) == list(range(23))
+    assert epochs[0] != epochs[1]
+
+
+def test_one_seed_gives_the_same_batches():
+    for a, b in zip(epoch(7), epoch(7), strict=True):
+        for name in a.__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert clicks(epoch(8)) != clicks(epoch(7))
+
+
+def test_sampled_negatives_are_shared_by_a_batch():
+    """Many negatives must cost few encodings."""
+    for batch in epoch():
+        # a click and 40 for each row, its histories, and at most 4 drawn for all
+        n_rows = len(batch.labels)
+        assert len(batch.items) <= n_rows + 1 + 6 + 4
+        assert len(batch.shared) <= 4
+        assert (batch.candidate_mask.sum(dim=1) >= 3).all()
+
+
+def test_processes_share_a_step_that_is_that_of_one_process():
+    whole = epoch(batch_size=6)
+    shares = [epoch(batch_size=3, rank=rank, n_processes=2) for rank in range(2)]
+    assert len(whole) == len(shares[0]) == len(shares[1]) == 4
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert [part.n_rows for part in parts] == [batch.n_rows] * 2
+        (own, left), (right,) = clicks([batch, parts[0]]), clicks([parts[1]])
+        assert own[::2] == left
+        assert own[1::2] == right
+        for rank, part in enumerate(parts):
+            assert named(part) == named(batch)[rank::2]
+
+
+def test_a_batch_moves_to_a_device():
+    moved = epoch()[0].to(torch.device("meta"))
+    tensors = [v for v in vars(moved).values() if isinstance(v, torch.Tensor)]
+    assert len(tensors) == 11
+    assert all(tensor.is_meta for tensor in tensors)

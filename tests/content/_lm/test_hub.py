@@ -1,0 +1,235 @@
+"""Models from the hub: a server on this machine that answers as the hub does."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from tiny_models import save_tiny
+
+from skrec.content._lm import load_base, tokenizer_hash
+from skrec.content._lm import load_tokenizer as load_tokenizer_here
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+NAME = "someone/tiny"
+
+# Each line of input is a call; each line of output tells what came of it.
+SCRIPT = """
+import json, sys
+from skrec.content._lm import load_base, load_tokenizer, tokenizer_hash
+for line in sys.stdin:
+    what, *arguments = json.loads(line)
+    try:
+        if what == "base":
+            base = load_base(arguments[0], revision=arguments[1])
+            said = [base.name, base.revision, base.fingerprint]
+        else:
+            said = tokenizer_hash(load_tokenizer(*arguments))
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    print(json.dumps(said))
+"""
+
+
+def handler(repositories, asked):
+    """Make what answers requests for files of repositories, by name and path."""
+
+    class Hub(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self):
+            asked.append(self.path)
+            name, path = self.path[1:].split("/resolve/")
+            revision, file = path.split("/", 1)
+            files = repositories.get(name)
+            if files is None:
+                self.answer(401, error="RepoNotFound")
+            elif name == "someone/gated":
+                self.answer(403, error="GatedRepo")
+            elif revision not in ("main", COMMIT):
+                self.answer(404, error="RevisionNotFound")
+            elif file not in files:
+                self.answer(404, error="EntryNotFound")
+            else:
+                self.answer(200, files[file])
+
+        def do_GET(self):
+            if not self.path.startswith("/api/"):
+                return self.do_HEAD()
+            asked.append(self.path)
+            name = "/".join(self.path.split("/")[3:5])
+            if name not in repositories:
+                return self.answer(401, error="RepoNotFound")
+            if "/tree/" in self.path:
+                return self.answer(404, error="EntryNotFound")
+            told = {"id": name, "sha": COMMIT, "siblings": [], "private": False, "tags": []}
+            return self.answer(200, json.dumps(told).encode())
+
+        def answer(self, status, body=b"", error=None):
+            self.send_response(status)
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{sha256(body).hexdigest()}"')
+            self.send_header("Content-Length", str(len(body)))
+            if error:
+                self.send_header("X-Error-Code", error)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    return Hub
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("served"), ["one two three"], n_layers=1)
+
+
+@pytest.fixture(scope="module")
+def hub(folder):
+    """Serve a model, one whose weights are pickled, one of which none may read, and none at all."""
+    files = {name: open(f"{folder}/{name}", "rb").read() for name in os.listdir(folder)}
+    pickled = {"config.json": files["config.json"], "pytorch_model.bin": b"pickled"}
+    repositories = {
+        NAME: files,
+        "someone/pickled": pickled,
+        "someone/gated": files,
+        "someone/data": {"README.md": b""},
+    }
+    asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(repositories, asked))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def run(hub, tmp_path_factory):
+    """Make calls in a process of their own, which reads the hub's settings when it starts."""
+    home = tmp_path_factory.mktemp("hub_home")
+
+    def run(calls, **settings):
+        unset = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE", "HF_TOKEN")
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        environment |= {"HF_ENDPOINT": hub[0], "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+        environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            input="\n".join(map(json.dumps, calls)),
+            capture_output=True,
+            text=True,
+            env=environment | settings,
+            check=True,
+            timeout=300,
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def online(run):
+    """Ask the hub for everything, once."""
+    calls = [
+        ("base", NAME, None),
+        ("tokenizer", None, NAME),
+        ("base", NAME, COMMIT),
+        ("base", NAME, "next"),
+        ("base", "someone/tyni", None),
+        ("base", "someone/pickled", None),
+        ("base", "someone/gated", None),
+        ("base", "someone/data", None),
+        ("tokenizer", "someone/data", NAME),
+        ("tokenizer", "someone/pickled", NAME),
+    ]
+    said, errors = run(calls)
+    return {tuple(call): found for call, found in zip(calls, said, strict=True)} | {"said": errors}
+
+
+def test_hub_gives_the_served_model_at_a_commit(online, folder):
+    # the fingerprint was made in the other process, from other files
+    assert online["base", NAME, None] == [NAME, COMMIT, load_base(folder).fingerprint]
+    assert online["base", NAME, COMMIT] == online["base", NAME, None]
+
+
+def test_hub_gives_the_served_tokenizer(online, folder):
+    assert online["tokenizer", None, NAME] == tokenizer_hash(load_tokenizer_here(None, folder))
+
+
+def test_hub_says_nothing(online):
+    # no progress bars, no advice to log in
+    assert online["said"] == ""
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (("base", NAME, "next"), "OSError: model='someone/tiny' has no revision 'next' on the hub"),
+        (("base", "someone/tyni", None), "OSError: model='someone/tyni' is neither a folder nor a"),
+        (("base", "someone/pickled", None), "OSError: model='someone/pickled' has no weights in"),
+        (("base", "someone/gated", None), "OSError: model='someone/gated' may only be read by"),
+        (("base", "someone/data", None), "OSError: model='someone/data' has no config.json on"),
+        (
+            ("tokenizer", "someone/data", NAME),
+            "OSError: tokenizer='someone/data' has no tokenizer_config.json on the hub, so it",
+        ),
+        (
+            ("tokenizer", "someone/pickled", NAME),
+            "ValueError: tokenizer='someone/pickled' has no files of a tokenizer",
+        ),
+    ],
+)
+def test_hub_errors_say_what_is_wrong(online, call, message):
+    assert online[call].startswith(message)
+
+
+def test_pickles_of_the_hub_are_not_even_fetched(online, hub):
+    assert not [path for path in hub[1] if path.endswith(".bin")]
+
+
+NOWHERE = "http://127.0.0.1:9"  # no server listens there
+LACKS = "is not a folder, and the hub's cache ("
+
+
+def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
+    del hub[1][:]
+    calls = [
+        ("base", NAME, None),
+        ("tokenizer", None, NAME),
+        ("base", NAME, COMMIT),
+        ("base", NAME, "f" * 40),
+        ("base", "someone/else", None),
+        ("tokenizer", "someone/else", NAME),
+    ]
+    said, errors = run(calls, HF_HUB_OFFLINE="1")
+    assert said[:3] == [online[call] for call in calls[:3]]
+    assert said[3].startswith(f"OSError: model='someone/tiny' {LACKS}")
+    assert f"lacks it at revision {'f' * 40}, while HF_HUB_OFFLINE is set. Give" in said[3]
+    assert said[4].startswith(f"OSError: model='someone/else' {LACKS}")
+    assert said[5].startswith(f"OSError: tokenizer='someone/else' {LACKS}")
+    assert hub[1] == []
+    assert errors == ""
+
+
+def test_without_a_connection_the_cache_is_read(run, online):
+    # models only: for a tokenizer, transformers itself asks again and again for most of a minute
+    calls = [("base", NAME, None), ("base", NAME, COMMIT)]
+    said, errors = run(calls, HF_ENDPOINT=NOWHERE)
+    assert said == [online[call] for call in calls]
+    assert errors == ""
+
+
+@pytest.mark.slow  # the hub's client tries again for 25 seconds
+def test_without_a_connection_what_the_cache_lacks_is_named(run):
+    [said], _ = run([("base", "someone/else", None)], HF_ENDPOINT=NOWHERE)
+    assert said.startswith(f"OSError: model='someone/else' {LACKS}")
+    assert f"lacks it, while {NOWHERE} can't be reached. Give" in said

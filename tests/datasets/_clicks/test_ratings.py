@@ -1,0 +1,500 @@
+"""Data sets of ratings and purchases, from small files in their owners' formats."""
+
+import gzip
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from skrec import ContentRecommender
+from skrec.datasets import (
+    read_amazon,
+    read_goodreads,
+    read_hm,
+    read_hotelrec,
+    read_lastfm,
+    read_microlens,
+    read_netflix,
+    read_yelp,
+)
+from skrec.datasets._clicks import cut_clicks as _cut_clicks
+from skrec.datasets._clicks import ratings as _rated
+from skrec.datasets._files import files as _files
+
+N_USERS, N_ITEMS = 6, 40
+NO_TIMES = ("lastfm", "lastfm msd")
+DAYS = ("hm", "netflix")  # whose times are days, within which the order is that of the ids
+SETTINGS = {"min_clicks": 5, "n_negatives_eval": 5, "n_negatives": 2}
+
+
+def events():
+    """Who met what, how they rated it, and in which order: user, item, stars 1 to 5, second."""
+    rng = np.random.default_rng(0)
+    return [
+        (user, int(item), int(rng.integers(1, 6)) if at > 7 else 5, 1_600_000_000 + 60 * at)
+        for user in range(N_USERS)
+        for at, item in enumerate(rng.permutation(N_ITEMS)[:12])
+    ]
+
+
+def json_lines(path, rows):
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+
+
+def csv_lines(path, *rows):
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+
+
+def amazon_2018(folder):
+    json_lines(
+        folder / "meta_Video_Games.json.gz",
+        [
+            {
+                "asin": f"B{i:03}",
+                "title": f"Game {i}",
+                "description": ["A game.", "Second part."],
+                "brand": f"Brand {i % 3}",
+                "category": ["Video Games", f"Shelf {i % 4}"],
+                "price": "$1.99",
+                "details": {"a": "b"},
+            }
+            for i in range(N_ITEMS)
+        ]
+        + [{"asin": "B000", "title": "Game 0 again"}],  # some products come twice
+    )
+    json_lines(
+        folder / "Video_Games_5.json.gz",
+        [
+            {
+                "overall": float(stars),
+                "verified": True,
+                "reviewTime": "10 17, 2015",
+                "reviewerID": f"A{user}",
+                "asin": f"B{item:03}",
+                "reviewText": "fun",
+                "unixReviewTime": second,
+            }
+            for user, item, stars, second in events()
+        ]
+        + [{"overall": 5.0, "reviewerID": "A0", "asin": "GONE", "unixReviewTime": 1}],
+    )
+
+
+def amazon_2023(folder):
+    json_lines(
+        folder / "meta_Video_Games.jsonl",
+        [
+            {
+                "main_category": "Video Games",
+                "title": f"Game {i}",
+                "features": [],
+                "description": ["A game.", "Second part."],
+                "price": None,
+                "store": f"Brand {i % 3}",
+                "categories": ["Video Games", f"Shelf {i % 4}"],
+                "parent_asin": f"B{i:03}",
+            }
+            for i in range(N_ITEMS)
+        ],
+    )
+    json_lines(
+        folder / "Video_Games.jsonl",
+        [
+            {
+                "rating": float(stars),
+                "title": "fun",
+                "asin": f"X{item}",
+                "parent_asin": f"B{item:03}",
+                "user_id": f"A{user}",
+                "timestamp": second * 1000 + 7,
+            }
+            for user, item, stars, second in events()
+        ],
+    )
+
+
+def yelp(folder):
+    json_lines(
+        folder / "yelp_academic_dataset_business.json",
+        [
+            {
+                "business_id": f"B{i:03}",
+                "name": f"Café {i}",
+                "city": "Tucson",
+                "state": "AZ",
+                "stars": 4.5,
+                "attributes": None,
+                "categories": "Food, Coffee & Tea" if i else None,
+            }
+            for i in range(N_ITEMS)
+        ],
+    )
+    json_lines(
+        folder / "yelp_academic_dataset_review.json",
+        [
+            {
+                "review_id": f"r{user}{item}",
+                "user_id": f"A{user}",
+                "business_id": f"B{item:03}",
+                "stars": float(stars),
+                "text": "good\ncoffee",
+                "date": str(np.datetime64(second, "s")).replace("T", " "),
+            }
+            for user, item, stars, second in events()
+        ],
+    )
+
+
+def goodreads(folder):
+    json_lines(
+        folder / "goodreads_books_poetry.json.gz",
+        [
+            {
+                "book_id": f"B{i:03}",
+                "title": f"Poems {i}",
+                "description": "",
+                "publisher": "Faber",
+                "language_code": "eng",
+                "popular_shelves": [{"count": "9", "name": f"shelf {n}"} for n in range(i % 8)],
+                "authors": [{"author_id": "1", "role": ""}],
+            }
+            for i in range(N_ITEMS)
+        ],
+    )
+    json_lines(
+        folder / "goodreads_interactions_poetry.json.gz",
+        [
+            {
+                "user_id": f"A{user}",
+                "book_id": f"B{item:03}",
+                "is_read": True,
+                "rating": stars,
+                "date_added": "Mon Aug 01 13:41:57 -0700 2011",
+                # 7 hours west of Greenwich
+                "date_updated": (
+                    np.datetime64(second - 7 * 3600, "s")
+                    .astype(object)
+                    .strftime("%a %b %d %H:%M:%S -0700 %Y")
+                ),
+            }
+            for user, item, stars, second in events()
+        ],
+    )
+
+
+HM = [
+    *("prod_name", "product_type_name", "product_group_name", "graphical_appearance_name"),
+    *("colour_group_name", "department_name", "index_name", "section_name"),
+    *("garment_group_name", "detail_desc"),
+]
+
+
+def hm(folder):
+    csv_lines(
+        folder / "articles.csv",
+        ",".join(["article_id", "product_code", *HM]),
+        *(
+            f'0{i + 100},0{i},Strap top,Vest,Upper,Solid,Black,Jersey,"Ladies, all",Basics,Jersey,'
+            f'"Top ""{i}"", soft"'
+            for i in range(N_ITEMS)
+        ),
+    )
+    csv_lines(
+        folder / "transactions_train.csv",
+        "t_dat,customer_id,article_id,price,sales_channel_id",
+        *(
+            f"{np.datetime64(second, 's').astype('datetime64[D]')},A{user},0{item + 100},0.05,2"
+            for user, item, _, second in events()
+        ),
+    )
+
+
+def microlens(folder):
+    csv_lines(
+        folder / "MicroLens-100k_title_en.csv",
+        *(f'{i + 100},"A title, {i}"' if i % 2 else f"{i + 100},A title" for i in range(N_ITEMS)),
+    )
+    csv_lines(
+        folder / "MicroLens-100k_pairs.csv",
+        "user,item,timestamp",
+        *(f"{user},{item + 100},{second}123" for user, item, _, second in events()),
+    )
+
+
+def netflix(folder):
+    text = "".join(f"{i + 100},{1990 + i if i else 'NULL'},Été, part {i}\n" for i in range(N_ITEMS))
+    (folder / "movie_titles.csv").write_bytes(text.encode("latin-1"))
+    parts = {1: range(20), 2: range(20, N_ITEMS)}
+    for part, items in parts.items():
+        lines = []
+        for item in items:
+            lines.append(f"{item + 100}:")
+            lines += [
+                f"{user},{stars},{np.datetime64(second, 's').astype('datetime64[D]')}"
+                for user, met, stars, second in events()
+                if met == item
+            ]
+        csv_lines(folder / f"combined_data_{part}.txt", *lines)
+
+
+def hotelrec(folder):
+    json_lines(
+        folder / "HotelRec.txt",
+        [
+            {
+                "hotel_url": f"Hotel_Review-g{item % 3}-d{item + 100}"
+                f"-Reviews-Hotel_{item}-Rome_Lazio.html",
+                "author": f"A{user}",
+                "date": str(np.datetime64(second, "s")),
+                "rating": float(stars),
+                "title": "good",
+                "text": 'bed\nand "breakfast"',
+                "property_dict": {"sleep quality": 4.0},
+            }
+            for user, item, stars, second in [*events(), *((99, i, 1, 5) for i in range(N_ITEMS))]
+        ],
+    )
+
+
+def artist_of(item):
+    """Some artists have no id."""
+    return ("", f"B{item:03}") if item % 2 else (f"B{item:03}", "Björk")
+
+
+def lastfm(folder):
+    csv_lines(
+        folder / "usersha1-artmbid-artname-plays.tsv",
+        *(
+            "\t".join([f"A{user}", *artist_of(item), f" {stars}"])
+            for user, item, stars, _ in [*events(), *((99, i, 1, 5) for i in range(N_ITEMS))]
+        ),
+    )
+
+
+def lastfm_msd(folder):
+    csv_lines(
+        folder / "unique_tracks.txt",
+        *(f"TR{i}<SEP>B{i:03}<SEP>Björk<SEP>Song, {i}" for i in range(N_ITEMS)),
+        "TR99<SEP>B000<SEP>Björk<SEP>Song 0, again",  # a song has several tracks
+    )
+    csv_lines(
+        folder / "train_triplets.txt",
+        *(f"A{user}\tB{item:03}\t{plays}" for user, item, plays, _ in events()),
+    )
+
+
+def lastfm_1k(folder):
+    """A line a play, the latest first; songs are played again, and some have no id."""
+    plays = [(0, 0, 0, 1_700_000_000), (0, 1, 0, 1_700_000_001)]
+    plays += [(user, item, stars, at + 999) for user, item, stars, at in events() if item % 5]
+    plays += [(50 + item // 4, item, 1, item) for item in range(N_ITEMS)]  # too few clicks each
+    csv_lines(
+        folder / "userid-timestamp-artid-artname-traid-traname.tsv",
+        *(
+            "\t".join([f"A{user}", f"{np.datetime64(second, 's')}Z", "", "Björk", *song])
+            for user, item, stars, second in [*plays[::-1], *events()[::-1]]
+            for song in [(f"B{item:03}" if stars else "", f'"Song, {item}')]
+        ),
+    )
+
+
+FAMILIES = {
+    "amazon 2018": (amazon_2018, read_amazon, True),
+    "amazon 2023": (amazon_2023, read_amazon, True),
+    "yelp": (yelp, read_yelp, True),
+    "goodreads": (goodreads, read_goodreads, True),
+    "hm": (hm, read_hm, False),
+    "microlens": (microlens, read_microlens, False),
+    "netflix": (netflix, read_netflix, True),
+    "hotelrec": (hotelrec, read_hotelrec, True),
+    "lastfm": (lastfm, partial(read_lastfm, threshold=4), False),
+    "lastfm 1k": (lastfm_1k, read_lastfm, False),
+    "lastfm msd": (lastfm_msd, partial(read_lastfm, threshold=4), False),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, tmp_path):
+    write, read, rated = FAMILIES[request.param]
+    write(tmp_path)
+    return request.param, (lambda **options: read(tmp_path, **(SETTINGS | options))), rated
+
+
+def number(value):
+    """The position of an id: B007 is 7, article 107 is 7."""
+    return int(value[1:]) if isinstance(value, str) else value - 100
+
+
+def test_histories_and_clicks_are_those_of_the_files(family):
+    name, read, rated = family
+    if name in NO_TIMES:
+        return  # a test of its own is below
+    data = read()
+    test = data.test.to_pandas()
+    n_users = 0
+    for user in range(N_USERS):
+        rows = [e for e in events() if e[0] == user and (not rated or e[2] >= 4)]
+        if name in DAYS:  # days, within which the order is that of the ids
+            rows.sort(key=lambda e: (e[3] // 86400, e[1]))
+        if len(rows) < SETTINGS["min_clicks"]:
+            continue
+        own = test[test.user_id.isin([f"A{user}", user])]
+        clicked = [
+            number(next(i for i, c in zip(row.candidates, row.clicked, strict=True) if c))
+            for row in own.itertuples()
+        ]
+        assert clicked == [e[1] for e in rows[-2:]]
+        assert [number(i) for i in own.history.iloc[0]] == [e[1] for e in rows[:-2]]
+        met = {e[1] for e in events() if e[0] == user}
+        for row in own.itertuples():
+            others = {number(i) for i, c in zip(row.candidates, row.clicked, strict=True) if not c}
+            assert len(others) == SETTINGS["n_negatives_eval"]
+            assert not others & met
+        last = own.time.iloc[-1].to_datetime64().astype("datetime64[s]").astype(int)
+        assert last == rows[-1][3] - (rows[-1][3] % 86400 if name in DAYS else 0)
+        n_users += 1
+    assert len(test) == 2 * n_users > 0
+
+
+def test_items_have_roles_and_content(family):
+    name, read, _ = family
+    items = read().items
+    assert items.n_items == N_ITEMS
+    frame = items.to_pandas()
+    roles = {
+        "amazon 2018": "text text category multi-category",
+        "amazon 2023": "text text category multi-category",
+        "yelp": "text category category multi-category",
+        "goodreads": "text text category category multi-category",
+        "hm": "text text" + 8 * " category",
+        "microlens": "text",
+        "netflix": "text category",
+        "hotelrec": "text text category",
+        "lastfm": "text",
+        "lastfm 1k": "text text",
+        "lastfm msd": "text text",
+    }
+    assert list(items.roles.values()) == roles[name].split()
+    second = frame.iloc[1].to_dict()
+    if name.startswith("amazon"):
+        assert second["title"] == "Game 1"
+        assert second["description"] == "A game. Second part."
+        assert second["brand"] == "Brand 1"
+        assert list(second["categories"]) == ["Video Games", "Shelf 1"]
+        assert frame.title[0] == "Game 0"  # not the product that comes twice
+    if name == "yelp":
+        assert (second["name"], list(second["categories"])) == ("Café 1", ["Food", "Coffee & Tea"])
+    if name == "goodreads":
+        assert [len(shelves) for shelves in frame.shelves[:8]] == [0, 1, 2, 3, 4, 5, 5, 5]
+        assert list(frame.shelves[2]) == ["shelf 0", "shelf 1"]
+    if name == "hm":
+        assert second["index_name"] == "Ladies, all"
+        assert second["detail_desc"] == 'Top "1", soft'
+    if name == "hotelrec":
+        hotel = frame.set_index("item_id").loc[107]
+        assert hotel.tolist() == ["Hotel 7", "Rome Lazio", "1"]
+    if name == "lastfm":
+        assert frame.set_index("item_id").name[["B006", "B007"]].tolist() == ["Björk", "B007"]
+    if name == "lastfm 1k":
+        frame = frame.set_index("item_id")
+        assert frame.loc["B007"].tolist() == ['"Song, 7', "Björk"]  # a quote is a quote
+    if name == "lastfm msd":
+        assert frame.title[:2].tolist() == ["Song, 0", "Song, 1"]
+        assert second["artist"] == "Björk"
+    if name == "netflix":
+        assert frame.title[1] == "Été, part 1"
+        assert frame.year[1] == "1991"
+        assert frame.year.isna().tolist() == [True] + [False] * (N_ITEMS - 1)
+    if name == "microlens":
+        assert frame.title[:2].tolist() == ["A title", "A title, 1"]
+
+
+def test_from_the_files_to_fit_and_score(family):
+    _, read, _ = family
+    data = read()
+    rec = ContentRecommender("mean_pooling", max_epochs=1, width=8, random_state=0)
+    rec.set_params(early_stopping=False).fit(data.train, data.items)
+    assert 0 <= rec.score(data.test) <= 1
+    assert "impressions in train" in data.DESCR
+    assert data.feature_names == list(data.items.roles)
+
+
+def test_blocks_of_files_and_rows_change_nothing(family, tmp_path, monkeypatch):
+    _, read, _ = family
+    whole = read(random_state=3)
+    monkeypatch.setattr(_files, "BLOCK", 100)
+    monkeypatch.setattr(_cut_clicks, "ROWS", 3)
+    monkeypatch.setattr(_rated, "MANY", 2)
+    parts = read(random_state=3, data_home=tmp_path / "home")
+    assert parts.items.to_pandas().equals(whole.items.to_pandas())
+    assert parts.DESCR == whole.DESCR
+    for name in ("train", "valid", "test"):
+        assert parts[name].num_rows > 3
+        assert parts[name].column(0).num_chunks > 1
+        assert parts[name].to_pylist() == whole[name].to_pylist()
+
+
+def test_settings_are_checked_before_anything_is_read(family, tmp_path):
+    _, read, rated = family
+    with pytest.raises(TypeError, match="'min_click' is no setting.*did you mean 'min_c"):
+        read(min_click=3)
+    with pytest.raises(ValueError, match="n_negatives must be an int of at least 1, got 0"):
+        read(n_negatives=0)
+    with pytest.raises(ValueError, match="no user has min_clicks=99 clicks"):
+        read(min_clicks=99)
+    if rated:
+        with pytest.raises(ValueError, match="threshold"):
+            read(threshold=7)
+
+
+def test_missing_files_are_named(family, tmp_path):
+    _, read, _ = family
+    # of Netflix' parts, some will do
+    files = [file for file in sorted(tmp_path.iterdir()) if "combined" not in file.name]
+    for file in files:
+        file.rename(tmp_path / "elsewhere")
+        with pytest.raises(FileNotFoundError, match="looked for .*; found .*elsewhere"):
+            read()
+        (tmp_path / "elsewhere").rename(file)
+
+
+def test_damaged_files_are_named(family, tmp_path):
+    _, read, _ = family
+    for file in sorted(tmp_path.iterdir()):
+        data = file.read_bytes()
+        text = gzip.decompress(data) if file.suffix == ".gz" else data
+        lines = text.split(b"\n")
+        lines[2] = b'{"asin": 3, "overall": "x"' if b"{" in text else b"not, this"
+        broken = b"\n".join(lines)
+        file.write_bytes(gzip.compress(broken) if file.suffix == ".gz" else broken)
+        with pytest.raises(ValueError, match=rf"{file.name}, line 3: "):
+            read()
+        if file.suffix == ".gz":
+            file.write_bytes(data[: len(data) // 2])
+            with pytest.raises(ValueError, match=f"{file.name}: "):
+                read()
+        file.write_bytes(data)
+
+
+def test_the_category_is_chosen_where_there_are_several(tmp_path):
+    amazon_2018(tmp_path)
+    (tmp_path / "meta_Books.json.gz").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(ValueError, match="several files in .* may be the metadata of products"):
+        read_amazon(tmp_path, **SETTINGS)
+    assert read_amazon(tmp_path, "Video_Games", **SETTINGS).items.n_items == N_ITEMS
+
+
+@pytest.mark.parametrize("write", [lastfm, lastfm_msd])
+def test_plays_without_times_are_in_a_seeded_order(write, tmp_path):
+    write(tmp_path)
+    data = read_lastfm(tmp_path, threshold=4, **SETTINGS)
+    again = read_lastfm(tmp_path, threshold=4, **SETTINGS)
+    other = read_lastfm(tmp_path, threshold=4, random_state=1, **SETTINGS)
+    assert data.test.to_pylist() == again.test.to_pylist() != other.test.to_pylist()
+    assert "time" not in data.test.column_names
+    for row in data.test.to_pandas().itertuples():
+        liked = {f"B{e[1]:03}" for e in events() if f"A{e[0]}" == row.user_id and e[2] >= 4}
+        assert set(row.history) | set(row.candidates[row.clicked == 1]) <= liked
+        assert len(row.history) == len(liked) - 2

@@ -1,0 +1,151 @@
+"""Archives from the web: nothing outside of their folder, whole or not at all."""
+
+import errno
+import io
+import os
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from skrec.datasets._web.archives import unpack
+
+FILES = {"data/a.txt": b"one", "data/deep/b.txt": b"two" * 1000}
+
+
+def write_zip(path, files=FILES, **attributes):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, body in files.items():
+            info = zipfile.ZipInfo(name)
+            for attribute, value in attributes.items():
+                setattr(info, attribute, value)
+            archive.writestr(info, body)
+
+
+def write_tar(path, files=FILES, **attributes):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, body in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            for attribute, value in attributes.items():
+                setattr(info, attribute, value)
+            archive.addfile(info, io.BytesIO(body))
+
+
+WRITERS = {"zip": write_zip, "tar.gz": write_tar}
+
+
+@pytest.fixture(params=WRITERS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def paths(tmp_path, kind):
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home" / f"data.{kind}", tmp_path / "home" / "unpacked"
+
+
+def left(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != ".download")
+
+
+def test_all_files_come_out(kind, paths):
+    archive, folder = paths
+    WRITERS[kind](archive)
+    assert unpack(archive, folder) == folder
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    assert {name: path.read_bytes() for name, path in found.items()} == FILES
+    assert left(folder.parent) == [archive.name, "unpacked"]
+
+
+def test_a_folder_that_is_there_stays(kind, paths):
+    archive, folder = paths
+    WRITERS[kind](archive)
+    unpack(archive, folder)
+    (folder / "mark").touch()
+    unpack(archive, folder)
+    assert (folder / "mark").exists()
+
+
+def test_a_new_archive_replaces_the_folder(kind, paths):
+    archive, folder = paths
+    WRITERS[kind](archive)
+    unpack(archive, folder)
+    WRITERS[kind](archive, {"new.txt": b"new"})
+    later = folder.stat().st_mtime_ns + 10**9
+    os.utime(archive, ns=(later, later))
+    unpack(archive, folder)
+    assert left(folder) == ["new.txt"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.txt", "/out.txt", "data/../../out.txt", "..\\out.txt", "C:\\out.txt"]
+)
+def test_a_path_that_leads_out_is_refused(kind, paths, name):
+    archive, folder = paths
+    WRITERS[kind](archive, {"good.txt": b"good", name: b"bad"})
+    with pytest.raises(ValueError, match="leads out of its folder; nothing is unpacked"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+    assert left(folder.parent.parent) == ["home"]
+
+
+@pytest.mark.parametrize("kind", ["tar.gz"])
+@pytest.mark.parametrize("type_", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_a_tar_are_refused(paths, type_):
+    archive, folder = paths
+    write_tar(archive, {"link": b""}, type=type_, linkname="/etc/passwd")
+    with pytest.raises(ValueError, match="'link' is no plain file or folder"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+@pytest.mark.parametrize("kind", ["zip"])
+def test_links_in_a_zip_are_refused(paths):
+    archive, folder = paths
+    write_zip(archive, {"link": b"/etc/passwd"}, external_attr=(stat.S_IFLNK | 0o777) << 16)
+    with pytest.raises(ValueError, match="'link' is no plain file or folder"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+@pytest.mark.parametrize("damage", [b"no archive", b""], ids=["other", "empty"])
+def test_what_is_no_archive(kind, paths, damage):
+    archive, folder = paths
+    archive.write_bytes(damage)
+    with pytest.raises(ValueError, match=r"is not a \.zip or \.tar\.gz file, or damaged"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+def test_a_damaged_archive_leaves_nothing(kind, paths):
+    archive, folder = paths
+    WRITERS[kind](archive, {"data.txt": bytes(range(256)) * 4000})
+    body = bytearray(archive.read_bytes())
+    body[len(body) // 2] ^= 255
+    archive.write_bytes(body)
+    with pytest.raises(ValueError, match=r"is not a \.zip or \.tar\.gz file, or damaged"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+def test_what_a_killed_process_left_is_removed(kind, paths):
+    archive, folder = paths
+    WRITERS[kind](archive)
+    (folder.parent / ".unpacked.half" / "data").mkdir(parents=True)
+    unpack(archive, folder)
+    assert left(folder.parent) == [archive.name, "unpacked"]
+
+
+@pytest.mark.parametrize("kind", ["zip"])
+def test_an_archive_larger_than_the_disk(paths):
+    archive, folder = paths
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("large", b"")
+        packed.filelist[0].file_size = 1 << 60
+    with pytest.raises(OSError, match="bytes needed to unpack, .* free in .*home'") as raised:
+        unpack(archive, folder)
+    assert raised.value.errno == errno.ENOSPC
+    assert left(folder.parent) == [archive.name]
