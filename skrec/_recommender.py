@@ -593,8 +593,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If the call fails, the catalogue is left unchanged.
         """
         check_is_fitted(self, "network_")
-        self._cache = self._encoded().extend(items, self.network_)
-        self.items_ = self._cache.items
+        self._encoded_items = self._encoded().extend(items, self.network_)
+        self.items_ = self._encoded_items.items
         return self
 
     def transform(self, X: Any, *, items: Any = None) -> np.ndarray:

@@ -72,7 +72,8 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch
 from kept_rows import *
 from skrec import cache
-cache.PAGE_BYTES = PAGE_BYTES
+from skrec.content._lm import store as store_module
+store_module.PAGE_BYTES = PAGE_BYTES
 """
     return subprocess.Popen(
         [sys.executable, "-c", prelude + textwrap.dedent(code), *map(str, arguments)],

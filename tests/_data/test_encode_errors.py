@@ -105,7 +105,6 @@ def test_clicks_that_do_not_fit_raise(clicked, error, message):
         [{"history": [100]}],
         np.zeros((2, 2, 2), dtype=int),
     ],
-    ids=repr,
 )
 def test_what_is_no_list_of_lists_is_answered_with_one(X):
     # [3, 8, 1] for one user is the first thing that anyone types

@@ -56,7 +56,6 @@ def rows_of(wrapped):
         (-1, [3]),
         (np.int64(2), [2]),
     ],
-    ids=repr,
 )
 def test_slices(key, rows):
     part = X[key]

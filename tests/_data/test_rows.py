@@ -92,7 +92,6 @@ def test_the_callers_array_is_not_shared():
         ([1j, 1, 1], TypeError, "sample_weight must hold one number for each row of X: "),
         (pd.array([1, None, 2], dtype="Int64"), ValueError, "sample_weight holds NaN or infinite"),
     ],
-    ids=repr,
 )
 def test_weights_that_can_not_be(weights, error, message):
     with pytest.raises(error, match=message):

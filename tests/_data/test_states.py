@@ -24,6 +24,7 @@ from kept_rows import (
 )
 
 from skrec import cache
+from skrec.content._lm import store as store_module
 from skrec.content._lm.pages import item_keys
 from skrec.content._lm.store import PrefixStore
 
@@ -33,7 +34,7 @@ DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
     """Pages of ten float32 rows, so that a few items fill several."""
-    monkeypatch.setattr(cache, "PAGE_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(store_module, "PAGE_BYTES", PAGE_BYTES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -50,7 +51,7 @@ def test_what_is_taken_is_what_was_computed(tmp_path, dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_items_of_one_page(tmp_path, monkeypatch, dtype):
     # the path without a loop, which writes in place
-    monkeypatch.setattr(cache, "PAGE_BYTES", 64 << 20)
+    monkeypatch.setattr(store_module, "PAGE_BYTES", 64 << 20)
     states = filled(tmp_path, dtype).take_layout(KEYS)
     assert len(states.pages) == 1
     assert_right(states, [59, 0, 3, 3, 41, 0], dtype)
@@ -66,7 +67,7 @@ def test_layout_follows_the_keys_asked_for(tmp_path):
 @pytest.mark.parametrize("page_bytes", [WIDTH * 4, 1 << 20])
 def test_items_without_rows(tmp_path, monkeypatch, page_bytes):
     # in a page of their own, and at its very end, where there is no row to read
-    monkeypatch.setattr(cache, "PAGE_BYTES", page_bytes)
+    monkeypatch.setattr(store_module, "PAGE_BYTES", page_bytes)
     lengths = np.array([0, 2, 1, 0])
     keys = item_keys(np.arange(5), np.arange(4))
     store = store_in(tmp_path)
@@ -92,7 +93,7 @@ def mapping(path):
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's /proc")
 def test_pages_are_mapped_and_read_row_by_row(tmp_path, monkeypatch):
     # states of a large catalogue don't fit into memory
-    monkeypatch.setattr(cache, "PAGE_BYTES", 64 << 20)
+    monkeypatch.setattr(store_module, "PAGE_BYTES", 64 << 20)
     keys, lengths = item_keys(np.arange(5), np.arange(4)), np.full(4, 1500)
     wide = PrefixStore(tmp_path, SPEC, 2048, torch.bfloat16)
     wide.fill(keys, lengths, lambda items: torch.ones(6000, 2048))

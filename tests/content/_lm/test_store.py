@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 
 from skrec import cache
 from skrec.content._lm import pages as _pages
+from skrec.content._lm import store as store_module
 from skrec.content._lm.pages import item_keys
 from skrec.content._lm.store import PrefixStore
 
@@ -33,7 +34,7 @@ from skrec.content._lm.store import PrefixStore
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
     """Pages of ten float32 rows, so that a few items fill several."""
-    monkeypatch.setattr(cache, "PAGE_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(store_module, "PAGE_BYTES", PAGE_BYTES)
 
 
 def test_an_item_is_computed_once(tmp_path):

@@ -33,13 +33,14 @@ from safetensors.torch import load_file
 
 from skrec import cache
 from skrec.content._lm import pages as _pages
+from skrec.content._lm import store as store_module
 from skrec.content._lm.pages import item_keys
 
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
     """Pages of ten float32 rows, so that a few items fill several."""
-    monkeypatch.setattr(cache, "PAGE_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(store_module, "PAGE_BYTES", PAGE_BYTES)
 
 
 def test_an_error_while_computing_keeps_what_was_done(tmp_path):
@@ -197,7 +198,7 @@ def test_kill_in_the_middle_of_a_page(tmp_path):
 def test_a_page_that_is_cleared_while_it_is_opened(tmp_path, monkeypatch, moment):
     # another process clears at the worst moment: no error, no warning, all is computed again
     filled(tmp_path)
-    owner, name = {"mapped": (torch, "from_file"), "listed": (cache, "open_page")}[moment]
+    owner, name = {"mapped": (torch, "from_file"), "listed": (store_module, "open_page")}[moment]
     real = getattr(owner, name)
 
     def clear_first(*arguments, **named):
