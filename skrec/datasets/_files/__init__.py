@@ -1,1 +1,1 @@
-"""Read the owners' files, and keep converted copies of them."""
+"""Readers of the owners' file formats, and converted copies of the data sets."""

@@ -1,4 +1,4 @@
-"""What data set functions return."""
+"""Return type of the data set functions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from sklearn.utils import Bunch
 
 
 class DataBunch(Bunch):
-    """A scikit-learn Bunch whose ``items`` is the catalogue, not the method of dict.
+    """A scikit-learn Bunch whose attribute ``items`` is the catalogue.
 
-    Its keys can be read as attributes. To walk over keys and values, take ``dict(data).items()``.
+    All keys can be read as attributes. ``items`` therefore replaces the method of ``dict``: use
+    ``dict(data).items()`` to iterate over keys and values.
     """
 
     @property
@@ -18,10 +19,11 @@ class DataBunch(Bunch):
         """The catalogue."""
         return self["items"]
 
-    def __reduce__(self) -> tuple:
-        # pickle would call items() on a subclass of dict
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the default for subclasses of dict calls items()
         return _restore, (dict(self),)
 
 
 def _restore(fields: dict[str, Any]) -> DataBunch:
+    """Rebuild a pickled `DataBunch`."""
     return DataBunch(**fields)

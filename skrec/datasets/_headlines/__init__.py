@@ -1,1 +1,1 @@
-"""Generated news headlines, for examples and tests."""
+"""Generated news headlines for examples and tests."""

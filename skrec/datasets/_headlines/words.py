@@ -1,7 +1,8 @@
-"""Words of the generated headlines: templates of each topic and what fills their slots.
+"""Words of the generated headlines: templates per topic, and the words that fill their slots.
 
-A slot is looked up among the words of the topic, then in ``SHARED``. Topics borrow each other's
-words on purpose (a star, a plot, a record, a launch, a score), so that no single word decides.
+The words of a slot are those of the topic if it has the slot, otherwise those of ``SHARED``. Topics
+share ambiguous words on purpose (star, plot, record, launch, score), so that a single word does not
+give the topic away.
 """
 
 SHARED = {
