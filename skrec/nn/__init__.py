@@ -1,4 +1,4 @@
-"""Layers that operators share: plain ``torch.nn`` modules and functions."""
+"""Layers and functions shared by the operators, built on plain ``torch.nn``."""
 
 from skrec.nn._attention import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
 from skrec.nn._buckets import encode_by_length, in_parts, micro_batches

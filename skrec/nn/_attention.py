@@ -1,4 +1,4 @@
-"""Attention with masks that never lets padding in and never gives NaN."""
+"""Attention layers that ignore padding and never return NaN."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from torch.nn import functional as F
 
 
 def masked_softmax(scores: torch.Tensor, mask: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """Softmax over the entries where `mask` is true; a wholly masked row gives zeros.
+    """Compute a softmax over the entries where `mask` is true.
+
+    Masked entries of the result are zero, even if all entries along `dim` are masked.
 
     Parameters
     ----------
     scores : tensor
-        Any finite scores, however large.
+        Finite scores of any magnitude.
     mask : bool tensor, broadcastable to `scores`
-        True where an entry counts.
+        Whether each entry takes part in the softmax.
     dim : int, default=-1
-        The axis that sums to one.
+        Axis along which the result sums to one.
 
     Returns
     -------
@@ -33,9 +35,9 @@ class AdditiveAttention(nn.Module):
     Parameters
     ----------
     width : int
-        D, the size of each vector.
+        Size of each vector, D.
     hidden : int
-        Rows of W.
+        Number of rows of W.
 
     References
     ----------
@@ -43,7 +45,7 @@ class AdditiveAttention(nn.Module):
        Translate", arXiv 1409.0473; as pooling: NAML, arXiv 1907.05576.
     """
 
-    def __init__(self, width: int, hidden: int):
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, hidden)
         self.query = nn.Linear(hidden, 1, bias=False)
@@ -61,20 +63,22 @@ class MultiHeadSelfAttention(nn.Module):
     Parameters
     ----------
     width : int
-        D; the number of heads divides it.
+        Size of each vector, D. It must be divisible by `n_heads`.
     n_heads : int
-        H.
+        Number of heads, H.
     dropout : float, default=0.0
-        Of the attention weights, in training.
+        Dropout rate of the attention weights.
     causal : bool, default=False
-        Whether a place sees itself and those before it only.
+        Whether each position attends only to itself and to earlier positions.
 
     References
     ----------
     .. [1] Vaswani et al., "Attention Is All You Need", arXiv 1706.03762.
     """
 
-    def __init__(self, width: int, n_heads: int, dropout: float = 0.0, causal: bool = False):
+    def __init__(
+        self, width: int, n_heads: int, dropout: float = 0.0, causal: bool = False
+    ) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.dropout = dropout
@@ -83,7 +87,7 @@ class MultiHeadSelfAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Mix x (B, L, D) under mask (B, L) to (B, L, D); masked places give zeros."""
+        """Map x (B, L, D) under mask (B, L) to (B, L, D); masked positions become zero."""
         B, L, D = x.shape
         q, k, v = self.project(x).view(B, L, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(
@@ -93,9 +97,10 @@ class MultiHeadSelfAttention(nn.Module):
         return self.out(mixed) * mask.unsqueeze(-1)
 
     def _seen(self, mask: torch.Tensor) -> torch.Tensor:
-        """Say which keys a query attends to: (B, 1, 1, L), or (B, 1, L, L) where causal.
+        """Return which keys each query attends to: (B, 1, 1, L), or (B, 1, L, L) if causal.
 
-        None attends to nothing, which would give NaN; what masked queries read is zeroed.
+        Every query attends to at least one key, because attention to no key would give NaN. The
+        outputs of masked queries are set to zero later.
         """
         if not self.causal:
             return (mask | ~mask.any(dim=1, keepdim=True))[:, None, None, :]

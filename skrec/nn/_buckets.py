@@ -1,4 +1,4 @@
-"""Sequences of unlike lengths, encoded in parts of like lengths."""
+"""Encode variable-length sequences in length-sorted parts, which need little padding."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from torch.nn import functional as F
 
 from skrec.nn._item_rows import stack_rows
 
-# padded tokens of one part: few enough that lengths are alike, many enough to keep a core busy
+# maximum number of padded tokens per part: small parts have similar lengths and need little
+# padding; large parts keep a CPU core busy
 PART = 1 << 11
 
 
 def micro_batches(lengths: np.ndarray, token_budget: int) -> Iterator[slice]:
-    """Cut items, sorted by length, so that each part holds at most `token_budget` padded tokens.
+    """Cut items, sorted by length, into parts of at most `token_budget` padded tokens.
 
     Parameters
     ----------
     lengths : ndarray of int, shape (U,)
-        Tokens of each item, ascending.
+        Number of tokens of each item, in ascending order.
     token_budget : int
-        Items times the longest of them; a single item may exceed it.
+        Maximum size of a part: the number of its items times the length of the longest one. A
+        part with a single item may exceed it.
 
     Yields
     ------
@@ -42,17 +44,17 @@ def in_parts(
     lengths: torch.Tensor,
     token_budget: int,
 ) -> torch.Tensor:
-    """Encode sequences in parts of like lengths, and put the answers back in order.
+    """Encode sequences in parts of similar length and return the results in the original order.
 
     Parameters
     ----------
     encode : callable
-        Maps rows (n,) and the length of the longest of them to vectors (n, D); where parts differ
-        in D, the shorter end in zeros.
+        Maps row numbers (n,) and the length of the longest of these rows to vectors (n, D). If
+        parts differ in D, the shorter vectors are padded with zeros.
     lengths : int tensor of shape (U,)
-        Tokens of each sequence.
+        Number of tokens of each sequence.
     token_budget : int
-        Padded tokens of a part; see `micro_batches`.
+        Maximum number of padded tokens per part; see `micro_batches`.
 
     Returns
     -------
@@ -76,17 +78,18 @@ def encode_by_length(
     ids: torch.Tensor,
     mask: torch.Tensor,
 ) -> torch.Tensor:
-    """Embed the real tokens once, and encode the sequences in parts of like lengths.
+    """Embed each unmasked token once, then encode the sequences in parts of similar length.
 
     Parameters
     ----------
     embed : callable
         Maps ids (T,) to vectors (T, D).
     encoder : callable
-        Maps x (B, L, D) and mask (B, L) to (B, D); padding must not change its answer.
+        Maps x (B, L, D) and mask (B, L) to (B, D). Padding must not change its output.
     ids : int64 tensor of shape (U, L)
+        Token ids.
     mask : bool tensor of shape (U, L)
-        True for the first tokens of each row.
+        True for the tokens of each row and False for the padding behind them.
 
     Returns
     -------
@@ -112,6 +115,6 @@ def _encode_part(
     tokens: torch.Tensor,
     mask: torch.Tensor,
 ) -> torch.Tensor:
-    """Lay tokens (T, D) out as rows under mask (B, L), and encode them."""
-    place = mask.ravel().cumsum(0).view_as(mask) * mask  # (B, L): 0 in the padding
+    """Arrange tokens (T, D) in padded rows under mask (B, L) and encode them."""
+    place = mask.ravel().cumsum(0).view_as(mask) * mask  # (B, L), 0 for padding
     return encoder(F.embedding(place, F.pad(tokens, (0, 0, 1, 0))), mask)

@@ -1,4 +1,4 @@
-"""Cross networks: features multiplied with each other, one degree higher a layer."""
+"""Cross networks: each layer raises the degree of the feature products by one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import nn
 
 
 class CrossNetwork(nn.Module):
-    """Layers that each read the input again, beside the output of the one before.
+    """Stack of layers, each of which reads the network's input and the previous layer's output.
 
     Parameters
     ----------
     layers : sequence of torch.nn.Module
-        Each maps x0 and x_l, both (..., D), to x_{l+1}.
+        Layers that map x0 and x_l, both (..., D), to x_{l+1}.
     """
 
-    def __init__(self, layers: Sequence[nn.Module]):
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
@@ -31,12 +31,12 @@ class CrossNetwork(nn.Module):
 
 
 class VectorCross(nn.Module):
-    """x_{l+1} = x_0 (w . x_l) + b + x_l: the layer of DCN.
+    """Cross layer of DCN, ``x_{l+1} = x_0 (w . x_l) + b + x_l``.
 
     Parameters
     ----------
     width : int
-        D.
+        Size of the vectors, D.
 
     References
     ----------
@@ -44,7 +44,7 @@ class VectorCross(nn.Module):
        equation 3.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, 1, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
@@ -55,12 +55,12 @@ class VectorCross(nn.Module):
 
 
 class FullCross(nn.Module):
-    """x_{l+1} = x_0 * (W x_l + b) + x_l with a full matrix W: the layer of DCN-V2.
+    """Cross layer of DCN-V2 with a full matrix W, ``x_{l+1} = x_0 * (W x_l + b) + x_l``.
 
     Parameters
     ----------
     width : int
-        D.
+        Size of the vectors, D.
 
     References
     ----------
@@ -68,7 +68,7 @@ class FullCross(nn.Module):
        Web-scale Learning to Rank Systems", arXiv 2008.13535, equation 1.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, width)
 
@@ -78,12 +78,12 @@ class FullCross(nn.Module):
 
 
 class GatedCross(nn.Module):
-    """x_{l+1} = x_0 * (W x_l + b) * sigmoid(W_g x_l) + x_l: the layer of GDCN.
+    """Cross layer of GDCN, ``x_{l+1} = x_0 * (W x_l + b) * sigmoid(W_g x_l) + x_l``.
 
     Parameters
     ----------
     width : int
-        D.
+        Size of the vectors, D.
 
     References
     ----------
@@ -91,7 +91,7 @@ class GatedCross(nn.Module):
        Prediction", arXiv 2311.04635, equation 2.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, width)
         self.gate = nn.Linear(width, width, bias=False)
@@ -102,18 +102,22 @@ class GatedCross(nn.Module):
 
 
 class LowRankCross(nn.Module):
-    """x_{l+1} = sum_i G_i(x_l) x_0 * (U_i tanh(C_i tanh(V_i^T x_l)) + b) + x_l.
+    """Cross layer of DCN-V2 with a mixture of low-rank experts.
 
-    A mixture of experts of low rank; the gate G is the softmax of a linear layer.
+    The layer computes::
+
+        x_{l+1} = sum_i G_i(x_l) x_0 * (U_i tanh(C_i tanh(V_i^T x_l)) + b) + x_l
+
+    The gate G is the softmax of a linear layer.
 
     Parameters
     ----------
     width : int
-        D.
+        Size of the vectors, D.
     rank : int
-        R, the rows of C_i and columns of U_i and V_i.
+        Rank of each expert, R. V_i and U_i have R columns, and C_i has R rows and columns.
     n_experts : int
-        E; a single expert needs no gate.
+        Number of experts, E. A single expert has no gate.
 
     References
     ----------
@@ -121,14 +125,14 @@ class LowRankCross(nn.Module):
        Web-scale Learning to Rank Systems", arXiv 2008.13535, equations 3 and 4.
     """
 
-    def __init__(self, width: int, rank: int, n_experts: int):
+    def __init__(self, width: int, rank: int, n_experts: int) -> None:
         super().__init__()
         self.shape = n_experts, rank
-        self.V = nn.Linear(width, n_experts * rank, bias=False)  # all V_i^T, one below the other
+        self.V = nn.Linear(width, n_experts * rank, bias=False)  # all V_i^T, stacked
         self.C = nn.Parameter(torch.empty(n_experts, rank, rank))
-        bound = 1 / math.sqrt(rank)  # as nn.Linear
+        bound = 1 / math.sqrt(rank)  # the bound that nn.Linear uses
         nn.init.uniform_(self.C, -bound, bound)
-        self.U = nn.Linear(n_experts * rank, width)  # all U_i side by side, and b
+        self.U = nn.Linear(n_experts * rank, width)  # all U_i, side by side, and b
         self.gate = nn.Linear(width, n_experts) if n_experts > 1 else None
 
     def forward(self, x0: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -137,5 +141,5 @@ class LowRankCross(nn.Module):
         outer = torch.tanh(torch.einsum("ers,...es->...er", self.C, inner))  # (..., E, R)
         if self.gate is not None:
             outer = outer * self.gate(x).softmax(dim=-1).unsqueeze(-1)
-        # gates sum to one, so that b and x_0 stand outside of the sum over experts
+        # gates sum to one, so b and x_0 can be moved out of the sum over experts
         return x0 * self.U(outer.flatten(-2)) + x

@@ -1,4 +1,4 @@
-"""Dice: an activation that finds out where its input turns."""
+"""Dice, an activation function that adapts to the distribution of its input."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-EPS = 1e-8  # the paper's
+EPS = 1e-8  # value of the paper
 MOMENTUM = 0.1
 
 
 class Dice(nn.Module):
-    """``p s + (1 - p) alpha s`` with ``p = sigmoid((s - mean) / sqrt(var + 1e-8))``.
+    """Activation ``p s + (1 - p) alpha s`` with ``p = sigmoid((s - mean) / sqrt(var + 1e-8))``.
 
-    A smooth PReLU that bends at the mean of its input rather than at 0. Each unit has its own
-    learned alpha, which starts at 0. In training, mean and variance of a unit are those of all
-    rows that come in, padding among them, so that what a row gives depends on the others. In eval
-    mode they are running ones, and it does not.
+    Dice is a smooth PReLU that bends at the mean of its input instead of at 0. Each unit has its
+    own learned alpha, which starts at 0. In training, the mean and variance of a unit are computed
+    over all input rows, including padding, so the output of a row depends on the other rows. In
+    evaluation mode they are running statistics, and each row is processed independently.
 
-    The running statistics are the plain mean of those seen in the first ten calls, and a moving
-    average from then on: short trainings would else predict with the values they start from. A
-    single row has no variance: it is read with the running statistics, which stay as they are.
+    The running statistics are the plain mean of the statistics of the first ten calls, and a
+    moving average after that. A moving average alone would leave short trainings close to the
+    initial values. A single row has no variance: it is processed with the running statistics,
+    which it does not update.
 
     Parameters
     ----------
     width : int
-        Units: the size of the last axis.
+        Number of units, the size of the last axis.
 
     References
     ----------
@@ -37,7 +38,7 @@ class Dice(nn.Module):
     var: torch.Tensor
     n_calls: torch.Tensor
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.zeros(width))
         self.register_buffer("mean", torch.zeros(width))

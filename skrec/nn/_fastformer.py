@@ -12,86 +12,87 @@ from skrec.nn._transformer import LayerStack, ResidualLayer
 
 
 class FastAttention(nn.Module):
-    """Fastformer's mixer: places meet through one global query and one global key a head.
+    """Attention of Fastformer, which mixes positions through a global query and a global key.
 
-    With a query q_i, a key k_i and a value v_i of each place, in each head of d entries::
+    Each position i has a query q_i, a key k_i and a value v_i. In each head, of size d, the layer
+    computes::
 
         q   = sum_i softmax_i(w_q q_i / sqrt(d)) q_i        p_i = q * k_i
         k   = sum_i softmax_i(w_k p_i / sqrt(d)) p_i        u_i = k * v_i
         out_i = W u_i + b + q_i
 
-    where ``*`` is entry by entry, and W reads all heads. Time and memory grow with the length,
-    not with its square.
+    where ``*`` is the elementwise product and W reads all heads. Time and memory are linear in the
+    length of the sequence.
 
     Parameters
     ----------
     width : int
-        D; the number of heads divides it.
+        Size of each vector, D. It must be divisible by `n_heads`.
     n_heads : int
-        H.
+        Number of heads, H.
     share_values : bool, default=True
-        Whether the queries are the values too, as in the paper.
+        Whether the queries also serve as the values, as in the paper.
 
     Notes
     -----
-    ``w_q`` and ``w_k`` read their own head, as in the paper; the authors' code lets them read
-    all heads. Compared with the layer of espnet, which is that code, with weights of zero across
-    heads.
+    ``w_q`` and ``w_k`` read their own head, as in the paper. In the authors' code they read all
+    heads. The tests compare this layer with the copy of that code in espnet, after its weights
+    across heads are set to zero.
 
     References
     ----------
     .. [1] Wu et al., "Fastformer: Additive Attention Can Be All You Need", arXiv 2108.09084.
     """
 
-    def __init__(self, width: int, n_heads: int, share_values: bool = True):
+    def __init__(self, width: int, n_heads: int, share_values: bool = True) -> None:
         super().__init__()
         self.n_heads = n_heads
         size = width // n_heads
         self.project = nn.Linear(width, (2 if share_values else 3) * width)
         self.query = nn.Parameter(torch.empty(n_heads, size))  # w_q of each head
-        self.key = nn.Parameter(torch.empty(n_heads, size))  # w_k
+        self.key = nn.Parameter(torch.empty(n_heads, size))  # w_k of each head
         for weight in (self.query, self.key):
             nn.init.uniform_(weight, -1 / math.sqrt(size), 1 / math.sqrt(size))
         self.out = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Mix x (B, L, D) under mask (B, L) to (B, L, D); masked places give zeros."""
+        """Map x (B, L, D) under mask (B, L) to (B, L, D); masked positions become zero."""
         B, L, D = x.shape
         parts = self.project(x).view(B, L, -1, self.n_heads, D // self.n_heads)
         q, k, *rest = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, d) each
         v = rest[0] if rest else q
         pooled_q = self._pool(q, self.query.unsqueeze(0), mask)  # (B, H, d)
-        # p_i is never laid out: w_k (q * k_i) = (w_k * q) k_i, and the mean of p_i is q times
-        # the mean of k_i
+        # p_i is never computed, because w_k (q * k_i) = (w_k * q) k_i and the weighted mean of
+        # p_i is q times that of k_i
         pooled_k = pooled_q * self._pool(k, self.key * pooled_q, mask)  # (B, H, d)
         u = (pooled_k.unsqueeze(2) * v).transpose(1, 2).reshape(B, L, D)
         q = q.transpose(1, 2).reshape(B, L, D)
         return (self.out(u) + q) * mask.unsqueeze(-1)
 
     def _pool(self, x: torch.Tensor, query: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Weigh the places of x (B, H, L, d) by a query (B or 1, H, d), to (B, H, d)."""
+        """Pool x (B, H, L, d) to (B, H, d) with attention weights of a query (B or 1, H, d)."""
         scores = (x @ query.unsqueeze(3)).squeeze(3) / math.sqrt(x.shape[3])  # (B, H, L)
         weights = masked_softmax(scores, mask.unsqueeze(1))
         return (weights.unsqueeze(2) @ x).squeeze(2)
 
 
 class FastformerLayer(ResidualLayer):
-    """A Transformer layer with `FastAttention` as the mixer.
+    """Transformer layer that mixes positions with `FastAttention`.
 
     Parameters
     ----------
     width : int
-        D; the number of heads divides it.
+        Size of each vector, D. It must be divisible by `n_heads`.
     n_heads : int
-        H.
+        Number of heads, H.
     hidden : int
-        Size of the inner layer of the feed-forward part.
+        Size of the hidden layer of the feed-forward part.
     dropout : float, default=0.0
-        See `ResidualLayer`.
+        Dropout rate; see `ResidualLayer`.
     norm_first : bool, default=True
-        See `ResidualLayer`.
+        Whether layer norms come first; see `ResidualLayer`.
     share_values : bool, default=True
-        See `FastAttention`.
+        Whether the queries also serve as the values; see `FastAttention`.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class FastformerLayer(ResidualLayer):
         dropout: float = 0.0,
         norm_first: bool = True,
         share_values: bool = True,
-    ):
+    ) -> None:
         mix = FastAttention(width, n_heads, share_values)
         super().__init__(mix, width, hidden, dropout, norm_first)
 
@@ -115,9 +116,9 @@ def fastformer(
     dropout: float = 0.0,
     bare: bool = False,
 ) -> LayerStack:
-    """Make a stack of `FastformerLayer` with norms first; `hidden` is D where it is None.
+    """Build a stack of `FastformerLayer` with norms first; `hidden` defaults to `width`.
 
-    With `bare` the layers are `FastAttention` alone, and no norm ends the stack.
+    If `bare` is true, the layers are plain `FastAttention` and the stack has no final norm.
     """
     layers = [
         FastAttention(width, n_heads)

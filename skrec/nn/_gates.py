@@ -1,4 +1,4 @@
-"""Side blocks: a narrow network beside a frozen one, fed by its layers through gates."""
+"""Side blocks: a narrow network that reads the layers of a frozen model through gates."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-TEMPERATURE = 0.1  # makes a gate learn ten times as fast as a bare logit
-START = 0.01  # spread of the weights at the start, when each block almost is the identity
+TEMPERATURE = 0.1  # gates learn ten times as fast as with a temperature of 1
+START = 0.01  # standard deviation of initial weights: each block starts close to the identity
 
 
 class SideBlock(nn.Module):
-    """A bottleneck with a residual: ``x + W gelu(V x + b) + c``.
+    """Bottleneck with a residual connection, ``x + W gelu(V x + b) + c``.
 
     Parameters
     ----------
     hidden_size : int
-        H, the size of a state.
+        Size of a state, H.
     bottleneck : int
-        Rows of V.
+        Number of rows of V.
     """
 
-    def __init__(self, hidden_size: int, bottleneck: int):
+    def __init__(self, hidden_size: int, bottleneck: int) -> None:
         super().__init__()
         self.down = nn.Linear(hidden_size, bottleneck)
         self.up = nn.Linear(bottleneck, hidden_size)
@@ -35,23 +35,23 @@ class SideBlock(nn.Module):
 
 
 class SideBlocks(nn.Module):
-    """A side network: each block reads the block below it and one layer of a frozen model.
+    """Side network: each block reads the previous block and one layer of a frozen model.
 
-    With the states h of m layers, the lowest first, and blocks f of one bottleneck each::
+    With the states h of m layers, the lowest first, and one bottleneck block f per layer::
 
         s[1] = f[1](h[1])
         s[i] = f[i](g[i] h[i] + (1 - g[i]) s[i - 1]),   g[i] = sigmoid(w[i] / 0.1)
 
-    and s[m] is returned. Each gate g is one learned number between 0 and 1; all start at 1/2.
+    The output is s[m]. Each gate g is one learned number between 0 and 1 and starts at 1/2.
 
     Parameters
     ----------
     n_states : int
-        m, the number of layers whose states come in.
+        Number of layers whose states are read, m.
     hidden_size : int
-        H, the size of a state.
+        Size of a state, H.
     bottleneck : int
-        Size of the inner layer of each block.
+        Size of the hidden layer of each block.
 
     References
     ----------
@@ -61,20 +61,20 @@ class SideBlocks(nn.Module):
        Learning", arXiv 2206.06522: the gates and their temperature.
     """
 
-    def __init__(self, n_states: int, hidden_size: int, bottleneck: int):
+    def __init__(self, n_states: int, hidden_size: int, bottleneck: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(SideBlock(hidden_size, bottleneck) for _ in range(n_states))
-        # a lone state is mixed with nothing
+        # a single state has nothing to be mixed with
         self.logits = nn.Parameter(torch.zeros(n_states - 1)) if n_states > 1 else None
 
     @property
     def gates(self) -> torch.Tensor:
-        """Share of each layer's state beside the block below, of shape (m - 1,)."""
+        """Share of the layer's state in the input of each block after the first, (m - 1,)."""
         return torch.zeros(0) if self.logits is None else torch.sigmoid(self.logits / TEMPERATURE)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map states x (U, m, H), the lowest layer first, to (U, H)."""
-        states = x.unbind(1)  # m of (U, H)
+        states = x.unbind(1)  # m tensors (U, H)
         side = self.blocks[0](states[0])
         for block, state, gate in zip(self.blocks[1:], states[1:], self.gates, strict=True):
             side = block(gate * state + (1 - gate) * side)  # (U, H)

@@ -1,10 +1,11 @@
-"""An item's vector and its tokens as one row of numbers, which is gathered like a vector.
+"""An item's vector and its tokens as one row of numbers, which can be gathered like a vector.
 
 ::
 
     vector (D) | token (D), 1 | token (D), 1 | zeros ...
 
-A row may have any length: zeros at its end are tokens that are not real.
+The number after each token is 1 if the token is real and 0 if it is padding. Zeros at the end of
+a row are therefore padding tokens, and a row may have any length.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from torch.nn import functional as F
 
 
 def join_tokens(vectors: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Make rows of vectors and tokens; an item without any token has one, its vector.
+    """Join vectors and tokens into rows; an item without tokens gets its vector as its only token.
 
     Parameters
     ----------
     vectors : tensor of shape (U, W)
-        The first D of W entries are the items' vectors.
+        Rows whose first D of W entries are the item vectors.
     x : tensor of shape (U, T, D)
-        Tokens, the real ones first.
+        Tokens of each item, followed by padding.
     mask : bool tensor of shape (U, T)
+        Whether each token is real.
 
     Returns
     -------
@@ -37,13 +39,16 @@ def join_tokens(vectors: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> t
 
 
 def split_tokens(tokens: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the tokens (..., T, D) of the ends of rows (..., T * (D + 1)), and their mask."""
+    """Split the token part of rows (..., T * (D + 1)) into tokens (..., T, D) and their mask."""
     tokens = tokens.unflatten(-1, (-1, width + 1))  # (..., T, D + 1)
     return tokens[..., :width], tokens[..., width] > 0
 
 
 def real_first(x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Move the real tokens of x (U, T, D) to the front, in their order; also of the mask (U, T)."""
+    """Move the unmasked tokens of x (U, T, D) to the front, keeping their order.
+
+    Return the tokens and their mask, both cut to the length of the longest row.
+    """
     order = torch.argsort(~mask, dim=1, stable=True)  # (U, T)
     x = x.gather(1, order.unsqueeze(2).expand(-1, -1, x.shape[2]))
     length = max(1, int(mask.sum(dim=1).max()))
@@ -51,6 +56,6 @@ def real_first(x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 def stack_rows(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Put rows of several lengths below each other, with zeros at the ends of the shorter."""
+    """Concatenate rows of different lengths, padding the shorter ones with zeros."""
     longest = max(part.shape[1] for part in parts)
     return torch.cat([F.pad(part, (0, longest - part.shape[1])) for part in parts])

@@ -1,4 +1,4 @@
-"""Masks: features weighed by a small network that has seen the whole example."""
+"""Mask blocks: features weighted by a small network that reads the whole input."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from skrec.nn._mlp import MLP
 
 
 class MaskBlock(nn.Module):
-    """``relu(norm(W (mask(x0) * h)))`` with ``mask(x0) = V' relu(V x0 + c) + c'``.
+    """Layer ``relu(norm(W (mask(x0) * h)))`` with ``mask(x0) = V' relu(V x0 + c) + c'``.
 
-    The mask brings products of features, which a perceptron learns badly, into the layer.
+    The mask multiplies features with each other, which a perceptron can learn only with difficulty.
 
     Parameters
     ----------
     n_in : int
-        Size of x0, which guides the mask.
+        Size of x0, from which the mask is computed.
     n_masked : int
-        Size of h, and of the mask.
+        Size of h and of the mask.
     n_out : int
         Size of the output.
     hidden : int
-        Rows of V.
+        Number of rows of V.
     dropout : float, default=0.0
-        Of the output, in training.
+        Dropout rate of the output.
 
     References
     ----------
@@ -33,10 +33,12 @@ class MaskBlock(nn.Module):
        by Instance-Guided Mask", arXiv 2102.07619.
     """
 
-    def __init__(self, n_in: int, n_masked: int, n_out: int, hidden: int, dropout: float = 0.0):
+    def __init__(
+        self, n_in: int, n_masked: int, n_out: int, hidden: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.mask = MLP(n_in, (hidden,), n_masked)
-        self.project = nn.Linear(n_masked, n_out, bias=False)  # the norm would take a bias off
+        self.project = nn.Linear(n_masked, n_out, bias=False)  # the norm adds a bias
         self.norm = nn.LayerNorm(n_out)
         self.dropout = nn.Dropout(dropout)
 

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron."""
+"""Multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLP(nn.Module):
-    """Linear layers with an activation and dropout between them.
+    """Linear layers with an activation and dropout after each hidden layer.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ class MLP(nn.Module):
     hidden : sequence of int
         Sizes of the hidden layers.
     n_out : int or None
-        Size of the output, which has no activation. None: what the last hidden layer gives,
-        after its activation and dropout, is the output.
+        Size of the output layer, which has no activation. None omits this layer: the output is
+        then that of the last hidden layer, after activation and dropout.
     activation : str, default="relu"
-        A key of ``ACTIVATIONS``.
+        Activation of the hidden layers, a key of ``ACTIVATIONS``.
     dropout : float, default=0.0
-        After each activation, in training.
+        Dropout rate after each activation.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class MLP(nn.Module):
         n_out: int | None,
         activation: str = "relu",
         dropout: float = 0.0,
-    ):
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for size in hidden:
@@ -60,6 +60,6 @@ class MLP(nn.Module):
 
 
 def _activation(name: str, size: int) -> nn.Module:
-    """Make the activation of a layer; Dice learns something for each of its units."""
+    """Build the activation of a layer with `size` units; Dice has learned weights per unit."""
     kind = ACTIVATIONS[name]
     return kind(size) if kind is Dice else kind()

@@ -1,4 +1,4 @@
-"""Pooling under a mask."""
+"""Pooling of masked sequences."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import torch
 
 
 def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of the unmasked vectors; zeros where there is none.
+    """Compute the mean of the unmasked vectors, or zeros if all vectors are masked.
 
     Parameters
     ----------
     x : tensor of shape (B, L, D)
+        Vectors.
     mask : bool tensor of shape (B, L)
+        Whether each vector counts.
 
     Returns
     -------
@@ -23,12 +25,14 @@ def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def masked_max(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Maximum of the unmasked vectors, entry by entry; zeros where there is none.
+    """Compute the elementwise maximum of the unmasked vectors, or zeros if all are masked.
 
     Parameters
     ----------
     x : tensor of shape (B, L, D)
+        Vectors.
     mask : bool tensor of shape (B, L)
+        Whether each vector counts.
 
     Returns
     -------
@@ -40,12 +44,14 @@ def masked_max(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def last_real(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the last unmasked vector; zeros where there is none.
+    """Return the last unmasked vector, or zeros if all vectors are masked.
 
     Parameters
     ----------
     x : tensor of shape (B, L, D)
+        Vectors.
     mask : bool tensor of shape (B, L)
+        Whether each vector counts.
 
     Returns
     -------

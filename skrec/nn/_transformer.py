@@ -1,4 +1,4 @@
-"""Transformer layers: a mixer of places and a feed-forward part, each with a residual."""
+"""Transformer layers: attention and a feed-forward part, each with a residual connection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from torch import nn
 from skrec.nn._attention import MultiHeadSelfAttention
 from skrec.nn._mlp import MLP
 
-# as embeddings of words and categories, to which positions are added
+# the scale of word and category embeddings, to which positions are added
 INITIAL_SCALE = 0.1
 
 
 class ResidualLayer(nn.Module):
-    """A mixer of places, then a feed-forward part on each, with residuals and layer norms.
+    """Mixer and feed-forward part, each with a residual connection and a layer norm.
 
-    ::
+    The mixer exchanges information between positions, and the feed-forward part processes each
+    position on its own::
 
         norm_first:  x = x + mix(norm(x));   x = x + feed_forward(norm(x))
         otherwise:   x = norm(x + mix(x));   x = norm(x + feed_forward(x))
@@ -25,18 +26,20 @@ class ResidualLayer(nn.Module):
     Parameters
     ----------
     mix : torch.nn.Module
-        Maps x (B, L, D) under mask (B, L) to (B, L, D); padding must not change what stands in
-        real places.
+        Mixer that maps x (B, L, D) under mask (B, L) to (B, L, D). Padding must not change the
+        output at unmasked positions.
     width : int
-        D.
+        Size of each vector, D.
     hidden : int
-        Size of the inner layer of the feed-forward part.
+        Size of the hidden layer of the feed-forward part.
     dropout : float, default=0.0
-        Of what both parts give and of the inner layer, in training.
+        Dropout rate of the output of both parts and of the hidden layer.
     norm_first : bool, default=True
-        Where the norms stand. The first way is the stable one: what came in passes through.
+        Whether the layer norms come before the parts instead of after the residual connections.
+        Norms that come first make training more stable, because the input passes through
+        unchanged.
     activation : str, default="relu"
-        Inside the feed-forward part, a key of ``ACTIVATIONS``.
+        Activation of the feed-forward part, a key of ``ACTIVATIONS``.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class ResidualLayer(nn.Module):
         dropout: float = 0.0,
         norm_first: bool = True,
         activation: str = "relu",
-    ):
+    ) -> None:
         super().__init__()
         self.mix = mix
         self.feed_forward = MLP(width, (hidden,), width, activation, dropout)
@@ -57,7 +60,7 @@ class ResidualLayer(nn.Module):
         self.norm_first = norm_first
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (B, L, D) under mask (B, L) to (B, L, D); masked places give zeros."""
+        """Map x (B, L, D) under mask (B, L) to (B, L, D); masked positions become zero."""
         if self.norm_first:
             x = x + self.dropout(self.mix(self.mix_norm(x), mask))
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
@@ -68,24 +71,25 @@ class ResidualLayer(nn.Module):
 
 
 class TransformerLayer(ResidualLayer):
-    """The encoder layer of a Transformer, with multi-head self-attention as the mixer.
+    """Encoder layer of a Transformer, with multi-head self-attention as the mixer.
 
     Parameters
     ----------
     width : int
-        D; the number of heads divides it.
+        Size of each vector, D. It must be divisible by `n_heads`.
     n_heads : int
-        H.
+        Number of heads, H.
     hidden : int
-        Size of the inner layer of the feed-forward part.
+        Size of the hidden layer of the feed-forward part.
     dropout : float, default=0.0
-        See `ResidualLayer`. Attention weights are not dropped: on a CPU that costs a fifth.
+        Dropout rate; see `ResidualLayer`. It does not apply to attention weights, because that
+        slows a CPU down by a fifth.
     norm_first : bool, default=True
-        See `ResidualLayer`.
+        Whether layer norms come first; see `ResidualLayer`.
     causal : bool, default=False
-        Whether a place sees itself and those before it only.
+        Whether each position attends only to itself and to earlier positions.
     activation : str, default="relu"
-        See `ResidualLayer`.
+        Activation of the feed-forward part; see `ResidualLayer`.
 
     References
     ----------
@@ -103,24 +107,24 @@ class TransformerLayer(ResidualLayer):
         norm_first: bool = True,
         causal: bool = False,
         activation: str = "relu",
-    ):
+    ) -> None:
         mix = MultiHeadSelfAttention(width, n_heads, causal=causal)
         super().__init__(mix, width, hidden, dropout, norm_first, activation)
 
 
 class LayerStack(nn.Module):
-    """Layers on top of each other, with dropout of their input and a norm of their output.
+    """Stack of layers, with dropout of the input and a layer norm of the output.
 
     Parameters
     ----------
     layers : iterable of torch.nn.Module
-        Each maps x (B, L, D) under mask (B, L) to (B, L, D).
+        Layers that map x (B, L, D) under mask (B, L) to (B, L, D).
     width : int
-        D.
+        Size of each vector, D.
     dropout : float, default=0.0
-        Of the input, in training.
+        Dropout rate of the input.
     norm : bool, default=True
-        Whether a layer norm ends the stack, as layers with ``norm_first`` need it.
+        Whether to end the stack with a layer norm, which layers with ``norm_first=True`` need.
     """
 
     def __init__(
@@ -129,15 +133,15 @@ class LayerStack(nn.Module):
         width: int,
         dropout: float = 0.0,
         norm: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width) if norm else None
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (B, L, D) under mask (B, L) to (B, L, D); masked places give zeros."""
-        # a weight of zero would not keep out what is not finite
+        """Map x (B, L, D) under mask (B, L) to (B, L, D); masked positions become zero."""
+        # zero weights do not remove masked values that are NaN or infinite
         x = self.dropout(x.masked_fill(~mask.unsqueeze(-1), 0.0))
         for layer in self.layers:
             x = layer(x, mask)  # (B, L, D)
@@ -152,7 +156,7 @@ def transformer(
     dropout: float = 0.0,
     causal: bool = False,
 ) -> LayerStack:
-    """Make a stack of `TransformerLayer` with norms first; `hidden` is D where it is None."""
+    """Build a stack of `TransformerLayer` with norms first; `hidden` defaults to `width`."""
     layers = [
         TransformerLayer(width, n_heads, hidden or width, dropout, causal=causal)
         for _ in range(n_layers)
@@ -161,34 +165,35 @@ def transformer(
 
 
 class Positions(nn.Module):
-    """Adds a learned vector for each place; those beyond the last one share its vector.
+    """Learned position embeddings; positions beyond the last one share its vector.
 
     Parameters
     ----------
     n_positions : int
-        Places with a vector.
+        Number of positions that have a vector.
     width : int
-        D.
+        Size of each vector, D.
     """
 
-    def __init__(self, n_positions: int, width: int):
+    def __init__(self, n_positions: int, width: int) -> None:
         super().__init__()
         self.table = nn.Embedding(n_positions, width)
         nn.init.normal_(self.table.weight, std=INITIAL_SCALE)
 
     def forward(self, x: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """Add to x (..., L, D) the vectors of places (..., L), counted from 0."""
+        """Add to x (..., L, D) the vectors of positions `place` (..., L), counted from 0."""
         return x + self.table(place.clamp_max(self.table.num_embeddings - 1))
 
 
 def recency(mask: torch.Tensor) -> torch.Tensor:
-    """Count real places from the end of each row: 0 is the last one, as in padding.
+    """Count unmasked positions from the end of each row; the last one is 0, and so is padding.
 
-    Counted so, a place stays what it is whatever came long before it.
+    Counted from the end, a position keeps its number however many positions come before it.
 
     Parameters
     ----------
     mask : bool tensor of shape (B, L)
+        Whether each position is real.
 
     Returns
     -------

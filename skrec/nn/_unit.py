@@ -1,4 +1,4 @@
-"""Vectors of length 1."""
+"""Normalization of vectors to length 1."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import torch
 
 
 def unit(x: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
-    """Scale vectors (..., D) to length 1; those shorter than `eps` stay as they are.
+    """Scale vectors (..., D) to length 1; vectors shorter than `eps` are left unchanged.
 
-    Dividing these by `eps`, as torch does, would give a zero vector gradients of 1 / eps.
+    Dividing short vectors by `eps`, as torch does, would give zero vectors gradients of 1 / eps.
 
     Parameters
     ----------
     x : tensor of shape (..., D)
+        Vectors.
     eps : float, default=1e-8
+        Length below which a vector is left unchanged.
 
     Returns
     -------
