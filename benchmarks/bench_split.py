@@ -84,7 +84,7 @@ class Setting:
         # a step on one row makes the network and prepares the items
         self.rec = recommender(args, mode, max_epochs=1, random_state=0).fit(train.head(1), items)
         self.network = self.rec.network_.train()
-        self.packed = self.rec._catalogue().packed(self.network)
+        self.packed = self.rec._encoded().packed(self.network)
         data = encode(as_table(train), items=items, labels="required")
         sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
         examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)

@@ -38,7 +38,7 @@ class Setting:
         self.rec.fit(impressions.head(BATCH_SIZE), items)
         self.network = self.rec.network_
         self.network.train()
-        self.packed = self.rec._catalogue().packed(self.network)
+        self.packed = self.rec._encoded().packed(self.network)
         everything = torch.arange(items.n_items)
         self.padded = self.packed.take(everything)  # to the longest text of the data
         data = encode(as_table(impressions), items=items, labels="required")

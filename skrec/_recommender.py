@@ -7,6 +7,7 @@ from functools import cache, partial
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -18,10 +19,11 @@ from skrec._common.random import borrowed_generator
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.explode import labelled_pairs
-from skrec._data.items import codes_among, codes_of, ids_of
+from skrec._data.items import Items, codes_among, codes_of, ids_of
 from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.scorer import Scorer, in_rows
+from skrec._network import Network
 from skrec._training.examples import Examples
 from skrec._training.fit import (
     build_network,
@@ -38,8 +40,10 @@ from skrec._training.progress import ProgressReporter
 from skrec._training.start import FitInputs, check_classes, labels_and_catalogue, read_inputs
 from skrec._training.state import TrainingState, restored_on_failure
 from skrec._training.trainer import Plan, Trainer
-from skrec.content import Resources
+from skrec.behavior import BehaviorOperator
+from skrec.content import ContentOperator, Resources
 from skrec.content._side import reader_of, side_operator
+from skrec.predictor import Predictor
 
 
 class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -183,6 +187,19 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     >>> ids.shape
     (2, 3)
     """
+
+    classes_: np.ndarray
+    items_: Items
+    users_: pa.Array | None
+    content_: ContentOperator
+    behavior_: BehaviorOperator
+    predictor_: Predictor
+    side_: ContentOperator | None
+    network_: Network
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+    _encoded_items: EncodedItems
+    _training_state: TrainingState | None
 
     # requested by default, so that users need not call set_fit_request(items=True)
     __metadata_request__fit = {"items": True}

@@ -11,7 +11,6 @@ import pandas as pd
 
 from skrec.content._lm import store_folders as folders
 from skrec.content._lm.pages import DamagedPage, read_header
-from skrec.content._lm.pages import item_keys as item_keys  # told on to those who use the store
 
 __all__ = ["clear", "info"]
 _TOLD = ["model", "layer", "kind", "dtype", "max_length"]

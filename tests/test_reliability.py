@@ -240,7 +240,8 @@ def test_bug_13_two_threads_predict_at_once(fitted, histories):
     wanted = fitted.decision_function(histories)
     fresh = pickle.loads(pickle.dumps(fitted))  # nothing is stored yet
     for found in in_threads([lambda: fresh.decision_function(histories)] * 2):
-        np.testing.assert_array_equal(found, wanted)
+        # not bit for bit: torch splits its work differently in threads that are not the main one
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(

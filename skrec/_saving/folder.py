@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from skrec._common.files import new_folder, previous, sha256
 from skrec._saving.codec import Damaged
 
 CONTENTS = "skrec.json"  # what the folder holds, and checksums of it
-OLD = ".old"
 
 
 def write_folder(path: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
@@ -37,44 +34,21 @@ def write_folder(path: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
         raise FileExistsError(
             f"'{path}' is not a saved recommender, so it is left alone; name another folder"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent))
-    try:
+    with new_folder(path) as new:
         about = fill(new)
-        about["files"] = {name: digest(new / name) for name in files_in(new)}
+        about["files"] = {name: sha256(new / name) for name in relative_files(new)}
         about["checksum"] = _own_digest(about)
         (new / CONTENTS).write_text(json.dumps(about, indent=1), encoding="utf-8")
-        new.chmod(0o777 & ~_umask())
-        _put(new, path)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
 
 
 def _is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-def _put(new: Path, path: Path) -> None:
-    """Rename a folder into its place; `find_folder` knows where the old one is in between."""
-    old = path.with_name(f".{path.name}{OLD}")
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def find_folder(path: Path) -> Path:
     """Return where a saved recommender is: the one before, if its replacement was cut short."""
     path = path.expanduser().absolute()
-    old = path.with_name(f".{path.name}{OLD}")
+    old = previous(path)
     if not path.exists() and (old / CONTENTS).is_file():
         return old
     if not path.exists():
@@ -113,27 +87,21 @@ def check_files(folder: Path, about: dict[str, Any]) -> None:
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise Damaged(f"'{path}' is a link, which may lead anywhere")
-    found = set(files_in(folder)) - {CONTENTS}
+    found = set(relative_files(folder)) - {CONTENTS}
     for name in sorted(set(about["files"]) - found):
         raise Damaged(f"'{folder}' lacks the file {name}")
     for name in sorted(found - set(about["files"])):
         raise Damaged(f"'{folder}' holds a file that was not saved with it: {name}")
     for name, wanted in about["files"].items():
-        if digest(folder / name) != wanted:
+        if sha256(folder / name) != wanted:
             raise Damaged(f"'{folder / name}' is damaged, or was changed after it was saved")
 
 
-def files_in(folder: Path) -> list[str]:
+def relative_files(folder: Path) -> list[str]:
     """Return all files below a folder, as paths relative to it."""
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _own_digest(about: dict[str, Any]) -> str:

@@ -81,7 +81,7 @@ def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = 
         )
     check_files(folder, about)
     codec = Codec(kinds(), folder, trusted=tuple(trusted))
-    recommender = kind.__new__(kind)
+    recommender: Any = object.__new__(kind)
     try:
         codec.arrays = safetensors.torch.load_file(folder / ARRAYS)
         encoded = json.loads((folder / STATE).read_text(encoding="utf-8"))

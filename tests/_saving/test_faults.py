@@ -32,8 +32,8 @@ def rewrite(folder, change):
 
 def sign(folder, **changes):
     about = json.loads((folder / "skrec.json").read_text()) | changes
-    names = set(_folder.files_in(folder)) - {"skrec.json"}
-    about["files"] = {name: _folder.digest(folder / name) for name in names}
+    names = set(_folder.relative_files(folder)) - {"skrec.json"}
+    about["files"] = {name: _folder.sha256(folder / name) for name in names}
     about["checksum"] = _folder._own_digest(about)
     (folder / "skrec.json").write_text(json.dumps(about))
 

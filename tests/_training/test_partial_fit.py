@@ -74,7 +74,7 @@ def test_an_epoch_equals_plain_adamw(news, make_recommender):
         optimizer.state[weight] = progress.moments[name]
     start_of = skrec._training.start.read_inputs(rec, news.train, None, None, None, True)
     examples = start_of.examples(rec, start_of.data)
-    packed = rec._catalogue().packed(network)
+    packed = rec._encoded().packed(network)
     network.train()
     for batch in iterate_batches(examples, rec.batch_size, rec.max_history, progress.rng, 0, 1):
         optimizer.zero_grad()

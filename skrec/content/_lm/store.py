@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import json
 import os
@@ -18,13 +17,12 @@ import numpy as np
 import torch
 import xxhash
 
+from skrec._common.files import NO_SPACE, check_space, no_space
 from skrec._data.states import States
 from skrec.content._lm import store_folders as folders
 from skrec.content._lm.pages import DamagedPage, Page, PageIndex, open_page, write_page
-from skrec.content._lm.pages import item_keys as item_keys  # told on to those who use the store
 
 PAGE_BYTES = 64 << 20
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class PrefixStore:
@@ -109,7 +107,8 @@ class PrefixStore:
             self._clean()
             missing = self._index.missing(keys)
             sizes = np.asarray(lengths, np.int64)[missing]
-            self._check_space(sizes)
+            what = f"the states of {len(sizes)} items"
+            check_space(self.folder, self._bytes(sizes), what, "memory")
             n_done = 0
             try:
                 for cut in self._cuts(sizes):
@@ -195,26 +194,15 @@ class PrefixStore:
             folders.write_description(self.folder, self._described)
             path = write_page(self.folder, keys, lengths, rows.to(self.dtype))
         except OSError as error:
-            if error.errno in _NO_SPACE:
-                raise self._full(lengths, error.errno) from error
+            if error.errno in NO_SPACE:
+                needed, what = self._bytes(lengths), f"the states of {len(lengths)} items"
+                number = error.errno
+                raise no_space(self.folder, needed, what, "memory", number) from error
             raise
         self._pages[path.name] = open_page(path, self.width, self.dtype)
 
     def _bytes(self, lengths: np.ndarray) -> int:
         return int(lengths.sum()) * self.width * self.dtype.itemsize + 24 * len(lengths)
-
-    def _check_space(self, lengths: np.ndarray) -> None:
-        if self._bytes(lengths) > shutil.disk_usage(self.folder).free:
-            raise self._full(lengths, errno.ENOSPC)
-
-    def _full(self, lengths: np.ndarray, number: int) -> OSError:
-        free = shutil.disk_usage(self.folder).free
-        return OSError(
-            number,
-            f"no room in '{self.folder}' for the states of {len(lengths)} items: "
-            f"{self._bytes(lengths)} bytes needed, {free} bytes free; make room, or give "
-            "another folder as memory",
-        )
 
 
 def _remove_own(folder: str, pid: int) -> None:

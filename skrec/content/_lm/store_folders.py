@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skrec._common.files import write_whole
+from skrec._common import files
 from skrec.content._lm.pages import PAGE_NAME, UNFINISHED_NAME
 
 FORMAT = "skrec prefix store 1"
@@ -68,38 +68,17 @@ def write_description(folder: Path, described: dict[str, Any]) -> None:
     if read_description(folder) is None:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"format": FORMAT, **described, "created": created}, indent=1)
-        write_whole(folder / _DESCRIPTION, [text.encode()])
+        files.write_whole(folder / _DESCRIPTION, [text.encode()])
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a store; an OSError that names `memory` where that can't be."""
-    for left in reversed(range(10)):
-        try:
-            return folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            # another process that clears may delete what is made here, so try again
-            if not left or not isinstance(error, FileNotFoundError | FileExistsError):
-                raise _unusable(folder, error) from error
+    """Make the folder of a store."""
+    files.make_folder(folder, folder.parents[1], "memory")
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a store, for which a second process waits."""
-    from filelock import FileLock
-
-    lock = FileLock(_lock_path(folder))
-    while not lock.is_locked:
-        make_folder(folder.parent)
-        try:
-            lock.acquire()
-        except FileNotFoundError:
-            continue  # another process cleared all while this one waited
-        except OSError as error:
-            raise _unusable(folder, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def locked(folder: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a store; a second process waits for it."""
+    return files.locked(_lock_path(folder), folder.parents[1], "memory")
 
 
 def remove_lock(folder: Path) -> None:
@@ -122,11 +101,3 @@ def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:
         return [path for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
     except FileNotFoundError:
         return []  # cleared
-
-
-def _unusable(folder: Path, error: OSError) -> OSError:
-    return OSError(
-        error.errno,
-        f"memory must be a folder that can be written to, got '{folder.parents[1]}' "
-        f"({error.strerror})",
-    )

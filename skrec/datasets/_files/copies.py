@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from skrec._common.files import new_folder, sha256
 from skrec._data.item_files import read_items, write_items
 from skrec._data.items import Items
 from skrec.datasets._files.bunch import DataBunch
@@ -68,35 +68,23 @@ def kept_copy(
     key = _key(family, path, settings)
     if key is None:  # drawn anew in each call
         return _read_only(path, settings, read, verbose)
-    try:
-        place = get_data_home(data_home) / key
-        new = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place.parent))
-    except OSError as error:
-        if data_home is not None:
-            raise
-        warnings.warn(f"no converted copy of {path} is kept: {error}", stacklevel=4)
-        return _read_only(path, settings, read, verbose)
-    try:
-        data = _opened(place)
-        if data is None:
-            reading = Reading(new, verbose)
-            _write_copy(new, _read(path, settings, read, reading), reading.sources)
-            new.chmod(0o755)
-            data = _opened(new)
-            _publish(new, place)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            place = get_data_home(data_home) / key
+            data = _opened(place)
+            if data is not None:
+                return data
+            new = stack.enter_context(new_folder(place))
+        except OSError as error:
+            if data_home is not None:
+                raise
+            warnings.warn(f"no converted copy of {path} is kept: {error}", stacklevel=4)
+            return _read_only(path, settings, read, verbose)
+        reading = Reading(new, verbose)
+        _write_copy(new, _read(path, settings, read, reading), reading.sources)
+        data = _opened(new)
     assert data is not None
     return data
-
-
-def _publish(new: Path, place: Path) -> None:
-    """Rename a copy into its place, where an outdated one may be, or that of another process."""
-    with suppress(OSError):
-        old = place.rename(new.with_suffix(".old"))
-        shutil.rmtree(old, ignore_errors=True)
-    with suppress(OSError):  # the other process was first, which is as good
-        new.rename(place)
 
 
 def _read(path: Path, settings: dict, read: Callable, reading: Reading) -> DataBunch:
@@ -140,7 +128,7 @@ def _write_copy(folder: Path, data: DataBunch, sources: dict[str, str | None]) -
     for source, digest in sources.items():
         state = os.stat(source)
         about["sources"].append(
-            [source, state.st_size, state.st_mtime_ns, digest or _digest(source)]
+            [source, state.st_size, state.st_mtime_ns, digest or sha256(source)]
         )
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -161,9 +149,4 @@ def _is_as_it_was(source: str, size: int, mtime: int, digest: str) -> bool:
     state = os.stat(source)
     if state.st_size != size:
         return False
-    return state.st_mtime_ns == mtime or _digest(source) == digest
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return state.st_mtime_ns == mtime or sha256(source) == digest

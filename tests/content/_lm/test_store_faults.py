@@ -268,7 +268,7 @@ def small_disk(tmp_path):
 def test_a_disk_that_is_too_small(small_disk):
     compute = Computer()
     keys, lengths = item_keys(np.arange(3), np.arange(2)), np.full(2, 40_000)
-    with pytest.raises(OSError, match=r"2 items: 1920048 bytes needed, \d+ bytes free") as caught:
+    with pytest.raises(OSError, match=r"2 items: 1,920,048 bytes needed, [\d,]+ bytes free") as caught:
         store_in(small_disk).fill(keys, lengths, compute)
     assert caught.value.errno == errno.ENOSPC
     assert str(small_disk) in str(caught.value)
@@ -305,7 +305,7 @@ def test_files_of_limited_size(tmp_path):
     keys, lengths = item_keys(np.arange(2), np.arange(1)), np.array([40_000])
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
-        with pytest.raises(OSError, match="960024 bytes needed") as caught:
+        with pytest.raises(OSError, match="960,024 bytes needed") as caught:
             store.fill(keys, lengths, lambda items: torch.ones(40_000, WIDTH))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
