@@ -1,4 +1,4 @@
-"""Metrics of click prediction and ranking: fast, tie-aware, and known by name."""
+"""Metrics of click prediction and ranking, as functions and by name."""
 
 from skrec.metrics._by_group import by_group
 from skrec.metrics._grouped import (

@@ -1,33 +1,37 @@
-"""One value for each group, where the metrics give the mean."""
+"""The value of a metric in each group, without the mean over groups."""
+
+from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from skrec.metrics._grouped import check_and_rank
 from skrec.metrics._groups import check_groups
 from skrec.metrics._registry import get_metric, values_by_group
 
 
-def by_group(metric, y_true, y_score, groups):
+def by_group(metric: str, y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> pd.Series:
     """Compute a grouped metric for each group.
 
     Parameters
     ----------
     metric : str
-        Name of a grouped metric, as `get_metric` takes it.
+        Name of a grouped metric. See :func:`get_metric` for the names.
     y_true, y_score, groups : array-like of shape (n_rows,)
         Labels 0/1, scores, and group ids.
 
     Returns
     -------
     pandas.Series of shape (n_groups,)
-        The values by group id, in the order in which the groups first come up. NaN for a group
-        without the classes that the metric needs; the mean of the others is what `compute` gives.
+        Value of the metric per group. The index contains the group ids in order of first
+        appearance. The value is NaN for groups in which the metric is undefined. The mean of the
+        other values is the result of :func:`compute`.
 
     Raises
     ------
     ValueError
-        If the metric is unknown or not grouped, and for columns that can't be ranked.
+        If the metric is unknown or not grouped, or if the labels, scores or groups are invalid.
 
     Examples
     --------
@@ -37,9 +41,9 @@ def by_group(metric, y_true, y_score, groups):
     8    0.5
     Name: mrr, dtype: float64
     """
-    metric = get_metric(metric)
-    if metric.kind != "grouped":
-        raise ValueError(f"{metric.name} is not computed within groups; take compute")
+    chosen = get_metric(metric)
+    if chosen.kind != "grouped":
+        raise ValueError(f"{chosen.name} is not computed within groups; take compute")
     codes, ids = pd.factorize(check_groups(groups))
-    values, usable = values_by_group(metric, check_and_rank(y_true, y_score, codes))
-    return pd.Series(np.where(usable, values, np.nan), index=ids, name=metric.name)
+    values, usable = values_by_group(chosen, check_and_rank(y_true, y_score, codes))
+    return pd.Series(np.where(usable, values, np.nan), index=ids, name=chosen.name)

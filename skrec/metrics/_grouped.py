@@ -1,13 +1,20 @@
-"""Metrics of ranking within groups, such as impressions, averaged over the groups.
+"""Ranking metrics computed within groups, such as impressions, and averaged over the groups.
 
-Groups count equally, whatever their size. A group that a metric is undefined for is left out, not
-averaged in as 0 or NaN; with no group left the value is NaN, with an ``UndefinedMetricWarning``.
-The value of tied rows is the mean over all their orders, but for `lrap` and
-`mean_average_precision`, which take tied rows together as scikit-learn does.
+All groups have the same weight, whatever their size. A group in which the metric is undefined is
+excluded from the average. If no group remains, the result is NaN and an
+``UndefinedMetricWarning`` is issued.
+
+If rows are tied, a metric is the mean over all orders of the tied rows. The exceptions are `lrap`
+and `mean_average_precision`, which treat tied rows as one block, as scikit-learn does.
 """
 
-import warnings
+from __future__ import annotations
 
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skrec.metrics._groups import check_groups
@@ -21,7 +28,7 @@ from skrec.metrics._kernels import (
     precision_by_group,
     recall_by_group,
 )
-from skrec.metrics._ranking import rank_groups
+from skrec.metrics._ranking import Ranking, rank_groups
 from skrec.metrics._validation import (
     check_labels,
     check_positive_int,
@@ -30,29 +37,30 @@ from skrec.metrics._validation import (
 )
 
 
-def gauc(y_true, y_score, groups):
-    """Compute the area under the ROC curve in each group, averaged over the groups.
+def gauc(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> float:
+    """Compute the area under the ROC curve within each group, averaged over the groups.
 
-    This is MIND's AUC [1]_. Groups are not weighted, unlike in [2]_, which weights by impressions.
+    This is the AUC of the MIND benchmark [1]_. All groups have the same weight, in contrast to
+    [2]_, which weights them by impressions.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
 
     Returns
     -------
     float
-        The mean AUC; a tied pair counts half, so a constant score gets 0.5. Groups need a positive
-        and a negative; others are left out.
+        Mean AUC. A tied pair counts half, therefore a constant score gives 0.5. Groups without a
+        positive or without a negative are excluded.
 
     See Also
     --------
-    auc : The same over all rows at once.
+    auc : Area under the ROC curve over all rows at once.
 
     References
     ----------
@@ -70,7 +78,7 @@ def gauc(y_true, y_score, groups):
     return mean_over(gauc_by_group(ranking), ranking.with_both, "gauc")
 
 
-def mrr(y_true, y_score, groups):
+def mrr(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> float:
     """Compute the reciprocal rank of the first positive, averaged over the groups.
 
     Parameters
@@ -78,15 +86,15 @@ def mrr(y_true, y_score, groups):
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
 
     Returns
     -------
     float
-        The mean reciprocal rank; under ties, its expectation. Groups without a positive are left
-        out.
+        Mean reciprocal rank. If rows are tied, this is its expectation over their orders. Groups
+        without a positive are excluded.
 
     See Also
     --------
@@ -102,29 +110,30 @@ def mrr(y_true, y_score, groups):
     return mean_over(mrr_by_group(ranking), ranking.with_positive, "mrr")
 
 
-def mrr_mind(y_true, y_score, groups):
-    """Compute the reciprocal rank of all positives, averaged as MIND's script does.
+def mrr_mind(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> float:
+    """Compute the mean reciprocal rank of all positives, as in the MIND evaluation script.
 
-    The reciprocal ranks of a group's positives are averaged, then the groups [1]_. It equals `mrr`
-    where every group has one positive, and is lower elsewhere.
+    The reciprocal ranks are averaged over the positives of each group, then over the groups [1]_.
+    The result equals `mrr` if every group has one positive, and is lower otherwise.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
 
     Returns
     -------
     float
-        The mean; under ties, its expectation. Groups without a positive are left out.
+        Mean reciprocal rank. If rows are tied, this is its expectation over their orders. Groups
+        without a positive are excluded.
 
     See Also
     --------
-    mrr : Counts only the first positive of a group.
+    mrr : Uses only the first positive of each group.
 
     References
     ----------
@@ -140,28 +149,28 @@ def mrr_mind(y_true, y_score, groups):
     return mean_over(mrr_mind_by_group(ranking), ranking.with_positive, "mrr_mind")
 
 
-def ndcg(y_true, y_score, groups, k=10):
-    """Compute the normalised discounted cumulative gain of the first k places.
+def ndcg(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, k: int = 10) -> float:
+    """Compute the normalized discounted cumulative gain of the top k ranks.
 
-    A positive at rank r gains 1 / log2(r + 1); the sum is divided by that of the best order [1]_.
-    The first k places are all places of a group that has fewer rows.
+    A positive at rank r has the gain 1 / log2(r + 1). The sum of the gains is divided by the sum
+    in the best possible order [1]_. If a group has fewer than k rows, all its rows count.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
     k : int, default=10
-        Number of first places that count.
+        Number of top ranks that count.
 
     Returns
     -------
     float
-        The mean over the groups; under ties, its expectation. Groups without a positive are left
-        out.
+        Mean over the groups. If rows are tied, this is its expectation over their orders. Groups
+        without a positive are excluded.
 
     References
     ----------
@@ -179,24 +188,25 @@ def ndcg(y_true, y_score, groups, k=10):
     return mean_over(ndcg_by_group(ranking, k), ranking.with_positive, "ndcg")
 
 
-def hit(y_true, y_score, groups, k=10):
-    """Compute the share of the groups with a positive among the first k.
+def hit(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, k: int = 10) -> float:
+    """Compute the share of groups that have a positive in the top k ranks.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
     k : int, default=10
-        Number of first places that count.
+        Number of top ranks that count.
 
     Returns
     -------
     float
-        The hit ratio; under ties, its expectation. Groups without a positive are left out.
+        Hit ratio. If rows are tied, this is its expectation over their orders. Groups without a
+        positive are excluded.
 
     Examples
     --------
@@ -209,80 +219,82 @@ def hit(y_true, y_score, groups, k=10):
     return mean_over(hit_by_group(ranking, k), ranking.with_positive, "hit")
 
 
-def recall(y_true, y_score, groups, k=10):
-    """Compute the share of a group's positives that are among the first k.
+def recall(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, k: int = 10) -> float:
+    """Compute the share of the positives of a group that are in the top k ranks.
 
-    The share is of all positives, so a group with more than k of them can't reach 1.
+    The count is divided by the number of all positives. A group with more than k positives
+    therefore cannot reach 1.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
     k : int, default=10
-        Number of first places that count.
+        Number of top ranks that count.
 
     Returns
     -------
     float
-        The mean over the groups; under ties, its expectation. Groups without a positive are left
-        out.
+        Mean over the groups. If rows are tied, this is its expectation over their orders. Groups
+        without a positive are excluded.
     """
     k = check_positive_int("k", k)
     ranking = check_and_rank(y_true, y_score, groups)
     return mean_over(recall_by_group(ranking, k), ranking.with_positive, "recall")
 
 
-def precision(y_true, y_score, groups, k=10):
-    """Compute the share of the first k places that positives take.
+def precision(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, k: int = 10) -> float:
+    """Compute the share of the top k ranks that are positives.
 
-    The count is divided by k always, so a group with fewer than k positives, or than k rows,
-    can't reach 1.
+    The count is always divided by k. A group with fewer than k positives, or fewer than k rows,
+    therefore cannot reach 1.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
     k : int, default=10
-        Number of first places that count.
+        Number of top ranks that count.
 
     Returns
     -------
     float
-        The mean over the groups; under ties, its expectation. Groups without a positive are left
-        out.
+        Mean over the groups. If rows are tied, this is its expectation over their orders. Groups
+        without a positive are excluded.
     """
     k = check_positive_int("k", k)
     ranking = check_and_rank(y_true, y_score, groups)
     return mean_over(precision_by_group(ranking, k), ranking.with_positive, "precision")
 
 
-def lrap(y_true, y_score, groups):
+def lrap(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> float:
     """Compute label ranking average precision.
 
-    For each positive, the share of positives among the rows that score at least as high, averaged
-    over a group's positives [1]_. With 0/1 labels it is the same as `mean_average_precision`.
+    For each positive, compute the share of positives among the rows with the same or a higher
+    score. Average it over the positives of each group, then over the groups [1]_. With 0/1 labels
+    the result equals `mean_average_precision`.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
 
     Returns
     -------
     float
-        The mean over the groups. Groups without a positive are left out; scikit-learn's
+        Mean over the groups. Groups without a positive are excluded, whereas
         :func:`~sklearn.metrics.label_ranking_average_precision_score` counts them as 1.
 
     References
@@ -293,30 +305,29 @@ def lrap(y_true, y_score, groups):
     return mean_over(average_precision_by_group(ranking), ranking.with_positive, "lrap")
 
 
-def mean_average_precision(y_true, y_score, groups):
-    """Compute average precision in each group, averaged over the groups.
+def mean_average_precision(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> float:
+    """Compute the average precision of each group, averaged over the groups.
 
-    The average precision of a group is that of
-    :func:`~sklearn.metrics.average_precision_score`: precision at each distinct score, weighted by
-    the recall gained there. The metric's name is ``"map"``.
+    Within a group this is :func:`~sklearn.metrics.average_precision_score`: the precision at each
+    distinct score, weighted by the increase in recall. The name of the metric is ``"map"``.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows to be ranked first; any finite numbers.
+        Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
-        Id of the group of each row, int or str, in any order.
+        Group id of each row, int or str, in any order.
 
     Returns
     -------
     float
-        The mean. Groups without a positive are left out.
+        Mean over the groups. Groups without a positive are excluded.
 
     See Also
     --------
-    lrap : The same value, under the name of the multilabel metric.
+    lrap : The same value under the name of the multilabel metric.
     """
     ranking = check_and_rank(y_true, y_score, groups)
     return mean_over(
@@ -324,8 +335,8 @@ def mean_average_precision(y_true, y_score, groups):
     )
 
 
-def check_and_rank(y_true, y_score, groups):
-    """Check the columns and sort them once.
+def check_and_rank(y_true: Any, y_score: Any, groups: Any) -> Ranking:
+    """Validate labels, scores and group ids, and sort the rows once.
 
     Parameters
     ----------
@@ -335,29 +346,30 @@ def check_and_rank(y_true, y_score, groups):
     Returns
     -------
     Ranking
-        What the kernels take.
+        Counts from which all grouped metrics are computed.
     """
     positive, scores, ids = check_labels(y_true), check_scores(y_score), check_groups(groups)
     check_same_length(y_true=positive, y_score=scores, groups=ids)
     return rank_groups(positive, scores, ids)
 
 
-def mean_over(values, usable, name):
-    """Average one value a group over the usable groups.
+def mean_over(values: np.ndarray, usable: np.ndarray, name: str) -> float:
+    """Average the values of the usable groups.
 
     Parameters
     ----------
     values : ndarray of shape (n_groups,)
-        Finite values.
+        One finite value per group.
     usable : ndarray of bool of shape (n_groups,)
-        The groups to average over.
+        Groups in which the metric is defined.
     name : str
         Name of the metric, for the warning.
 
     Returns
     -------
     float
-        The mean; NaN with an ``UndefinedMetricWarning`` if no group is usable.
+        Mean of the usable values. If no group is usable, the mean is NaN and an
+        ``UndefinedMetricWarning`` is issued.
     """
     if usable.any():
         return float(values[usable].mean())

@@ -1,15 +1,22 @@
-"""The grouped metrics as sums over tied blocks: each gives one value a group.
+"""Grouped metrics as sums over blocks of tied rows. Each function returns one value per group.
 
-A block holds `length` tied rows, `hits` of them positive, below `before` rows. Its contribution is
-the mean over all orders of its rows, so the order in which tied rows arrive cannot matter.
-Values of groups that a metric leaves out are meaningless, but finite.
+A block consists of `length` tied rows, `hits` of which are positive. `before` rows of its group
+rank above it. The contribution of a block is the mean over all orders of its rows, therefore the
+input order of tied rows has no effect. For groups in which a metric is undefined, the value is
+finite but meaningless.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
+from skrec.metrics._ranking import Ranking
 
-def gauc_by_group(ranking):
-    """Count (positive, negative) pairs in the right order, as a share; a tied pair counts half."""
+
+def gauc_by_group(ranking: Ranking) -> np.ndarray:
+    """Compute the share of correctly ordered (positive, negative) pairs; tied pairs count half."""
     negatives = (ranking.sizes - ranking.n_pos)[ranking.group]
     tied = ranking.length - ranking.hits
     above = ranking.before - ranking.hits_before
@@ -17,63 +24,66 @@ def gauc_by_group(ranking):
     return ranking.sum_by_group(right / (_n_pos(ranking) * np.maximum(negatives, 1)))
 
 
-def mrr_by_group(ranking):
-    """Average the reciprocal rank of the first positive."""
-    return _expect_at_first_hit(ranking, 1.0 / _places(ranking))
+def mrr_by_group(ranking: Ranking) -> np.ndarray:
+    """Compute the expected reciprocal rank of the first positive."""
+    return _expected_weight_of_first_hit(ranking, 1.0 / _ranks(ranking))
 
 
-def mrr_mind_by_group(ranking):
-    """Average the reciprocal rank over the positives."""
-    expected = _expect_at_hits(ranking, 1.0 / _places(ranking))
+def mrr_mind_by_group(ranking: Ranking) -> np.ndarray:
+    """Compute the mean reciprocal rank of the positives."""
+    expected = _expected_weight_of_hits(ranking, 1.0 / _ranks(ranking))
     return ranking.sum_by_group(expected / _n_pos(ranking))
 
 
-def ndcg_by_group(ranking, k):
-    """Divide the discounted gain of the first k places by that of the best order."""
-    discount = 1.0 / np.log2(_places(ranking, k) + 1)
+def ndcg_by_group(ranking: Ranking, k: int) -> np.ndarray:
+    """Divide the discounted gain of the top k ranks by the gain of the best order."""
+    discount = 1.0 / np.log2(_ranks(ranking, k) + 1)
     best = np.cumsum(discount)[np.minimum(_n_pos(ranking), len(discount)) - 1]
-    return ranking.sum_by_group(_expect_at_hits(ranking, discount) / best)
+    return ranking.sum_by_group(_expected_weight_of_hits(ranking, discount) / best)
 
 
-def hit_by_group(ranking, k):
-    """Compute the chance that a positive is among the first k."""
-    return _expect_at_first_hit(ranking, np.ones(len(_places(ranking, k))))
+def hit_by_group(ranking: Ranking, k: int) -> np.ndarray:
+    """Compute the probability that a positive is in the top k ranks."""
+    return _expected_weight_of_first_hit(ranking, np.ones(len(_ranks(ranking, k))))
 
 
-def recall_by_group(ranking, k):
-    """Compute the share of the positives that are among the first k."""
-    return ranking.sum_by_group(_hits_above(ranking, k) / _n_pos(ranking))
+def recall_by_group(ranking: Ranking, k: int) -> np.ndarray:
+    """Compute the share of the positives that are in the top k ranks."""
+    return ranking.sum_by_group(_expected_hits_in_top(ranking, k) / _n_pos(ranking))
 
 
-def precision_by_group(ranking, k):
-    """Divide the positives among the first k by k."""
-    return ranking.sum_by_group(_hits_above(ranking, k)) / k
+def precision_by_group(ranking: Ranking, k: int) -> np.ndarray:
+    """Divide the number of positives in the top k ranks by k."""
+    return ranking.sum_by_group(_expected_hits_in_top(ranking, k)) / k
 
 
-def average_precision_by_group(ranking):
-    """Average over the positives the precision down to the end of their block."""
+def average_precision_by_group(ranking: Ranking) -> np.ndarray:
+    """Average, over the positives, the precision at the end of their block."""
     precision = (ranking.hits_before + ranking.hits) / (ranking.before + ranking.length)
     return ranking.sum_by_group(ranking.hits * precision / _n_pos(ranking))
 
 
-def _places(ranking, k=np.inf):
-    """Return the places 1, 2, ... of the largest group, at most k."""
+def _ranks(ranking: Ranking, k: float = np.inf) -> np.ndarray:
+    """Return the ranks 1, 2, ... of the largest group, up to k."""
     return np.arange(1, min(k, ranking.sizes.max()) + 1)
 
 
-def _n_pos(ranking):
-    """Return the positives of the group of each block; never 0, as a block holds one."""
+def _n_pos(ranking: Ranking) -> np.ndarray:
+    """Return the number of positives in the group of each block, which is at least 1."""
     return ranking.n_pos[ranking.group]
 
 
-def _hits_above(ranking, k):
-    """Count the positives that each block is expected to bring into the first k places."""
-    inside = np.clip(len(_places(ranking, k)) - ranking.before, 0, ranking.length)
+def _expected_hits_in_top(ranking: Ranking, k: int) -> np.ndarray:
+    """Return the expected number of positives of each block in the top k ranks."""
+    inside = np.clip(len(_ranks(ranking, k)) - ranking.before, 0, ranking.length)
     return ranking.hits * inside / ranking.length
 
 
-def _expect_at_hits(ranking, weight):
-    """Sum over a block's positives of the expected weight of their place; 0 past the last one."""
+def _expected_weight_of_hits(ranking: Ranking, weight: np.ndarray) -> np.ndarray:
+    """Return, per block, the sum over its positives of the expected weight of their rank.
+
+    Ranks beyond the end of `weight` have weight 0.
+    """
     total = np.concatenate([[0.0], np.cumsum(weight)])
     last = len(weight)
     top = np.minimum(ranking.before, last)
@@ -81,14 +91,15 @@ def _expect_at_hits(ranking, weight):
     return ranking.hits * (total[bottom] - total[top]) / ranking.length
 
 
-def _expect_at_first_hit(ranking, weight):
-    """Average over orders of tied rows the weight of the place of each group's first positive."""
+def _expected_weight_of_first_hit(ranking: Ranking, weight: np.ndarray) -> np.ndarray:
+    """Return, per group, the expected weight of the rank of its first positive."""
     values = np.zeros(len(ranking.sizes))
     first = np.flatnonzero(ranking.hits_before == 0)
-    # A lone positive is equally likely to be anywhere in its block, which may be a whole catalogue.
-    lone = (ranking.hits[first] == 1) & (ranking.length[first] > 1)
-    values[ranking.group[first]] = _expect_at_hits(ranking, weight)[first]
-    for rows, place in _buckets(ranking, first[~lone]):
+    # A single positive is equally likely at each rank of its block. This formula needs no matrix,
+    # which matters because the block may be a whole catalogue.
+    single = (ranking.hits[first] == 1) & (ranking.length[first] > 1)
+    values[ranking.group[first]] = _expected_weight_of_hits(ranking, weight)[first]
+    for rows, place in _blocks_by_size(ranking, first[~single]):
         chance = _chance_of_first_hit(ranking.length[rows], ranking.hits[rows], place)
         rank = ranking.before[rows, np.newaxis] + place
         at_rank = np.append(weight, 0.0)[np.minimum(rank - 1, len(weight))]
@@ -96,11 +107,13 @@ def _expect_at_first_hit(ranking, weight):
     return values
 
 
-def _buckets(ranking, blocks):
-    """Yield blocks of like size, with the places where their first positive may be.
+def _blocks_by_size(
+    ranking: Ranking, blocks: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield blocks of similar size, with the places that their first positive can have.
 
-    Each bucket can go through one padded matrix, at most twice as wide as it needs to be: a loop
-    over powers of two, not over groups.
+    The blocks of one bucket share one padded matrix, which is at most twice as wide as needed.
+    The loop runs over powers of two instead of groups.
     """
     n_places = ranking.length[blocks] - ranking.hits[blocks] + 1
     exponents = np.frexp(n_places - 1)[1]
@@ -108,16 +121,18 @@ def _buckets(ranking, blocks):
         yield blocks[exponents == exponent], np.arange(1, 2**exponent + 1)
 
 
-def _chance_of_first_hit(n_rows, n_pos, place):
-    """Compute the chance that the first of n_pos positives among n_rows is at each place.
+def _chance_of_first_hit(n_rows: np.ndarray, n_pos: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Compute the probability that the first of n_pos positives among n_rows is at each place.
 
-    It is C(n_rows - place, n_pos - 1) / C(n_rows, n_pos). The ratio of neighbouring places is
-    simple, and its products stay exact where factorials or their logarithms would cancel.
+    The probability is C(n_rows - place, n_pos - 1) / C(n_rows, n_pos). It is computed as a product
+    of the ratios of adjacent places, because factorials or their logarithms would lose digits by
+    cancellation.
     """
     n, p = n_rows[:, np.newaxis], n_pos[:, np.newaxis]
     ratio = np.empty((len(n), len(place)))
     ratio[:, :1] = p / n
     done = place[:-1]
-    # No place is left once the negatives are used up: the numerator meets 0 and stays there.
+    # The first positive is at place n - p + 1 at the latest. The next ratio is 0, and the product
+    # stays 0 from there on.
     ratio[:, 1:] = np.maximum(n - p + 1 - done, 0) / np.maximum(n - done, 1)
     return np.cumprod(ratio, axis=1, out=ratio)

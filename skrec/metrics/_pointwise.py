@@ -1,8 +1,11 @@
-"""Metrics over all rows at once, whatever their group."""
+"""Metrics over all rows at once, which ignore groups."""
+
+from __future__ import annotations
 
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import brier_score_loss, f1_score, log_loss
 
@@ -17,7 +20,7 @@ from skrec.metrics._validation import (
 )
 
 
-def auc(y_true, y_score):
+def auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     """Compute the area under the ROC curve over all rows.
 
     Parameters
@@ -25,17 +28,18 @@ def auc(y_true, y_score):
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,)
-        Scores, higher for rows more likely to be clicked; any finite numbers.
+        Finite scores. Higher scores mean that a click is more likely.
 
     Returns
     -------
     float
-        The share of (positive, negative) pairs in the right order, a tied pair counting half. NaN
-        with an ``UndefinedMetricWarning`` if `y_true` has only one class.
+        Share of (positive, negative) pairs that are in the right order. A tied pair counts half.
+        If `y_true` has only one class, the result is NaN and an ``UndefinedMetricWarning`` is
+        issued.
 
     See Also
     --------
-    gauc : The same within each group, then averaged.
+    gauc : Area under the ROC curve within each group, averaged over the groups.
 
     Examples
     --------
@@ -52,7 +56,7 @@ def auc(y_true, y_score):
     return float(gauc_by_group(ranking)[0])
 
 
-def logloss(y_true, y_proba):
+def logloss(y_true: ArrayLike, y_proba: ArrayLike) -> float:
     """Compute the mean negative log-likelihood of the labels.
 
     Parameters
@@ -65,7 +69,8 @@ def logloss(y_true, y_proba):
     Returns
     -------
     float
-        The loss; lower is better. A wrong label of probability 1 costs about 36, not infinity.
+        Loss; lower is better. Probabilities are clipped, so a wrong label of probability 1 costs
+        about 36 instead of infinity.
 
     Examples
     --------
@@ -77,7 +82,7 @@ def logloss(y_true, y_proba):
     return float(log_loss(positive, proba, labels=[False, True]))
 
 
-def f1(y_true, y_proba, threshold=0.5):
+def f1(y_true: ArrayLike, y_proba: ArrayLike, threshold: float = 0.5) -> float:
     """Compute the harmonic mean of precision and recall of label 1.
 
     Parameters
@@ -87,13 +92,13 @@ def f1(y_true, y_proba, threshold=0.5):
     y_proba : array-like of shape (n_rows,)
         Probabilities of label 1.
     threshold : float, default=0.5
-        Rows with at least this probability are predicted as 1.
+        Smallest probability at which label 1 is predicted.
 
     Returns
     -------
     float
-        The F1 score; 0 with an ``UndefinedMetricWarning`` where there is no positive, neither in
-        the labels nor predicted.
+        F1 score. If there is no positive among the labels and none among the predictions, the
+        score is 0 and an ``UndefinedMetricWarning`` is issued.
 
     Examples
     --------
@@ -107,7 +112,7 @@ def f1(y_true, y_proba, threshold=0.5):
     return float(f1_score(positive, proba >= threshold))
 
 
-def brier(y_true, y_proba):
+def brier(y_true: ArrayLike, y_proba: ArrayLike) -> float:
     """Compute the mean squared difference between probability and label.
 
     Parameters
@@ -120,7 +125,7 @@ def brier(y_true, y_proba):
     Returns
     -------
     float
-        The Brier score; lower is better.
+        Brier score; lower is better.
 
     Examples
     --------
@@ -132,7 +137,7 @@ def brier(y_true, y_proba):
     return float(brier_score_loss(positive, proba, labels=[False, True], pos_label=True))
 
 
-def ece(y_true, y_proba, n_bins=10):
+def ece(y_true: ArrayLike, y_proba: ArrayLike, n_bins: int = 10) -> float:
     """Compute the expected calibration error over bins of equal width.
 
     Parameters
@@ -142,13 +147,13 @@ def ece(y_true, y_proba, n_bins=10):
     y_proba : array-like of shape (n_rows,)
         Probabilities of label 1.
     n_bins : int, default=10
-        Number of bins. A bin holds its lower edge; the last one holds 1 too.
+        Number of bins. Each bin includes its lower edge. The last bin also includes 1.
 
     Returns
     -------
     float
-        The gap between mean probability and share of positives in a bin, averaged over the bins
-        with their rows as weights [1]_; lower is better.
+        Absolute difference between the mean probability and the share of positives in a bin,
+        averaged over the bins, weighted by their number of rows [1]_. Lower is better.
 
     References
     ----------
@@ -168,7 +173,8 @@ def ece(y_true, y_proba, n_bins=10):
     return float(np.abs(gaps).sum() / len(proba))
 
 
-def _check_pair(y_true, checked, name):
+def _check_pair(y_true: ArrayLike, checked: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Validate labels, and return them with the scores or probabilities of the same rows."""
     positive = check_labels(y_true)
     check_same_length(**{"y_true": positive, name: checked})
     return positive, checked

@@ -1,9 +1,11 @@
-"""Rows sorted once by group and score, summed up as blocks of tied rows.
+"""Rows sorted once by group and score, and summarized as blocks of tied rows.
 
 Rows:    group a: 0.9+  0.7-  0.7+  0.7-  0.1-      (score and label, best first)
-Blocks:           [0.9] [      0.7     ]            (those with a positive are kept)
+Blocks:           [0.9] [      0.7     ]            (only blocks with a positive are kept)
 before:           0     1                           (rows of the group that rank above)
 """
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -15,21 +17,21 @@ _SCORE_BITS = np.uint64(32)
 
 
 class Ranking(NamedTuple):
-    """Ranked groups, as counts for each group and for each tied block that holds a positive.
+    """Ranked groups, as counts per group and per block of tied rows that contains a positive.
 
-    Every metric of a group is a sum over its positives, so blocks without one are dropped, and
-    what is kept is no larger than the number of positives.
+    Every metric of a group is a sum over its positives. Blocks without a positive are therefore
+    dropped, and there are at most as many blocks as positives.
 
     Parameters
     ----------
     sizes, n_pos : ndarray of shape (n_groups,)
-        Rows and positives of each group.
+        Number of rows and number of positives in each group.
     group : ndarray of shape (n_blocks,)
-        Group of each block; blocks are ordered by group, then best first.
+        Group of each block. Blocks are sorted by group, then by descending score.
     before, length : ndarray of shape (n_blocks,)
-        Rows of the group that rank above the block, and rows in it.
+        Number of rows of the group that rank above the block, and number of rows in the block.
     hits_before, hits : ndarray of shape (n_blocks,)
-        The same counts for positives only.
+        The same two numbers, counting positives only.
     """
 
     sizes: np.ndarray
@@ -41,50 +43,53 @@ class Ranking(NamedTuple):
     hits: np.ndarray
 
     @property
-    def with_positive(self):
-        """Mask of shape (n_groups,) of the groups that hold a positive."""
+    def with_positive(self) -> np.ndarray:
+        """Mask of shape (n_groups,) of the groups that contain a positive."""
         return self.n_pos > 0
 
     @property
-    def with_both(self):
-        """Mask of shape (n_groups,) of the groups that hold a positive and a negative."""
+    def with_both(self) -> np.ndarray:
+        """Mask of shape (n_groups,) of the groups that contain a positive and a negative."""
         return (self.n_pos > 0) & (self.n_pos < self.sizes)
 
-    def sum_by_group(self, values):
-        """Sum one value a block over each group.
+    def sum_by_group(self, values: np.ndarray) -> np.ndarray:
+        """Sum the values of the blocks of each group.
 
         Parameters
         ----------
         values : ndarray of shape (n_blocks,)
-            The values.
+            One value per block.
 
         Returns
         -------
         ndarray of float of shape (n_groups,)
-            The sums; 0 for a group without a block.
+            Sum per group, which is 0 for a group without blocks.
         """
         return np.bincount(self.group, weights=values, minlength=len(self.sizes))
 
 
-def rank_groups(positive, scores, groups=None):
-    """Sort rows by group and by descending score, and count.
+def rank_groups(
+    positive: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None
+) -> Ranking:
+    """Sort rows by group and by descending score, and count rows and positives.
 
     Parameters
     ----------
     positive : ndarray of bool of shape (n_rows,)
-        Checked labels.
+        Validated labels.
     scores : ndarray of shape (n_rows,)
-        Checked scores.
-    groups : array-like of shape (n_rows,), default=None
-        Checked ids; with None all rows are one group.
+        Validated scores.
+    groups : ndarray of shape (n_rows,), default=None
+        Validated group ids. If None, all rows form one group.
 
     Returns
     -------
     Ranking
-        The counts that all metrics share.
+        Counts from which all grouped metrics are computed.
     """
-    # One sort of plain integers beats an argsort or a lexsort and needs no gathering afterwards.
-    # The stable kind is adaptive: rows that come grouped cost only the sorting inside groups.
+    # Sorting integer keys is faster than argsort or lexsort, and nothing must be gathered
+    # afterwards. The stable sort is adaptive: if rows of a group are adjacent, it only has to
+    # sort within groups.
     key = np.zeros(len(scores), np.uint64) if groups is None else code_groups(groups)
     key <<= _SCORE_BITS
     key |= _code_scores(scores)
@@ -94,9 +99,10 @@ def rank_groups(positive, scores, groups=None):
     return _count(key)
 
 
-def _count(key):
+def _count(key: np.ndarray) -> Ranking:
+    """Return the counts of sorted keys, each a group code, a score code and a label bit."""
     n_rows = len(key)
-    places = np.flatnonzero(key & np.uint64(1))  # of the positives
+    places = np.flatnonzero(key & np.uint64(1))  # places of the positives
     key >>= np.uint64(1)
     starts = run_starts(key)
     key >>= _SCORE_BITS
@@ -111,25 +117,27 @@ def _count(key):
     length = np.append(starts, n_rows)[block + 1] - start
     group = np.searchsorted(edges, start, side="right") - 1
     n_pos = np.bincount(group, weights=hits, minlength=len(sizes)).astype(np.int64)
-    # `first` counts the positives above a block over all groups.
+    # `first` counts the positives above a block in all groups, so those of earlier groups are
+    # subtracted.
     hits_before = first - (np.cumsum(n_pos) - n_pos)[group]
     return Ranking(sizes, n_pos, group, start - edges[group], length, hits_before, hits)
 
 
-def _code_scores(scores):
-    """Map scores to integers below 2**32 that ascend as scores descend, with ties kept."""
+def _code_scores(scores: np.ndarray) -> np.ndarray:
+    """Encode scores as integers below 2**32 in reverse order; equal scores get equal codes."""
     single = _exact_float32(scores)
     if single is None:
         return _descending_ranks(scores)
     bits = (single + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal 0.0
-    # Bits of floats order as integers do, but for negative ones, where they descend already.
-    flip = (bits >> np.uint32(31)) - np.uint32(1)  # all ones where the sign bit is unset
+    # The bits of non-negative floats, read as integers, ascend with the float and must be inverted.
+    # The bits of negative floats already descend.
+    flip = (bits >> np.uint32(31)) - np.uint32(1)  # all ones if the sign bit is unset
     flip &= np.uint32(0x7FFFFFFF)
     return np.bitwise_xor(bits, flip, out=flip)
 
 
-def _exact_float32(scores):
-    """Return scores as float32 if that loses nothing, else None."""
+def _exact_float32(scores: np.ndarray) -> np.ndarray | None:
+    """Return scores as float32, or None if the conversion would round them."""
     if scores.dtype == np.float32:
         return scores
     if scores.dtype.kind != "f":
@@ -139,7 +147,8 @@ def _exact_float32(scores):
     return single if np.array_equal(single, scores) else None
 
 
-def _descending_ranks(scores):
+def _descending_ranks(scores: np.ndarray) -> np.ndarray:
+    """Return the dense rank of each score; the highest score has rank 0."""
     order = np.argsort(scores)
     ordered = scores[order]
     steps = ordered[1:] != ordered[:-1]

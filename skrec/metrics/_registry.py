@@ -1,23 +1,30 @@
-"""Metrics by name: look-up, evaluation of several at once, and scorers for searches."""
+"""Metrics by name: look-up, computation of several at once, and scorers for searches."""
+
+from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from skrec.metrics import _kernels, _pointwise
 from skrec.metrics._grouped import check_and_rank, mean_over
+from skrec.metrics._ranking import Ranking
 
-# A name whose example has an @ takes a number there.
-_POINTWISE = {
+# The keys are examples of names. If the example contains an @, a number follows it.
+_POINTWISE: dict[str, Callable[..., float]] = {
     "auc": _pointwise.auc,
     "logloss": _pointwise.logloss,
     "f1@0.5": _pointwise.f1,
     "brier": _pointwise.brier,
     "ece": _pointwise.ece,
 }
-_GROUPED = {
+_GROUPED: dict[str, Callable[..., np.ndarray]] = {
     "gauc": _kernels.gauc_by_group,
     "mrr": _kernels.mrr_by_group,
     "mrr_mind": _kernels.mrr_mind_by_group,
@@ -35,22 +42,22 @@ _LOWER_IS_BETTER = {"logloss", "brier", "ece"}
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric's name stands for; made by `get_metric`.
+    """Properties of a metric, as returned by :func:`get_metric`.
 
     Parameters
     ----------
     name : str
-        The name as given, such as ``"ndcg@5"``.
+        Full name, such as ``"ndcg@5"``.
     family : str
-        The name without its number, ``"ndcg"``.
+        Name without its number, such as ``"ndcg"``.
     number : int, float or None
-        What follows the @: k, or the threshold of f1.
+        Number after the @: k, or the threshold of f1.
     kind : {"pointwise", "grouped"}
-        Whether the metric is over all rows, or averaged over groups.
+        Whether the metric is computed over all rows, or averaged over groups.
     response : {"score", "proba"}
-        What the metric reads: scores of any scale, or probabilities.
+        Input of the metric: scores on any scale, or probabilities.
     greater_is_better : bool
-        False for losses.
+        Whether higher values are better. False for losses.
     """
 
     name: str
@@ -61,25 +68,25 @@ class Metric:
     greater_is_better: bool
 
 
-def get_metric(name):
-    """Look a metric up by its name.
+def get_metric(name: str) -> Metric:
+    """Look up a metric by name.
 
     Parameters
     ----------
     name : str
         One of auc, logloss, f1@0.5, brier, ece, gauc, mrr, mrr_mind, ndcg@10, hit@10, recall@10,
-        precision@10, lrap, map. The number after @ is free: a positive int, or for f1 a threshold
+        precision@10, lrap, map. Any number may follow the @: a positive int, or for f1 a threshold
         between 0 and 1.
 
     Returns
     -------
     Metric
-        Its properties.
+        Properties of the metric.
 
     Raises
     ------
     ValueError
-        If there is no such metric, or the number is missing or wrong.
+        If the metric is unknown, or if its number is missing or invalid.
 
     Examples
     --------
@@ -94,7 +101,7 @@ def get_metric(name):
         )
     family, at, text = name.partition("@")
     if family not in _EXAMPLES:
-        raise ValueError(_unknown(name, family, text))
+        raise ValueError(_unknown_metric(name, family, text))
     return Metric(
         name=name,
         family=family,
@@ -105,38 +112,45 @@ def get_metric(name):
     )
 
 
-def compute(metrics, y_true, y_score=None, groups=None, y_proba=None):
-    """Compute several metrics; the rows are sorted once for all grouped ones.
+def compute(
+    metrics: str | Iterable[str],
+    y_true: ArrayLike,
+    y_score: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    y_proba: ArrayLike | None = None,
+) -> dict[str, float]:
+    """Compute several metrics at once. All grouped metrics share one sort of the rows.
 
     Parameters
     ----------
-    metrics : list of str
-        Names, as `get_metric` takes them.
+    metrics : str or list of str
+        Names of metrics. See :func:`get_metric` for the names.
     y_true : array-like of shape (n_rows,)
         Labels, 0 or 1.
     y_score : array-like of shape (n_rows,), default=None
-        Scores; needed by all metrics but logloss, f1, brier and ece.
+        Scores. Required by all metrics except logloss, f1, brier and ece.
     groups : array-like of shape (n_rows,), default=None
-        Group ids, int or str, in any order; needed by the grouped metrics.
+        Group ids, int or str, in any order. Required by grouped metrics.
     y_proba : array-like of shape (n_rows,), default=None
-        Probabilities of label 1; needed by logloss, f1, brier and ece.
+        Probabilities of label 1. Required by logloss, f1, brier and ece.
 
     Returns
     -------
     dict
-        The value of each metric under the name given. If any metric is grouped, also
-        ``"n_groups_used"``, an int: the groups with a positive and a negative if gauc is among the
-        metrics, else those with a positive.
+        Value of each metric under its name. If any metric is grouped, the dict also contains
+        ``"n_groups_used"``, an int. If gauc is among the metrics, it is the number of groups with a
+        positive and a negative, otherwise the number of groups with a positive.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or a column is missing, not finite, or of another length.
+        If a name is unknown, or if an array is missing, not finite, or differs in length.
 
     Warns
     -----
     UndefinedMetricWarning
-        If a metric has no usable group, or auc only one class; its value is NaN.
+        If a grouped metric has no usable group, or if there is only one class for auc. The value
+        is NaN.
 
     Examples
     --------
@@ -144,70 +158,74 @@ def compute(metrics, y_true, y_score=None, groups=None, y_proba=None):
     >>> compute(["gauc", "mrr"], [1, 0, 0, 1], [0.9, 0.1, 0.8, 0.2], groups=[7, 7, 8, 8])
     {'gauc': 0.5, 'mrr': 0.75, 'n_groups_used': 2}
     """
-    chosen = _look_up(metrics)
+    chosen = _get_metrics(metrics)
     responses = {"score": y_score, "proba": y_proba}
     _check_columns(chosen, responses, groups)
     grouped = [metric for metric in chosen if metric.kind == "grouped"]
-    ranking = check_and_rank(y_true, y_score, groups) if grouped else None
-    values: dict[str, float] = {
+    if not grouped:
+        return {metric.name: _compute_pointwise(metric, y_true, responses) for metric in chosen}
+    ranking = check_and_rank(y_true, y_score, groups)
+    values = {
         metric.name: _compute_grouped(metric, ranking)
         if metric.kind == "grouped"
-        else _bind(_POINTWISE, metric)(y_true, responses[metric.response])
+        else _compute_pointwise(metric, y_true, responses)
         for metric in chosen
     }
-    return values | _count_used(grouped, ranking)
+    return values | {"n_groups_used": _n_groups_used(grouped, ranking)}
 
 
-def compute_ranked(metrics, ranking):
-    """Compute grouped metrics of groups that are ranked already.
+def compute_ranked(metrics: str | Iterable[str], ranking: Ranking) -> dict[str, float]:
+    """Compute grouped metrics from groups that are already ranked.
 
     Parameters
     ----------
-    metrics : list of str
-        Names of grouped metrics, as `get_metric` takes them.
+    metrics : str or list of str
+        Names of grouped metrics. See :func:`get_metric` for the names.
     ranking : Ranking
-        The groups' counts.
+        Counts of the ranked groups.
 
     Returns
     -------
     dict
-        As `compute` returns it.
+        Value of each metric under its name, and ``"n_groups_used"``, as in :func:`compute`.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or not of a grouped metric.
+        If a name is unknown, or if a metric is not grouped.
     """
-    chosen = _look_up(metrics)
+    chosen = _get_metrics(metrics)
     for metric in chosen:
         if metric.kind != "grouped":
             raise ValueError(
                 f"metric {metric.name!r} needs labelled candidates, but here whole rankings are "
                 "judged; take a grouped metric such as 'ndcg@10'"
             )
-    values: dict[str, float] = {metric.name: _compute_grouped(metric, ranking) for metric in chosen}
-    return values | _count_used(chosen, ranking)
+    values = {metric.name: _compute_grouped(metric, ranking) for metric in chosen}
+    if not chosen:
+        return values
+    return values | {"n_groups_used": _n_groups_used(chosen, ranking)}
 
 
-def scorer(name):
-    """Make a scorer for the `scoring` of scikit-learn's searches and validation functions.
+def scorer(name: str) -> Callable[..., float]:
+    """Make a scorer for the `scoring` parameter of scikit-learn's searches and validation.
 
     Parameters
     ----------
     name : str
-        Name of the metric, as `get_metric` takes it.
+        Name of the metric. See :func:`get_metric` for the names.
 
     Returns
     -------
     callable
-        Called with ``(estimator, X, y=None)``, it gives ``estimator.evaluate(X, y,
-        metrics=[name])[name]``, negated where lower is better, as scikit-learn's ``neg_*`` scorers
-        are. It can be pickled and cloned.
+        Scorer with the signature ``(estimator, X, y=None)``. It returns
+        ``estimator.evaluate(X, y, metrics=[name])[name]``, negated if lower is better, like the
+        ``neg_*`` scorers of scikit-learn. It can be pickled and cloned.
 
     Raises
     ------
     ValueError
-        If there is no metric of that name.
+        If the metric is unknown.
 
     Examples
     --------
@@ -220,18 +238,21 @@ def scorer(name):
 
 @dataclass(frozen=True, repr=False)
 class _Scorer:
+    """Callable returned by `scorer`."""
+
     metric: Metric
 
-    def __call__(self, estimator, X, y=None):
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         name = self.metric.name
         value = estimator.evaluate(X, y, metrics=[name])[name]
         return value if self.metric.greater_is_better else -value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"scorer({self.metric.name!r})"
 
 
-def _unknown(name, family, number):
+def _unknown_metric(name: str, family: str, number: str) -> str:
+    """Return the error message for an unknown name, with a guess if a known name is similar."""
     close = difflib.get_close_matches(family.lower(), _EXAMPLES, n=1, cutoff=0.5)
     guess = _EXAMPLES[close[0]] if close else ""
     if "@" in guess and number:
@@ -243,7 +264,8 @@ def _unknown(name, family, number):
     )
 
 
-def _parse_number(name, family, at, text):
+def _parse_number(name: str, family: str, at: str, text: str) -> int | float | None:
+    """Return the number after the @, or None for metrics without a number."""
     example = _EXAMPLES[family]
     if "@" not in example:
         if at:
@@ -262,17 +284,14 @@ def _parse_number(name, family, at, text):
     raise ValueError(f"metric {name!r}: k after @ must be a positive int, as in {example!r}")
 
 
-def _look_up(metrics):
-    return [get_metric(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
+def _get_metrics(names: str | Iterable[str]) -> list[Metric]:
+    return [get_metric(name) for name in ([names] if isinstance(names, str) else names)]
 
 
-def _count_used(grouped, ranking):
-    if not grouped:
-        return {}
-    return {"n_groups_used": min(int(_usable(metric, ranking).sum()) for metric in grouped)}
-
-
-def _check_columns(chosen, responses, groups):
+def _check_columns(
+    chosen: list[Metric], responses: Mapping[str, ArrayLike | None], groups: ArrayLike | None
+) -> None:
+    """Raise if a metric needs scores, probabilities or groups that were not given."""
     for metric in chosen:
         if responses[metric.response] is None:
             raise ValueError(f"metric {metric.name!r} needs y_{metric.response}=, got None")
@@ -284,23 +303,34 @@ def _check_columns(chosen, responses, groups):
             )
 
 
-def _bind(table, metric):
-    """Return the function of a metric with its number filled in."""
+def _function_of(table: dict[str, Callable[..., Any]], metric: Metric) -> Callable[..., Any]:
+    """Return the function of a metric in a table, with the number of the metric as an argument."""
     function = table[_EXAMPLES[metric.family]]
     if metric.number is None:
         return function
     return partial(function, **{"threshold" if metric.family == "f1" else "k": metric.number})
 
 
-def _compute_grouped(metric, ranking):
+def _compute_pointwise(
+    metric: Metric, y_true: ArrayLike, responses: Mapping[str, ArrayLike | None]
+) -> float:
+    return _function_of(_POINTWISE, metric)(y_true, responses[metric.response])
+
+
+def _compute_grouped(metric: Metric, ranking: Ranking) -> float:
     values, usable = values_by_group(metric, ranking)
     return mean_over(values, usable, metric.name)
 
 
-def values_by_group(metric, ranking):
-    """Return a metric's value for each group, and which of them have what it needs."""
-    return _bind(_GROUPED, metric)(ranking), _usable(metric, ranking)
+def values_by_group(metric: Metric, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    """Return the value of a metric in each group, and a mask of the groups where it is defined."""
+    return _function_of(_GROUPED, metric)(ranking), _usable_groups(metric, ranking)
 
 
-def _usable(metric, ranking):
+def _usable_groups(metric: Metric, ranking: Ranking) -> np.ndarray:
     return ranking.with_both if metric.family == "gauc" else ranking.with_positive
+
+
+def _n_groups_used(grouped: list[Metric], ranking: Ranking) -> int:
+    """Return the number of groups in which all of the metrics are defined."""
+    return min(int(_usable_groups(metric, ranking).sum()) for metric in grouped)

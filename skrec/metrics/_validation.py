@@ -1,12 +1,15 @@
-"""Checks of labels, scores and probabilities; each message names the first bad row."""
+"""Validation of labels, scores and probabilities. Each message names the first invalid row."""
+
+from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
 
-def as_column(name, values):
-    """Return `values` as a one-dimensional array with at least one row."""
+def as_column(name: str, values: Any) -> np.ndarray:
+    """Return `values` as a one-dimensional array, and raise if it has no rows."""
     column = np.asarray(values)
     if column.ndim != 1:
         hint = "; pass the column of the positive class, [:, 1]" if column.ndim == 2 else ""
@@ -16,8 +19,8 @@ def as_column(name, values):
     return column
 
 
-def check_same_length(**columns):
-    """Raise unless all columns have as many rows as the first one."""
+def check_same_length(**columns: np.ndarray) -> None:
+    """Raise if a column has another number of rows than the first column."""
     (first, reference), *others = columns.items()
     for name, column in others:
         if len(column) != len(reference):
@@ -27,7 +30,7 @@ def check_same_length(**columns):
             )
 
 
-def check_labels(y_true):
+def check_labels(y_true: Any) -> np.ndarray:
     """Return 0/1 labels as a bool array."""
     labels = as_column("y_true", y_true)
     positive = np.asarray(labels == 1, dtype=bool)
@@ -35,8 +38,8 @@ def check_labels(y_true):
     return positive
 
 
-def check_scores(y_score, name="y_score"):
-    """Return finite scores as an array of numbers; a floating type wider than 16 bits is kept."""
+def check_scores(y_score: Any, name: str = "y_score") -> np.ndarray:
+    """Return finite scores as a numeric array. Floating types wider than 16 bits are kept."""
     scores = as_column(name, y_score)
     if scores.dtype.kind not in "fiub":
         scores = _to_float(name, scores)
@@ -46,7 +49,7 @@ def check_scores(y_score, name="y_score"):
     return scores
 
 
-def check_probabilities(y_proba):
+def check_probabilities(y_proba: Any) -> np.ndarray:
     """Return probabilities as float64."""
     proba = check_scores(y_proba, "y_proba").astype(np.float64, copy=False)
     bad = (proba < 0) | (proba > 1)
@@ -54,21 +57,22 @@ def check_probabilities(y_proba):
     return proba
 
 
-def check_positive_int(name, value):
-    """Return `value` as an int if it is a whole number above 0."""
+def check_positive_int(name: str, value: Any) -> int:
+    """Return `value` as an int, and raise if it is not a positive whole number."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be a positive int, got {value!r}")
     return int(value)
 
 
-def _to_float(name, column):
+def _to_float(name: str, column: np.ndarray) -> np.ndarray:
     try:
         return column.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers, got dtype {column.dtype}") from error
 
 
-def _raise_at_first(bad, column, name, rule):
+def _raise_at_first(bad: np.ndarray, column: np.ndarray, name: str, rule: str) -> None:
+    """Raise if any row is bad; the message shows the first one and the rule that it breaks."""
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(f"{name} has {column[row]} at row {row}: {rule}")
