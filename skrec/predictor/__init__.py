@@ -1,6 +1,7 @@
-"""Predictors: a user vector and an item vector become a score.
+"""Predictors, which compute a score from a user vector and an item vector.
 
-A new predictor is one file and one line here; its alias follows from its name.
+To add a predictor, write it in a new file and import it here. Its alias is derived from its
+class name.
 """
 
 from skrec._operators import aliases

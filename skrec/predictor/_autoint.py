@@ -1,4 +1,4 @@
-"""Self-attention between the features of user and item."""
+"""Self-attention between features of the user and the item."""
 
 from __future__ import annotations
 
@@ -13,37 +13,40 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class AutoInt(Predictor):
-    """Fields of user and item that attend to each other, beside a multi-layer perceptron.
+    """Self-attention between fields of the user and the item, plus a multi-layer perceptron.
 
-    Each of the interacting layers [1]_ mixes the fields by multi-head self-attention and adds
-    them as they came, ``relu(concat_h(softmax(Q_h K_h^T) V_h) + x W)``; a linear layer makes a
-    score of all fields. The paper has one field for each feature of a table. Here the features
-    are user vector and item vector: two fields, unless `n_fields` cuts them into parts.
+    Each interacting layer [1]_ mixes the fields by multi-head self-attention and adds a linear
+    map of its input, ``relu(concat_h(softmax(Q_h K_h^T) V_h) + x W)``. A linear layer computes
+    the score from all fields, and the output of the perceptron is added to it. In the paper, each
+    feature of a table is a field. Here, the user vector and the item vector are one field each,
+    unless `n_fields` cuts them into parts. Use it when different features
+    interact for different users and many clicks are available.
 
     Parameters
     ----------
     n_layers : int, default=3
-        Interacting layers.
+        Number of interacting layers.
     n_heads : int, default=2
-        Attention heads; must divide the size of a field, ``width / n_fields``.
+        Number of attention heads. It must divide the size of a field, ``width / n_fields``.
     n_fields : int, default=1
-        Fields that each of the two vectors is cut into; must divide `width`. With several, parts
-        of one vector attend to each other too, by weights of their own for each part.
+        Number of fields into which each of the two vectors is cut. It must divide the
+        recommender's `width`. With more than one field, the parts of a vector also attend to each
+        other, and each part has its own attention weights.
     hidden : sequence of int, default=(128, 64)
-        Sizes of the hidden layers of the perceptron, which reads user and item vector as they
-        are; its output is added to the score. Without any, ``()``, there is no perceptron.
+        Sizes of the hidden layers of the perceptron, which reads the user and item vectors
+        directly. If empty, ``()``, there is no perceptron.
     dropout : float, default=0.0
-        After each hidden layer of the perceptron, in training. Ignored without one.
+        Dropout rate after each hidden layer of the perceptron. Ignored if `hidden` is empty.
 
     See Also
     --------
-    DCNv2 : Multiplies features with each other.
+    DCNv2 : Multiplies features with each other instead.
 
     Notes
     -----
-    As in the paper, attention has no biases, and dot products are not divided by the root of
-    their length. The interacting layer was compared with ``InteractingLayer`` of deepctr-torch
-    0.3.
+    As in the paper, attention has no biases, and dot products are not divided by the square root
+    of their length. The tests compare the interacting layer with ``InteractingLayer`` of
+    deepctr-torch 0.3.
 
     References
     ----------
@@ -64,7 +67,7 @@ class AutoInt(Predictor):
         n_fields: int = 1,
         hidden: Sequence[int] = (128, 64),
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.n_fields = n_fields
@@ -95,12 +98,12 @@ class AutoInt(Predictor):
 
 
 class InteractingLayer(nn.Module):
-    """Multi-head self-attention of fields, then ``relu(attended + W x)``."""
+    """Multi-head self-attention between fields, followed by ``relu(attended + W x)``."""
 
-    def __init__(self, width: int, n_heads: int):
+    def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
         self.n_heads = n_heads
-        # W_Q, W_K, W_V and the W_Res of what stays of a field, one below the other
+        # W_Q, W_K, W_V and the residual weights W_Res, stacked
         self.project = nn.Linear(width, 4 * width, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -113,7 +116,7 @@ class InteractingLayer(nn.Module):
 
 
 class AttendingFields(OneVectorPredictor):
-    """Interacting layers and a linear one over the fields of both vectors, plus MLP([u; v])."""
+    """Interacting layers and a linear layer over the fields of both vectors, plus MLP([u; v])."""
 
     def __init__(
         self,
@@ -123,18 +126,18 @@ class AttendingFields(OneVectorPredictor):
         n_fields: int,
         hidden: Sequence[int],
         dropout: float,
-    ):
+    ) -> None:
         super().__init__()
         self.fields = 2 * n_fields, width // n_fields
         self.layers = nn.Sequential(
             *(InteractingLayer(width // n_fields, n_heads) for _ in range(n_layers))
         )
         deep = len(hidden) > 0
-        self.out = nn.Linear(2 * width, 1, bias=not deep)  # one bias is enough
+        self.out = nn.Linear(2 * width, 1, bias=not deep)  # the perceptron already has a bias
         self.mlp = Perceptron(2 * width, hidden, 1, dropout=dropout) if deep else None
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         x0 = torch.cat([user.expand_as(item), item], dim=-1)  # (B, C, 2 D)
         x = self.layers(x0.unflatten(-1, self.fields))  # (B, C, F, 2 D / F)
         scores = self.out(x.flatten(-2))

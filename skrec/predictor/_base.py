@@ -1,4 +1,4 @@
-"""The contract of predictors."""
+"""Base classes of predictors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ from skrec.nn import masked_softmax
 
 
 class Predictor(JointOperator):
-    """Scores candidates against user vectors.
+    """Base class of predictors, which score candidates for user vectors.
 
-    A subclass defines `build`. The module's ``forward(user, user_mask, item)`` takes user
-    vectors (B, C or 1, K, D), the mask (B, K) of real ones, and candidates (B, C, D); it
-    returns scores (B, C), which are logits. Modules for one vector a user derive from
-    ``OneVectorPredictor``, which reduces K.
-    A module that can score the whole catalogue faster than pair by pair says how in
+    A subclass defines `build`, which returns a module with the method
+    ``forward(user, user_mask, item)``. It reads the user vectors (B, C or 1, K, D), the mask
+    (B, K) of vectors that are not padding, and the candidates (B, C, D). It returns scores
+    (B, C), which are logits. Modules that read one vector per user derive from
+    ``OneVectorPredictor``, which reduces the K vectors to one.
+
+    If a module can score the whole catalogue faster than pair by pair, it defines the method
     ``score_all(user (H, D), items (N, D)) -> (H, N)``.
+
+    See Also
+    --------
+    OneVectorPredictor : Base class of modules that read one vector per user.
     """
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that scores candidates (B, C, width).
+        """Build the module that scores candidates (B, C, width).
 
         Parameters
         ----------
         width : int
-            D, the size of item and user vectors.
+            Size of item and user vectors, D.
 
         Returns
         -------
@@ -36,10 +42,14 @@ class Predictor(JointOperator):
 
 
 class OneVectorPredictor(nn.Module):
-    """Base of modules that take one vector a user; several are reduced for each candidate.
+    """Base class of modules that read one vector per user.
 
-    The K vectors are weighted by the softmax of their dot products with the candidate. A
-    subclass defines `score`.
+    If a user has K vectors, they are reduced to one per candidate: their mean, weighted by the
+    softmax of their dot products with the candidate. A subclass defines `score`.
+
+    See Also
+    --------
+    Predictor : Base class of the operators that build such modules.
     """
 
     def __init__(self) -> None:
@@ -55,15 +65,15 @@ class OneVectorPredictor(nn.Module):
         user : tensor of shape (B, C, K, D) or (B, 1, K, D)
             User vectors.
         user_mask : bool tensor of shape (B, K)
-            True where a user vector is real.
+            True for user vectors and False for padding.
         item : tensor of shape (B, C, D)
-            The candidates' vectors.
+            Item vectors of the candidates.
 
         Returns
         -------
         tensor of shape (B, C)
         """
-        if user.shape[2] == 1:  # the softmax over one vector is 1
+        if user.shape[2] == 1:  # the weight of a single vector is 1
             return self.score(user.squeeze(2), item)
         user = user.expand(-1, item.shape[1], -1, -1)  # (B, C, K, D)
         scores = (user @ item.unsqueeze(-1)).squeeze(-1)  # (B, C, K)
@@ -71,14 +81,14 @@ class OneVectorPredictor(nn.Module):
         return self.score((weights.unsqueeze(2) @ user).squeeze(2), item)
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates against one vector a user.
+        """Score candidates for one vector per user.
 
         Parameters
         ----------
         user : tensor of shape (B, C, D) or (B, 1, D)
             User vectors.
         item : tensor of shape (B, C, D)
-            The candidates' vectors.
+            Item vectors of the candidates.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""A bilinear form of user and item."""
+"""Bilinear form of the user and item vectors."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class Bilinear(Predictor):
-    """The bilinear form ``u W v``.
+    """Bilinear form ``u W v`` of the user and item vectors.
 
-    Where `Dot` needs users and items in one space, W maps the one onto the other. Top-k lists
-    come from one matrix product, as with `Dot`. W starts as the identity divided by
-    ``sqrt(width)``: training starts from a `Dot` whose temperature is ``sqrt(width)``, not from
-    scores at random.
+    W maps users to the space of items, while `Dot` needs both in one space. Use it when users and
+    items have features of different meaning. Like `Dot`, it ranks a whole catalogue with one
+    matrix product. W starts as the identity matrix divided by ``sqrt(width)``, so training starts
+    from a `Dot` with temperature ``sqrt(width)`` instead of random scores.
 
     See Also
     --------
-    Dot : W is the identity.
-    MLP : Any function of both vectors, pair by pair.
+    Dot : W is the identity matrix.
+    MLP : Any function of both vectors, computed pair by pair.
 
     Examples
     --------
@@ -34,16 +34,16 @@ class Bilinear(Predictor):
 
 
 class BilinearForm(OneVectorPredictor):
-    """u W v."""
+    """Bilinear form ``u W v``."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.eye(width) / math.sqrt(width))
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         return ((user @ self.weight) * item).sum(dim=-1)
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D), to (H, N)."""
+        """Score all items (N, D) for users (H, D); return (H, N)."""
         return user @ self.weight @ items.T

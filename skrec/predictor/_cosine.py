@@ -1,4 +1,4 @@
-"""Cosine of user and item."""
+"""Cosine of the user and item vectors."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from skrec.predictor._dot import DotProduct
 
 
 class Cosine(Predictor):
-    """The cosine of user and item vector, divided by a temperature.
+    """Cosine of the user and item vectors, divided by a temperature.
 
-    Lengths play no part, so no item is favoured by the size of its vector. A zero vector
-    scores 0.
+    The length of a vector has no effect. Use it when long item vectors should have no advantage.
+    If one of the vectors is zero, the score is 0.
 
     Parameters
     ----------
     temperature : float, default=0.1
-        The t in ``cos(u, v) / t``. Cosines lie in [-1, 1], where the softmax is almost flat: it
-        should be well below 1.
+        The t in ``cos(u, v) / t``. Cosines range from -1 to 1, which makes the softmax almost
+        uniform, so the temperature should be well below 1.
 
     See Also
     --------
-    Dot : With lengths, by which items can differ in popularity.
+    Dot : Also depends on the lengths, which can express the popularity of items.
 
     Examples
     --------
@@ -33,7 +33,7 @@ class Cosine(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.Cosine(temperature=0.05))
     """
 
-    def __init__(self, temperature: float = 0.1):
+    def __init__(self, temperature: float = 0.1) -> None:
         self.temperature = temperature
 
     def check(self, width: int) -> None:
@@ -44,12 +44,12 @@ class Cosine(Predictor):
 
 
 class CosineProduct(DotProduct):
-    """cos(u, v) / t: the dot product of unit vectors."""
+    """Dot product of unit vectors, ``cos(u, v) / t``."""
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         return super().score(unit(user), unit(item))
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D), to (H, N)."""
+        """Score all items (N, D) for users (H, D); return (H, N)."""
         return super().score_all(unit(user), unit(items))

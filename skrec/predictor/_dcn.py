@@ -1,4 +1,4 @@
-"""The deep and cross network."""
+"""Deep and cross network."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from skrec.predictor._deep_cross import CrossPredictor
 
 
 class DCN(CrossPredictor):
-    """Cross layers with one weight vector each, beside a perceptron, over ``x0 = [user; item]``.
+    """Cross layers with one weight vector each, and a perceptron, over ``x0 = [user; item]``.
 
-    Layer l of the cross network is ``x_{l+1} = x0 (w . x_l) + b + x_l`` [1]_: it costs next to
-    nothing, and says less than the layers of `DCNv2`.
+    Layer l of the cross network computes ``x_{l+1} = x0 (w . x_l) + b + x_l`` [1]_. A linear
+    layer computes the score from the outputs of the cross network and the perceptron. Use it when
+    speed and memory matter: its cross layers add almost no cost, but are less expressive than
+    those of `DCNv2`.
 
     Parameters
     ----------
     n_layers : int, default=3
-        Cross layers.
+        Number of cross layers.
     hidden : sequence of int, default=(128, 64)
-        Sizes of the perceptron's hidden layers. Without any, ``()``, there is no perceptron: the
-        score is linear in the cross network's output.
+        Sizes of the hidden layers of the perceptron. If empty, ``()``, there is no perceptron and
+        the score is linear in the output of the cross network.
     dropout : float, default=0.0
-        After each hidden layer of the perceptron, in training. Ignored without one.
+        Dropout rate after each hidden layer of the perceptron. Ignored if `hidden` is empty.
 
     See Also
     --------
-    DCNv2 : A matrix in place of the vector w.
-    GDCN : The same, with a gate.
+    DCNv2 : A matrix instead of the vector w.
+    GDCN : A matrix and a gate.
 
     Notes
     -----
-    The cross network was compared with ``CrossNet`` of deepctr-torch 0.3 and of fuxictr 2.3 and
+    The tests compare the cross network with ``CrossNet`` of deepctr-torch 0.3 and fuxictr 2.3 and
     with ``CrossNetwork`` of torch-rechub 0.9.
 
     References
@@ -48,7 +50,7 @@ class DCN(CrossPredictor):
 
     def __init__(
         self, n_layers: int = 3, *, hidden: Sequence[int] = (128, 64), dropout: float = 0.0
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.hidden = hidden
         self.dropout = dropout

@@ -1,4 +1,4 @@
-"""The improved deep and cross network."""
+"""Improved deep and cross network."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from skrec.predictor._deep_cross import CrossPredictor
 
 
 class DCNv2(CrossPredictor):
-    """Cross layers and a multi-layer perceptron over ``x0 = [user; item]``.
+    """Cross layers with one matrix each, and a perceptron, over ``x0 = [user; item]``.
 
-    Layer l of the cross network is ``x_{l+1} = x0 * (W x_l + b) + x_l`` [1]_, so that after l
-    layers products of up to l + 1 features have been formed, which a perceptron learns badly.
+    Layer l of the cross network computes ``x_{l+1} = x0 * (W x_l + b) + x_l`` [1]_. After l
+    layers it has formed products of up to l + 1 features, which a perceptron can learn only with
+    difficulty. Use it to rank short lists when many clicks are available.
 
     Parameters
     ----------
     n_layers : int, default=3
-        Cross layers.
+        Number of cross layers.
     hidden : sequence of int, default=(128, 64)
-        Sizes of the perceptron's hidden layers. Without any, ``()``, there is no perceptron in
-        either structure: the score is linear in the cross network's output.
+        Sizes of the hidden layers of the perceptron. If empty, ``()``, there is no perceptron in
+        either structure, and the score is linear in the output of the cross network.
     structure : {"parallel", "stacked"}, default="parallel"
-        "parallel": the perceptron reads x0, and a linear layer both outputs. "stacked": the
-        perceptron reads the cross network's output.
+        How the perceptron and the cross network are combined. With "parallel", the perceptron
+        reads x0, and a linear layer computes the score from both outputs. With "stacked", the
+        perceptron reads the output of the cross network.
     rank : int, default=None
-        Makes W a mixture of `n_experts` matrices of this rank, each with two tanh in between,
-        for wide vectors; None takes a full matrix.
+        Rank of the `n_experts` matrices whose mixture replaces W. Each has two tanh functions
+        between its factors. Use it for wide vectors. None uses a full matrix.
     n_experts : int, default=4
-        Matrices in the mixture. Ignored where `rank` is None.
+        Number of matrices in the mixture. Ignored if `rank` is None.
     dropout : float, default=0.0
-        After each hidden layer of the perceptron, in training. Ignored without one.
+        Dropout rate after each hidden layer of the perceptron. Ignored if `hidden` is empty.
 
     See Also
     --------
     GDCN : Gates in the cross layers.
-    MLP : Without cross layers.
+    MLP : No cross layers.
 
     Notes
     -----
-    The cross network was compared with ``CrossNet`` and ``CrossNetMix`` of deepctr-torch 0.3 and
-    ``CrossNetV2`` of fuxictr 2.3. Gates of experts are a softmax over a linear layer, which each
-    cross layer has for itself; a single expert has none.
+    The tests compare the cross network with ``CrossNet`` and ``CrossNetMix`` of deepctr-torch 0.3
+    and with ``CrossNetV2`` of fuxictr 2.3. The gates of the experts are the softmax of a linear
+    layer. Each cross layer has its own gates, and a single expert has none.
 
     References
     ----------
@@ -66,7 +68,7 @@ class DCNv2(CrossPredictor):
         rank: int | None = None,
         n_experts: int = 4,
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.hidden = hidden
         self.structure = structure

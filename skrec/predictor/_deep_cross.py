@@ -1,4 +1,4 @@
-"""What the cross networks share: cross layers, and a perceptron beside or on top of them."""
+"""Base class of cross networks, which combine cross layers with a perceptron."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ STRUCTURES = ("parallel", "stacked")
 
 
 class CrossPredictor(Predictor):
-    """Base of cross networks, with the parameters `n_layers`, `hidden` and `dropout`.
+    """Base class of cross networks, with the parameters `n_layers`, `hidden` and `dropout`.
 
-    A subclass makes its layers in `_cross_layer`; one without a parameter `structure` is parallel.
+    A subclass builds its layers in `_cross_layer`. Without a parameter `structure`, the perceptron
+    and the cross network are parallel.
     """
 
     n_layers: int
@@ -33,7 +34,7 @@ class CrossPredictor(Predictor):
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def _cross_layer(self, size: int) -> nn.Module:
-        """Make a layer that maps x0 and x_l, both (..., size), to x_{l+1}."""
+        """Build a layer that maps x0 and x_l, both (..., size), to x_{l+1}."""
         raise NotImplementedError
 
     def build(self, width: int) -> nn.Module:
@@ -43,7 +44,7 @@ class CrossPredictor(Predictor):
 
 
 class DeepCross(OneVectorPredictor):
-    """A cross network, with a perceptron beside it or on top of it."""
+    """Cross network and a perceptron, which reads the same input or the cross network's output."""
 
     def __init__(
         self,
@@ -52,17 +53,17 @@ class DeepCross(OneVectorPredictor):
         hidden: Sequence[int],
         parallel: bool,
         dropout: float,
-    ):
+    ) -> None:
         super().__init__()
         self.cross = cross
         self.mlp = Perceptron(size, hidden, 1, dropout=dropout)
         self.out = nn.Linear(size, 1, bias=False) if parallel else None
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         x0 = torch.cat([user.expand_as(item), item], dim=-1)  # (B, C, 2 D)
         x = self.cross(x0)
         if self.out is None:
             return self.mlp(x).squeeze(-1)
-        # a linear layer over two outputs is a sum; that over the hidden layers is in the MLP
+        # a linear layer over two outputs is a sum of two linear layers; one of them is in the MLP
         return (self.out(x) + self.mlp(x0)).squeeze(-1)

@@ -1,4 +1,4 @@
-"""A factorisation machine and a perceptron."""
+"""Factorization machine and perceptron."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class DeepFM(Predictor):
-    """First order, inner product and perceptron, added up: ``w x0 + u.v + MLP(x0)``.
+    """Factorization machine plus a perceptron, ``w x0 + u . v + MLP(x0)``.
 
-    DeepFM [1]_ on the two fields user and item, with ``x0 = [user; item]`` shared by all parts.
-    The inner product makes it learn from the start what `Dot` would; the perceptron adds the rest.
+    This is DeepFM [1]_ with two fields, the user and the item. All three terms read
+    ``x0 = [user; item]``. The inner product lets the model learn from the first step
+    what `Dot` would learn, and the perceptron adds what a product cannot express. Use it as a
+    first network to rank short lists when many clicks are available.
 
     Parameters
     ----------
     hidden : sequence of int, default=(128, 64)
-        Sizes of the perceptron's hidden layers; at least one.
+        Sizes of the hidden layers of the perceptron, at least one.
     dropout : float, default=0.0
-        After each hidden layer, in training.
+        Dropout rate after each hidden layer.
 
     See Also
     --------
-    Dot : The inner product alone.
+    Dot : Only the inner product.
     PNN : The perceptron reads the product.
 
     Notes
     -----
-    Second order and perceptron were compared with ``FM`` and ``DNN`` of deepctr-torch 0.3, the
-    second order with ``InnerProductInteraction`` of fuxictr 2.3 too.
+    The tests compare the second-order term and the perceptron with ``FM`` and ``DNN`` of
+    deepctr-torch 0.3, and the second-order term also with ``InnerProductInteraction`` of
+    fuxictr 2.3.
 
     References
     ----------
@@ -46,7 +49,7 @@ class DeepFM(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.DeepFM((64,), dropout=0.1))
     """
 
-    def __init__(self, hidden: Sequence[int] = (128, 64), *, dropout: float = 0.0):
+    def __init__(self, hidden: Sequence[int] = (128, 64), *, dropout: float = 0.0) -> None:
         self.hidden = hidden
         self.dropout = dropout
 
@@ -59,16 +62,16 @@ class DeepFM(Predictor):
 
 
 class FactorisationAndDeep(OneVectorPredictor):
-    """w x0 + u . v + MLP(x0)."""
+    """Factorization machine and perceptron, ``w x0 + u . v + MLP(x0)``."""
 
-    def __init__(self, width: int, hidden: Sequence[int], dropout: float):
+    def __init__(self, width: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
-        # the perceptron has the bias of the sum
+        # the perceptron already has a bias
         self.first_order = nn.Linear(2 * width, 1, bias=False)
         self.mlp = Perceptron(2 * width, hidden, 1, dropout=dropout)
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         x0 = torch.cat([user.expand_as(item), item], dim=-1)  # (B, C, 2 D)
         second_order = (user * item).sum(dim=-1)  # (B, C)
         return (self.first_order(x0) + self.mlp(x0)).squeeze(-1) + second_order

@@ -1,4 +1,4 @@
-"""Dot product of user and item."""
+"""Dot product of the user and item vectors."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class Dot(Predictor):
-    """The dot product of user and item vector, divided by a temperature.
+    """Dot product of the user and item vectors, divided by a temperature.
 
-    The fastest predictor: top-k lists come from one matrix product.
+    This is the fastest predictor: one matrix product ranks a whole catalogue. Use it as the
+    default, and whenever item vectors are to be searched with a nearest-neighbor index.
 
     Parameters
     ----------
     temperature : float, default=1.0
-        The t in ``u.v / t``; small values sharpen the softmax loss.
+        The t in ``u . v / t``. Small values make the softmax loss sharper.
     item_bias : bool, default=False
-        Whether ``w.v`` is added to the score, with learned w that starts at zero: what the item
-        is worth to anyone. It takes popularity off the user vectors, which helps most with many
-        sampled negatives. Where item vectors have a learned part for each id (``content.ID``,
-        ``content.WithID``), each item learns its own; a new one is worth what its content says.
+        Whether to add ``w . v`` to the score, where w is a learned vector that starts at zero.
+        This term is the value of an item to any user. It separates popularity from the user
+        vectors, which helps most with many sampled negatives. If item vectors have a learned part
+        per id (``content.ID``, ``content.WithID``), each item learns its own bias, and the bias of
+        a new item follows from its content.
 
     See Also
     --------
-    Cosine : Leaves the lengths of the vectors out.
-    MLP : Learns how user and item interact.
+    Cosine : Ignores the lengths of the vectors.
+    MLP : Learns how the user and the item interact.
 
     Examples
     --------
@@ -35,7 +37,7 @@ class Dot(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.Dot(temperature=0.1))
     """
 
-    def __init__(self, temperature: float = 1.0, *, item_bias: bool = False):
+    def __init__(self, temperature: float = 1.0, *, item_bias: bool = False) -> None:
         self.temperature = temperature
         self.item_bias = item_bias
 
@@ -48,19 +50,19 @@ class Dot(Predictor):
 
 
 class DotProduct(OneVectorPredictor):
-    """u.v / t, and w.v where items have a bias."""
+    """Dot product ``u . v / t``, plus ``w . v`` if items have a bias."""
 
-    def __init__(self, width: int, temperature: float, item_bias: bool = False):
+    def __init__(self, width: int, temperature: float, item_bias: bool = False) -> None:
         super().__init__()
         self.temperature = temperature
         self.bias = nn.Parameter(torch.zeros(width)) if item_bias else None
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         scores = (user * item).sum(dim=-1) / self.temperature
         return scores if self.bias is None else scores + item @ self.bias
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D), to (H, N)."""
+        """Score all items (N, D) for users (H, D); return (H, N)."""
         scores = (user / self.temperature) @ items.T
         return scores if self.bias is None else scores + items @ self.bias

@@ -1,4 +1,4 @@
-"""Two perceptrons, each with its own view of user and item."""
+"""Two perceptrons, each with its own gate on the user and item features."""
 
 from __future__ import annotations
 
@@ -15,38 +15,39 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class FinalMLP(Predictor):
-    """Two perceptrons over ``x0 = [user; item]`` whose outputs are multiplied with each other.
+    """Two perceptrons over ``x0 = [user; item]``, joined by a bilinear product.
 
-    The features of each stream are selected by a gate [1]_, ``2 sigmoid(MLP(c)) * x0``, where
-    the context c is the user vector for the first stream and the item vector for the second.
-    Streams with outputs o and p have the score ``b + w.o + w'.p + sum_h o_h W_h p_h``, where o_h
-    and p_h are the parts of o and p for head h.
+    The two perceptrons are called streams [1]_. A gate selects the features of each stream,
+    ``2 sigmoid(MLP(c)) * x0``. The context c is the user vector in the first stream and the item
+    vector in the second. The outputs o and p of the streams give the score
+    ``b + w . o + w' . p + sum_h o_h W_h p_h``, where o_h and p_h are the parts of o and p in head
+    h. Use it to rank short lists when many clicks are available.
 
     Parameters
     ----------
     hidden : sequence of int, default=(128, 64)
-        Sizes of the layers of the first stream, each with an activation; at least one.
+        Sizes of the layers of the first stream, at least one. Each layer has an activation.
     hidden2 : sequence of int, default=None
-        Those of the second stream; None: as `hidden`.
+        Sizes of the layers of the second stream. None uses the sizes in `hidden`.
     n_heads : int, default=2
-        Heads of the fusion; must divide the last size of both streams.
+        Number of heads of the bilinear product. It must divide the last size of both streams.
     gate_hidden : sequence of int, default=(64,)
-        Sizes of the hidden layers of each gate; with ``()`` a gate is linear in its context. With
-        None there are no gates: both streams read x0.
+        Sizes of the hidden layers of each gate. If empty, ``()``, the perceptron of a gate is a
+        linear layer. If None, there are no gates, and both streams read x0.
     activation : str, default="relu"
-        After each layer of a stream, a key of ``skrec.nn.ACTIVATIONS``.
+        Activation after each layer of a stream, a key of ``skrec.nn.ACTIVATIONS``.
     dropout : float, default=0.0
-        After each activation of a stream, in training.
+        Dropout rate after each activation of a stream.
 
     See Also
     --------
-    MLP : One stream, and the product of user and item among its inputs.
+    MLP : One stream, which also reads the product of the user and item vectors.
 
     Notes
     -----
-    The paper gates with user features in one stream and item features in the other, or with
-    learned vectors that are the same for all; code in circulation often leaves the gates out.
-    Gates and fusion were compared with FuxiCTR 2.3.
+    In the paper, the context of a gate is either the user or the item features, or a learned
+    vector that is the same for all rows. Many other implementations have no gates. The tests
+    compare the gates and the bilinear product with FuxiCTR 2.3.
 
     References
     ----------
@@ -68,7 +69,7 @@ class FinalMLP(Predictor):
         gate_hidden: Sequence[int] | None = (64,),
         activation: str = "relu",
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.hidden = hidden
         self.hidden2 = hidden2
         self.n_heads = n_heads
@@ -107,25 +108,26 @@ class FinalMLP(Predictor):
 
 
 class FeatureGate(nn.Module):
-    """Weighs features by ``2 sigmoid(MLP(context))``, which lies around 1."""
+    """Gate that multiplies features by ``2 sigmoid(MLP(context))``, a number between 0 and 2."""
 
-    def __init__(self, n_context: int, n_features: int, hidden: Sequence[int]):
+    def __init__(self, n_context: int, n_features: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.mlp = Perceptron(n_context, hidden, n_features)
 
     def forward(self, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Map a context (..., n_context) and features x (..., n_features) to weighed ones."""
+        """Map a context (..., n_context) and features x (..., n_features) to (..., n_features)."""
         return 2 * torch.sigmoid(self.mlp(context)) * x
 
 
 class BilinearFusion(nn.Module):
-    """``b + w.o + w'.p + sum_h o_h W_h p_h``: a number of two vectors that are cut into heads."""
+    """Score ``b + w . o + w' . p + sum_h o_h W_h p_h`` of two vectors that are cut into heads."""
 
-    def __init__(self, n_first: int, n_second: int, n_heads: int):
+    def __init__(self, n_first: int, n_second: int, n_heads: int) -> None:
         super().__init__()
         self.linear = nn.Linear(n_first + n_second, 1)
         self.product = nn.Parameter(torch.empty(n_heads, n_first // n_heads, n_second // n_heads))
-        deviation = math.sqrt(2 / (self.product.shape[1] + self.product.shape[2]))  # Glorot's
+        # Glorot initialization
+        deviation = math.sqrt(2 / (self.product.shape[1] + self.product.shape[2]))
         nn.init.normal_(self.product, std=deviation)
 
     def forward(self, o: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
@@ -138,21 +140,21 @@ class BilinearFusion(nn.Module):
 
 
 class TwoStreams(OneVectorPredictor):
-    """Gated features, two perceptrons, and their fusion."""
+    """Feature gates, two perceptrons and their bilinear product."""
 
     def __init__(
         self,
         streams: Sequence[Perceptron],
         gates: Sequence[FeatureGate],
         fusion: BilinearFusion,
-    ):
+    ) -> None:
         super().__init__()
         self.streams = nn.ModuleList(streams)
         self.gates = nn.ModuleList(gates)
         self.fusion = fusion
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         x0 = torch.cat([user.expand_as(item), item], dim=-1)  # (B, C, 2 D)
         views = [x0, x0]
         if len(self.gates):

@@ -1,4 +1,4 @@
-"""The gated deep and cross network."""
+"""Gated deep and cross network."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from skrec.predictor._deep_cross import CrossPredictor
 
 
 class GDCN(CrossPredictor):
-    """Cross layers whose products pass a gate, and a perceptron, over ``x0 = [user; item]``.
+    """Gated cross layers with one matrix each, and a perceptron, over ``x0 = [user; item]``.
 
-    Layer l of the cross network is ``x_{l+1} = x0 * (W x_l + b) * sigmoid(W_g x_l) + x_l`` [1]_.
-    The gate keeps out products that only add noise, so that more layers do no harm.
+    Layer l of the cross network computes
+    ``x_{l+1} = x0 * (W x_l + b) * sigmoid(W_g x_l) + x_l`` [1]_. The gate filters out products
+    that only add noise, so additional layers do no harm. Use it instead of `DCNv2` for networks
+    with many cross layers.
 
     Parameters
     ----------
     n_layers : int, default=3
-        Cross layers.
+        Number of cross layers.
     hidden : sequence of int, default=(128, 64)
-        Sizes of the perceptron's hidden layers. Without any, ``()``, there is no perceptron in
-        either structure: the score is linear in the cross network's output.
+        Sizes of the hidden layers of the perceptron. If empty, ``()``, there is no perceptron in
+        either structure, and the score is linear in the output of the cross network.
     structure : {"parallel", "stacked"}, default="parallel"
-        "parallel": the perceptron reads x0, and a linear layer both outputs. "stacked": the
-        perceptron reads the cross network's output.
+        How the perceptron and the cross network are combined. With "parallel", the perceptron
+        reads x0, and a linear layer computes the score from both outputs. With "stacked", the
+        perceptron reads the output of the cross network.
     dropout : float, default=0.0
-        After each hidden layer of the perceptron, in training. Ignored without one.
+        Dropout rate after each hidden layer of the perceptron. Ignored if `hidden` is empty.
 
     See Also
     --------
-    DCNv2 : The same without gates.
-    DCN : A vector in place of the matrix W.
+    DCNv2 : No gates.
+    DCN : No gates, and a vector instead of the matrix W.
 
     References
     ----------
@@ -52,7 +55,7 @@ class GDCN(CrossPredictor):
         hidden: Sequence[int] = (128, 64),
         structure: str = "parallel",
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.hidden = hidden
         self.structure = structure

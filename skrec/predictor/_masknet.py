@@ -1,4 +1,4 @@
-"""Masks that user and item lay on each other."""
+"""Blocks that multiply features by a mask computed from the user and the item."""
 
 from __future__ import annotations
 
@@ -14,39 +14,42 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class MaskNet(Predictor):
-    """Mask blocks over ``x0 = [user; item]``: layers that multiply features by a learned mask.
+    """Mask blocks over ``x0 = [user; item]``, which multiply features by a learned mask.
 
     With ``mask(x0) = V' relu(V x0 + c) + c'``, a block [1]_ maps its input h to
-    ``relu(norm(W (mask(x0) * h)))``. What a feature counts depends on all others that way.
+    ``relu(norm(W (mask(x0) * h)))``. The weight of a feature therefore depends on all other
+    features. Use it to rank short lists when many clicks are available.
 
     Parameters
     ----------
     n_blocks : int, default=3
-        Mask blocks.
+        Number of mask blocks.
     structure : {"parallel", "serial"}, default="parallel"
-        "parallel": each block masks user and item vector, both normed; a perceptron reads all
-        blocks. "serial": the first block does, each further one masks the output of the block
-        before, and a linear layer reads the last.
+        How the blocks are connected. With "parallel", each block masks the normalized user and
+        item vectors, and a perceptron reads the outputs of all blocks. With "serial", only the
+        first block masks these vectors, each further block masks the output of the previous one,
+        and a linear layer reads the output of the last.
     block_size : int, default=64
-        Size of a block's output.
+        Size of the output of a block.
     reduction : float, default=2.0
-        How many times larger than the mask the hidden layer is that makes it: the reduction
-        ratio of the paper, where that layer is the wider one.
+        Reduction ratio of the paper: the size of the hidden layer that computes the mask, divided
+        by the size of the mask.
     hidden : sequence of int, default=(64,)
-        Sizes of the perceptron's hidden layers. Without any, ``()``, a linear layer reads the
-        blocks. Ignored where `structure` is "serial".
+        Sizes of the hidden layers of the perceptron. If empty, ``()``, a linear layer reads the
+        blocks. Ignored if `structure` is "serial".
     dropout : float, default=0.0
-        Of the output of blocks and hidden layers, in training.
+        Dropout rate of the outputs of blocks and hidden layers.
 
     See Also
     --------
-    FinalMLP : Two gates on the input only.
+    FinalMLP : Two gates, only on the input.
     DCNv2 : Multiplies features in each layer, without norms.
 
     Notes
     -----
-    As in the paper, user and item vector are normed each by itself. The block was compared with
-    ``MaskBlock`` of rec-pangu 0.4, which norms both as one and leaves the last relu out.
+    As in the paper, the user and item vectors are normalized separately. The tests compare the
+    block with ``MaskBlock`` of rec-pangu 0.4, which normalizes both vectors together and has no
+    final relu.
 
     References
     ----------
@@ -68,7 +71,7 @@ class MaskNet(Predictor):
         reduction: float = 2.0,
         hidden: Sequence[int] = (64,),
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.n_blocks = n_blocks
         self.structure = structure
         self.block_size = block_size
@@ -102,9 +105,11 @@ class MaskNet(Predictor):
 
 
 class MaskedFeatures(OneVectorPredictor):
-    """Mask blocks beside each other or in a row, and what makes a score of them."""
+    """Mask blocks, in parallel or in series, and a perceptron that computes the score."""
 
-    def __init__(self, width: int, blocks: Sequence[MaskBlock], mlp: Perceptron, serial: bool):
+    def __init__(
+        self, width: int, blocks: Sequence[MaskBlock], mlp: Perceptron, serial: bool
+    ) -> None:
         super().__init__()
         self.user_norm = nn.LayerNorm(width)
         self.item_norm = nn.LayerNorm(width)
@@ -113,7 +118,7 @@ class MaskedFeatures(OneVectorPredictor):
         self.serial = serial
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         x0 = torch.cat([user.expand_as(item), item], dim=-1)  # (B, C, 2 D)
         normed = self.user_norm(user).expand_as(item), self.item_norm(item)
         h = torch.cat(normed, dim=-1)  # (B, C, 2 D)

@@ -1,4 +1,4 @@
-"""Scores of several interests, brought together for each candidate."""
+"""Scores of several user vectors, aggregated per candidate."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ AGGREGATIONS = ("weighted", "max", "mean")
 
 
 class MINER(Predictor):
-    """Dot products of the candidate with each of a user's K vectors, made one score.
+    """Dot products of the candidate with each of a user's K vectors, aggregated to one score.
 
-    The click predictor of MINER [1]_, for behavior operators that give several interests a user.
-    With a single vector all kinds are its dot product with the candidate.
+    This is the click predictor of MINER [1]_. Use it with behavior operators that compute several
+    user vectors, such as ``behavior.PolyAttention``. With one vector per user, the score is its
+    dot product with the candidate.
 
     Parameters
     ----------
     aggregation : {"weighted", "max", "mean"}, default="weighted"
-        "weighted": interest e_i counts for candidate v with ``softmax_i(e_i.gelu(W v))``. "max":
-        the interest that suits best. "mean": all alike.
+        How the K scores become one. "weighted" is their mean, weighted by
+        ``softmax_i(e_i . gelu(W v))`` for user vector e_i and candidate v. "max" is their maximum,
+        and "mean" their mean.
 
     See Also
     --------
-    Dot : Weighs several vectors by their dot products, with no weights to learn.
+    Dot : Weights several vectors by their dot products with the candidate, without learned weights.
 
     Notes
     -----
-    Where users have one vector, W is not used: its gradient is 0.
+    If users have one vector, W is not used and its gradient is 0.
 
     References
     ----------
@@ -46,7 +48,7 @@ class MINER(Predictor):
     ... )
     """
 
-    def __init__(self, aggregation: str = "weighted"):
+    def __init__(self, aggregation: str = "weighted") -> None:
         self.aggregation = aggregation
 
     def check(self, width: int) -> None:
@@ -57,9 +59,9 @@ class MINER(Predictor):
 
 
 class InterestScores(nn.Module):
-    """One score of each interest, and their weighted mean, maximum or mean."""
+    """Score of each user vector, and the weighted mean, maximum or mean of these scores."""
 
-    def __init__(self, width: int, aggregation: str):
+    def __init__(self, width: int, aggregation: str) -> None:
         super().__init__()
         self.aggregation = aggregation
         self.target = nn.Linear(width, width, bias=False) if aggregation == "weighted" else None
@@ -67,9 +69,9 @@ class InterestScores(nn.Module):
     def forward(
         self, user: torch.Tensor, user_mask: torch.Tensor, item: torch.Tensor
     ) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, K, D), to (B, C).
+        """Score candidates item (B, C, D) for user (B, C or 1, K, D); return (B, C).
 
-        The mask (B, K) says which user vectors are real.
+        The mask (B, K) is true for user vectors and false for padding.
         """
         user = user.masked_fill(~user_mask[:, None, :, None], 0.0)
         scores = torch.einsum("bckd,bcd->bck", user, item)  # (B, C, K)
@@ -81,5 +83,5 @@ class InterestScores(nn.Module):
         return pool(scores.transpose(1, 2), user_mask)
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D) of one vector each, to (H, N)."""
+        """Score all items (N, D) for users (H, D) with one vector each; return (H, N)."""
         return user @ items.T

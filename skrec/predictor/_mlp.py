@@ -1,4 +1,4 @@
-"""A multi-layer perceptron over user and item."""
+"""Multi-layer perceptron over the user and item vectors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class MLP(Predictor):
-    """A multi-layer perceptron over ``[user; item; user * item]``.
+    """Multi-layer perceptron over ``[user; item; user * item]``.
+
+    It learns how the user and the item interact. Use it to rank short lists when many clicks are
+    available. Ranking a whole catalogue is slow, because each pair is scored separately.
 
     Parameters
     ----------
     hidden : sequence of int, default=(128, 64)
-        Sizes of the hidden layers; at least one.
+        Sizes of the hidden layers, at least one.
     activation : {"relu", "gelu", "tanh", "leaky_relu", "prelu", "dice"}, default="relu"
-        After each hidden layer. "dice" is that of DIN [1]_: in training it looks at the
-        statistics of all candidates of a batch, in prediction at those it remembers.
+        Activation after each hidden layer. "dice" is the activation of DIN [1]_: in training it
+        uses statistics of all candidates of the batch, and in prediction running statistics.
     dropout : float, default=0.0
-        After each activation, in training.
+        Dropout rate after each activation.
 
     See Also
     --------
     Dot : Nothing to learn, and faster.
-    DCNv2 : Multiplies features with each other before the perceptron, or beside it.
-    FinalMLP : Two perceptrons that are multiplied with each other.
+    DCNv2 : Multiplies features with each other in addition to the perceptron.
+    FinalMLP : Two perceptrons, joined by a bilinear product.
 
     References
     ----------
@@ -49,7 +52,7 @@ class MLP(Predictor):
         *,
         activation: str = "relu",
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.hidden = hidden
         self.activation = activation
         self.dropout = dropout
@@ -64,14 +67,14 @@ class MLP(Predictor):
 
 
 class MLPScore(OneVectorPredictor):
-    """MLP([u; v; u * v])."""
+    """Score ``MLP([u; v; u * v])``."""
 
-    def __init__(self, width: int, hidden: Sequence[int], activation: str, dropout: float):
+    def __init__(self, width: int, hidden: Sequence[int], activation: str, dropout: float) -> None:
         super().__init__()
         self.mlp = Perceptron(3 * width, hidden, 1, activation, dropout)
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         user = user.expand_as(item)
         x = torch.cat([user, item, user * item], dim=-1)  # (B, C, 3 D)
         return self.mlp(x).squeeze(-1)

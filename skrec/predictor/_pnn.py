@@ -1,4 +1,4 @@
-"""The product-based network."""
+"""Product-based neural network."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class PNN(Predictor):
-    """A perceptron that reads ``[user; item]`` and the products of both.
+    """Perceptron over ``[user; item]`` and the products of both.
 
-    The product layer of PNN [1]_ gives the perceptron what it learns badly by itself: how user
-    and item fit each other.
+    The product layer of PNN [1]_ gives the perceptron the inner and outer products of the user and
+    item vectors, which it can learn only with difficulty. Use it to rank short lists when many
+    clicks are available and `DeepFM` is too simple.
 
     Parameters
     ----------
     hidden : sequence of int, default=(128, 64)
-        Sizes of the perceptron's hidden layers; at least one.
+        Sizes of the hidden layers of the perceptron, at least one.
     product : {"inner", "outer", "both"}, default="both"
-        "inner": the number ``u . v``. "outer": the matrix ``f f^T`` of the sum ``f = u + v``,
-        see Notes.
+        Products that the first layer reads. "inner" is the number ``u . v``. "outer" is the matrix
+        ``f f^T`` of the sum ``f = u + v``; see Notes.
     rank : int, default=1
-        Of the matrices by which the first layer reads the outer product. Ignored where `product`
-        is "inner".
+        Rank of the matrices with which the first layer reads the outer product. Ignored if
+        `product` is "inner".
     dropout : float, default=0.0
-        After each hidden layer, in training.
+        Dropout rate after each hidden layer.
 
     See Also
     --------
-    DeepFM : Adds the inner product to the perceptron's output.
+    DeepFM : Adds the inner product to the output of the perceptron.
     MLP : Reads the elementwise product.
 
     Notes
     -----
-    The fields are user and item. The first hidden layer is ``relu(W_z [u; v] + l_p + b)``. A unit
-    n of it reads the products as ``l_p^n = w_n (u . v)``, or as the sum of ``W_n * P`` over all
-    entries, where ``P = f f^T`` is the paper's superposition of the outer products of all pairs
-    of fields, ``(u + v) (u + v)^T``. That is the quadratic form ``f^T W_n f``, so P is never
-    formed: with ``W_n`` the sum of `rank` products ``a b^T`` it is the sum of ``(a . f) (b . f)``.
-    The paper has any matrix, which a rank of ``width`` gives, at ``width`` times the cost. The
-    squared lengths of u and v are no part of the inner product, as in deepctr-torch.
+    The fields are the user and the item. The first hidden layer computes
+    ``relu(W_z [u; v] + l_p + b)``, where l_p is the part of the products. For the inner product,
+    unit n of l_p is ``l_p^n = w_n (u . v)``. For the outer product, it is the sum of ``W_n * P``
+    over all entries. The matrix ``P = f f^T = (u + v) (u + v)^T`` is the paper's superposition of
+    the outer products of all pairs of fields. This sum equals the quadratic form ``f^T W_n f``, so
+    P is never computed: if ``W_n`` is the sum of `rank` products ``a b^T``, the form is the sum of
+    ``(a . f) (b . f)``. The paper allows any matrix ``W_n``; a rank of ``width`` does too, at
+    ``width`` times the cost. As in deepctr-torch, the inner product does not include the squared
+    lengths of u and v.
 
-    The inner product was compared with ``InnerProductLayer`` of deepctr-torch 0.3, the quadratic
-    form with its ``OutterProductLayer``.
+    The tests compare the inner product with ``InnerProductLayer`` of deepctr-torch 0.3 and the
+    quadratic form with its ``OutterProductLayer``.
 
     References
     ----------
@@ -68,7 +71,7 @@ class PNN(Predictor):
         product: str = "both",
         rank: int = 1,
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.hidden = hidden
         self.product = product
         self.rank = rank
@@ -85,15 +88,15 @@ class PNN(Predictor):
 
 
 class QuadraticForms(nn.Module):
-    """``f^T W_n f`` for several matrices ``W_n``, each a sum of `rank` products ``a b^T``."""
+    """Quadratic forms ``f^T W_n f``, where each ``W_n`` is a sum of `rank` products ``a b^T``."""
 
-    def __init__(self, width: int, n_forms: int, rank: int):
+    def __init__(self, width: int, n_forms: int, rank: int) -> None:
         super().__init__()
         self.shape = n_forms, rank
-        self.left = nn.Linear(width, n_forms * rank, bias=False)  # all a of W_0, then of W_1, ...
-        self.right = nn.Linear(width, n_forms * rank, bias=False)
+        self.left = nn.Linear(width, n_forms * rank, bias=False)  # a of W_0, W_1, ...
+        self.right = nn.Linear(width, n_forms * rank, bias=False)  # b of W_0, W_1, ...
         with torch.no_grad():
-            self.right.weight /= math.sqrt(rank)  # a sum of many starts no larger than of one
+            self.right.weight /= math.sqrt(rank)  # the initial scale does not depend on the rank
 
     def forward(self, f: torch.Tensor) -> torch.Tensor:
         """Map (..., D) to (..., n_forms)."""
@@ -101,9 +104,11 @@ class QuadraticForms(nn.Module):
 
 
 class ProductNetwork(OneVectorPredictor):
-    """A first layer on vectors and products, and a perceptron on top."""
+    """First layer over vectors and products, followed by a perceptron."""
 
-    def __init__(self, width: int, hidden: Sequence[int], product: str, rank: int, dropout: float):
+    def __init__(
+        self, width: int, hidden: Sequence[int], product: str, rank: int, dropout: float
+    ) -> None:
         super().__init__()
         first, *others = hidden
         self.linear = nn.Linear(2 * width, first)
@@ -113,7 +118,7 @@ class ProductNetwork(OneVectorPredictor):
         self.mlp = Perceptron(first, others, 1, dropout=dropout)
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) against user (B, C or 1, D), to (B, C)."""
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
         user = user.expand_as(item)
         x = self.linear(torch.cat([user, item], dim=-1))  # (B, C, n)
         if self.inner is not None:
