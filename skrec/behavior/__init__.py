@@ -1,6 +1,7 @@
-"""Behavior operators: the clicked items' vectors become user vectors.
+"""Behavior operators, which turn the vectors of clicked items into user vectors.
 
-A new operator is one file and one line here; its alias follows from its name.
+To add an operator, write it in a new file and import it here. Its alias is derived from its
+class name.
 """
 
 from skrec._operators import aliases

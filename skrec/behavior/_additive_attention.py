@@ -11,18 +11,20 @@ from skrec.nn import AdditiveAttention as AdditiveAttentionLayer
 
 
 class AdditiveAttention(BehaviorOperator):
-    """A weighted mean of the clicks, with weights ``softmax(w tanh(W x + b))``.
+    """Weighted mean of the clicks with weights ``softmax(w tanh(W x + b))``.
 
-    The user encoder of NAML [1]_: informative clicks weigh more, whatever their order.
+    This is the user encoder of NAML [1]_. It learns which clicks are informative and ignores their
+    order. It is the recommender's default: it is fast and has few weights to learn.
 
     Parameters
     ----------
     hidden : int, default=None
-        Rows of W; None takes the recommender's `width`.
+        Number of rows of W. None uses the recommender's `width`.
 
     See Also
     --------
-    SelfAttention : Lets clicks see each other first.
+    MeanPooling : Gives all clicks the same weight.
+    SelfAttention : Lets the clicks attend to each other first.
 
     References
     ----------
@@ -35,7 +37,7 @@ class AdditiveAttention(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.AdditiveAttention(hidden=32))
     """
 
-    def __init__(self, hidden: int | None = None):
+    def __init__(self, hidden: int | None = None) -> None:
         self.hidden = hidden
 
     def check(self, width: int) -> None:
@@ -49,7 +51,7 @@ class AdditiveAttention(BehaviorOperator):
 class AttentionOverClicks(nn.Module):
     """Additive attention over the clicks."""
 
-    def __init__(self, width: int, hidden: int):
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.attention = AdditiveAttentionLayer(width, hidden)
 

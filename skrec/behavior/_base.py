@@ -1,4 +1,4 @@
-"""The contract of behavior operators."""
+"""Base class of behavior operators."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from skrec._operators import JointOperator
 
 
 class BehaviorOperator(JointOperator):
-    """Turns the vectors of clicked items into user vectors.
+    """Base class of behavior operators, which turn clicked items into user vectors.
 
-    A subclass defines `build`. The module's ``forward(x, mask)`` takes the clicked items'
-    vectors (B, L, D), oldest first, and the mask (B, L) of real clicks, which come first in
-    their row; each has at least one (an empty history comes as one learned vector). It returns
-    user vectors (B, K, D).
+    A subclass defines `build`, which returns a module with the method ``forward(x, mask)``. It
+    reads the vectors of the clicked items (B, L, D), oldest first, and the mask (B, L) of clicks
+    that are not padding. Padding comes last in each row. Each row has at least one click, because
+    an empty history is replaced by one learned vector. The module returns user vectors (B, K, D).
 
-    A module may have a method ``penalty(users)``: a number that training adds to the loss, made
-    of the user vectors (n, K, D) that `forward` returned for histories, or for real candidates.
+    The module may also have a method ``penalty(users)``, which returns a number that is added to
+    the training loss. It reads user vectors (n, K, D) that `forward` returned for histories or, if
+    the operator is candidate-aware, for candidates that are not padding.
 
     Attributes
     ----------
     candidate_aware : bool
-        Whether ``forward`` also takes the candidates (B, C, D), and returns (B, C, K, D).
+        Whether ``forward`` also reads the candidates (B, C, D). It then returns (B, C, K, D).
     late_fusion : bool
-        Whether K is L, one user vector a click: the predictor scores each by itself, and the
-        scores are averaged over the real clicks. Vectors in masked places do not count.
+        Whether there is one user vector per click, K = L. The predictor then scores each of them
+        separately, and the scores are averaged over the clicks. Padding is ignored.
     reads_tokens : bool
-        Whether x is the clicked items' tokens (B, L, T, D) and the mask (B, L, T). Real tokens
-        come first in their item. An item without tokens has one, its vector.
+        Whether ``forward`` reads the tokens of the clicked items (B, L, T, D) and their mask
+        (B, L, T) instead of their vectors. Padding comes last in each item. An item without
+        tokens has its vector as its only token.
     reads_users : bool
-        Whether ``forward`` also takes ``user`` (B,), the code of each row's user from 1 up, or 0
-        for an unknown one; ``build(width, n_users)`` is told how many there are.
+        Whether ``forward`` also reads ``user`` (B,), the code of the user of each row. Codes of
+        known users start at 1, and 0 is an unknown user. The number of known users is passed to
+        ``build(width, n_users)``.
     side_columns : list of str or None
-        Columns whose values the operator reads beside the items' vectors: x and the candidates
-        then have D more entries, the mean of these columns' embeddings.
+        Names of columns that the operator reads in addition to the item vectors. The last axis of
+        x and of the candidates then has D more entries, which contain the mean of the embeddings
+        of these columns.
     """
 
     candidate_aware = False
@@ -43,12 +47,12 @@ class BehaviorOperator(JointOperator):
     side_columns: list[str] | None = None
 
     def build(self, width: int) -> nn.Module:
-        """Make the module that maps clicked items (B, L, width) to user vectors (B, K, width).
+        """Build the module that maps clicked items (B, L, width) to user vectors (B, K, width).
 
         Parameters
         ----------
         width : int
-            D, the size of item and user vectors.
+            Size of item and user vectors, D.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""A Transformer over the clicks and the candidate."""
+"""Transformer over the clicks and the candidate."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from skrec.nn import LayerStack, Positions, TransformerLayer, masked_mean, recen
 
 
 class BehaviorSequenceTransformer(BehaviorOperator):
-    """Transformer layers over the clicks with the candidate behind them, as if it came next.
+    """Transformer layers over the sequence of the clicks, followed by the candidate.
 
-    The behavior sequence of BST [1]_: clicks and candidate are read in the light of each other
-    and of how long ago they were. Strong where the order of the clicks says what comes next.
-    It is the dearest way to read them: the layers run once for each candidate. Users have no
-    vector of their own, so ``transform`` raises.
+    This is the behavior sequence of BST [1]_: clicks and candidate attend to each other, and
+    learned vectors show their positions. Use it to rank short lists when the order of the clicks
+    predicts the next one. It is the slowest operator on item vectors, because the layers run once
+    per candidate. Users have no vector independent of a candidate, so ``transform`` raises an
+    error.
 
     Parameters
     ----------
     n_layers : int, default=1
-        Transformer layers; the paper found one to be best.
+        Number of Transformer layers. In the paper, one was best.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`. The paper has 8.
+        Number of attention heads. It must divide the recommender's `width`. The paper uses 8.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`.
+        Size of the hidden layer of the feed-forward parts. None uses the recommender's `width`.
     dropout : float, default=0.2
-        Of the layers' input and of what their parts give, in training.
+        Dropout rate of the input of the layers and of the output of their parts.
     n_positions : int, default=50
-        Distances from the candidate, counted in clicks, with a vector each; clicks further back
-        share the last one.
+        Number of positions that have a learned vector, counted in clicks back from the candidate.
+        Older clicks share the last one.
     pooling : {"mean", "candidate"}, default="mean"
-        What becomes of the outputs. "mean" averages those of the clicks and of the candidate,
-        "candidate" takes the candidate's own.
+        How the outputs of the layers become one vector. "mean" averages the outputs of the clicks
+        and of the candidate. "candidate" uses only the output of the candidate.
 
     See Also
     --------
-    TargetAttention : Weighs each click by itself; cheaper.
-    GRU : Reads the order without looking at the candidate.
+    TargetAttention : Compares the candidate with each click separately; faster.
+    GRU : Reads the order of the clicks without the candidate.
 
     Notes
     -----
-    In the paper positions are time differences, concatenated to the items' vectors. Here they
-    are distances, since clicks have no times, and are added. The paper hands all outputs to its
-    perceptron, one beside the other; one user vector of `width` entries is their mean.
+    In the paper, positions are time differences and are concatenated to the item vectors. Here
+    they are numbers of clicks, because clicks have no times, and their vectors are added. In the
+    paper, the perceptron reads the concatenation of all outputs. Here the outputs are averaged to
+    one user vector of `width` entries.
 
     References
     ----------
@@ -69,7 +71,7 @@ class BehaviorSequenceTransformer(BehaviorOperator):
         dropout: float = 0.2,
         n_positions: int = 50,
         pooling: str = "mean",
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.hidden = hidden
@@ -93,7 +95,7 @@ class BehaviorSequenceTransformer(BehaviorOperator):
                 self.n_heads,
                 self.hidden or width,
                 self.dropout,
-                norm_first=False,  # as in the paper, so that outputs need no norm behind them
+                norm_first=False,  # as in the paper; the stack then needs no final norm
                 activation="leaky_relu",
             )
             for _ in range(self.n_layers)
@@ -104,9 +106,9 @@ class BehaviorSequenceTransformer(BehaviorOperator):
 
 
 class TransformerOverClicksAndCandidate(nn.Module):
-    """One sequence of clicks for each candidate, which stands at its end."""
+    """Transformer over one sequence per candidate: the clicks, then the candidate."""
 
-    def __init__(self, layers: nn.Module, positions: nn.Module, pooling: str):
+    def __init__(self, layers: nn.Module, positions: nn.Module, pooling: str) -> None:
         super().__init__()
         self.layers = layers
         self.positions = positions
@@ -119,7 +121,7 @@ class TransformerOverClicksAndCandidate(nn.Module):
         B, C, _ = candidates.shape
         clicks = self.positions(x, recency(mask) + 1)  # (B, L, D)
         last = self.positions(candidates, mask.new_zeros((B, C), dtype=torch.long))  # (B, C, D)
-        # candidates never stand in one sequence, so that none can see another
+        # each candidate has its own sequence, so candidates do not affect each other
         clicks = clicks.unsqueeze(1).expand(-1, C, -1, -1)  # (B, C, L, D)
         x = torch.cat([clicks, last.unsqueeze(2)], dim=2).flatten(0, 1)  # (B * C, L + 1, D)
         mask = torch.cat([mask, mask.new_ones((B, 1))], dim=1)  # (B, L + 1)

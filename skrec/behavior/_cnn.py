@@ -1,4 +1,4 @@
-"""Convolution over the clicked items, and attention."""
+"""Convolution and attention over the clicked items."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from skrec.nn import AdditiveAttention, Convolution
 
 
 class CNN(BehaviorOperator):
-    """A convolution over the clicks, ReLU, and additive attention over its places.
+    """Convolution over the clicks, followed by ReLU and additive attention.
 
-    It reads which clicks came right after each other, as sessions show; the attention then
-    takes all places alike, so it does not know how long ago they were. It is the news encoder of
-    NAML [1]_ on clicks in place of words.
+    This is the news encoder of NAML [1]_, applied to clicks instead of words. The convolution reads
+    which clicks directly follow each other. The attention ignores positions, so the operator does
+    not know how old a click is. Use it when neighboring clicks belong together, as in sessions.
 
     Parameters
     ----------
     kernel_size : int, default=3
-        Clicks that one place of the convolution sees; odd.
+        Number of neighboring clicks that the convolution combines. It must be odd.
     dropout : float, default=0.0
-        Of the convolution's output, in training.
+        Dropout rate of the output of the convolution.
 
     See Also
     --------
-    GRU : Reads clicks from the first to the last.
-    AdditiveAttention : The same without the convolution.
+    GRU : Reads all clicks in their order.
+    AdditiveAttention : No convolution.
 
     References
     ----------
@@ -40,7 +40,7 @@ class CNN(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.CNN(kernel_size=5))
     """
 
-    def __init__(self, kernel_size: int = 3, *, dropout: float = 0.0):
+    def __init__(self, kernel_size: int = 3, *, dropout: float = 0.0) -> None:
         self.kernel_size = kernel_size
         self.dropout = dropout
 
@@ -57,7 +57,7 @@ class CNN(BehaviorOperator):
 class ConvolutionOverClicks(nn.Module):
     """Convolution, ReLU and additive attention over the clicks."""
 
-    def __init__(self, width: int, kernel_size: int, dropout: float):
+    def __init__(self, width: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
         self.convolve = Convolution(width, kernel_size)
         self.attention = AdditiveAttention(width, width)

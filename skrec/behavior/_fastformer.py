@@ -11,41 +11,43 @@ from skrec.nn import AdditiveAttention, LayerStack, fastformer
 
 
 class Fastformer(BehaviorOperator):
-    """Fastformer layers over the clicks, then additive attention.
+    """Fastformer layers over the clicks, followed by additive attention.
 
-    The user encoder of Fastformer [1]_: clicks meet through one global query and one global key
-    a head, in time linear in the length of the history. Their order plays no part.
+    This is the user encoder of Fastformer [1]_. In each head, the clicks exchange information
+    through one global query and one global key, so time is linear in the length of the history.
+    The order of the clicks is ignored. Use it instead of `SelfAttention` for long histories.
 
     Parameters
     ----------
     n_layers : int, default=2
-        Layers.
+        Number of layers.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. It must divide the recommender's `width`.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`. Ignored
-        where `bare` is true.
+        Size of the hidden layer of the feed-forward parts. None uses the recommender's `width`.
+        Ignored if `bare` is True.
     dropout : float, default=0.2
-        Of the clicks' vectors and of what each part of a layer gives, in training.
+        Dropout rate of the vectors of the clicks and of the output of each part of a layer.
     bare : bool, default=False
-        Leave out the layers' norms, feed-forward part and outer residuals. The authors found
-        that better for news [2]_; with more than two layers, vectors may grow out of bounds.
+        Whether to omit the norms, the feed-forward parts and the outer residual connections of
+        the layers. The authors found this better for news [2]_. With more than two layers,
+        vectors may grow without bound.
 
     See Also
     --------
-    SelfAttention : Each click attends to every other; fine for usual lengths.
-    Transformer : Knows the order.
+    SelfAttention : Compares each click with every other click.
+    Transformer : Reads the order of the clicks.
 
     Notes
     -----
-    As in the paper, the queries are the values too. The paper also gives all layers one set of
-    weights; here, as in the authors' code, each has its own. The norms come first in a layer,
-    where the authors' code has them last.
+    As in the paper, the queries also serve as the values. In the paper, all layers share one set
+    of weights. Here, as in the authors' code, each layer has its own. The norms come first in a
+    layer, while the authors' code has them last.
 
     References
     ----------
     .. [1] Wu et al., "Fastformer: Additive Attention Can Be All You Need", arXiv 2108.09084.
-    .. [2] The notes that come with the authors' code, https://github.com/wuch15/Fastformer.
+    .. [2] Notes in the repository of the authors' code, https://github.com/wuch15/Fastformer.
 
     Examples
     --------
@@ -61,7 +63,7 @@ class Fastformer(BehaviorOperator):
         hidden: int | None = None,
         dropout: float = 0.2,
         bare: bool = False,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.hidden = hidden
@@ -80,9 +82,9 @@ class Fastformer(BehaviorOperator):
 
 
 class AttentionOverLayers(nn.Module):
-    """Additive attention over the states of the clicks after layers."""
+    """Additive attention over the output of a stack of layers."""
 
-    def __init__(self, layers: LayerStack, width: int):
+    def __init__(self, layers: LayerStack, width: int) -> None:
         super().__init__()
         self.layers = layers
         self.attention = AdditiveAttention(width, width)

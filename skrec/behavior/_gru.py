@@ -1,4 +1,4 @@
-"""A recurrent network over the clicked items."""
+"""Recurrent network over the clicked items."""
 
 from __future__ import annotations
 
@@ -11,35 +11,34 @@ from skrec.nn import last_real
 
 
 class GRU(BehaviorOperator):
-    """A gated recurrent unit that reads the clicks, oldest first; its last state is the user.
+    """Gated recurrent unit over the clicks, oldest first; its last state is the user vector.
 
-    The user encoder of LSTUR [1]_. Unlike attention it knows the order: where users move from
-    one interest to the next, the latest clicks say most. A user embedding adds what a user
-    likes in the long run, beyond the clicks that the history holds.
+    This is the user encoder of LSTUR [1]_. Use it when interests change over time and recent clicks
+    matter most. A user embedding adds long-term interests that the history does not show.
 
     Parameters
     ----------
     user_embedding : {"ini", "con"}, default=None
-        A learned vector for each known user, after the column ``user_id``: "ini" starts the
-        unit from it, "con" concatenates it with the last state and projects both to `width`.
-        None: the clicks say all.
+        How a learned vector per known user, read from the column ``user_id``, is used. "ini" uses
+        it as the initial state. "con" concatenates it with the last state and projects both to
+        `width`. None uses no user embedding.
     dropout : float, default=0.0
-        Of the clicks' vectors, in training.
+        Dropout rate of the vectors of the clicks.
     user_dropout : float, default=0.5
-        Share of user embeddings that are set to zero in training, which is what an unknown user
-        has later. Ignored without `user_embedding`.
+        Fraction of user embeddings that are set to zero in training, so that the model learns to
+        serve unknown users, whose embedding is zero. Ignored if `user_embedding` is None.
 
     See Also
     --------
-    LastItem : The latest click alone.
-    SelfAttention : Reads clicks in the light of each other, without their order.
+    LastItem : Only the latest click.
+    SelfAttention : Lets all clicks attend to each other, without their order.
 
     Notes
     -----
-    In the paper, "con" gives state and embedding half of the width each, so that both together
-    are as long as an item's vector. Here both have the whole width, any width will do, and the
-    projection weighs them. Embeddings that are kept are not scaled up in training: the paper's
-    mask is a bare coin.
+    In the paper, "con" gives the state and the embedding half of the width each, so that their
+    concatenation has the size of an item vector. Here both have the full width, any width is
+    possible, and the projection weights them. As in the paper, embeddings that are not dropped
+    are not scaled up in training.
 
     References
     ----------
@@ -59,14 +58,14 @@ class GRU(BehaviorOperator):
         user_embedding: str | None = None,
         dropout: float = 0.0,
         user_dropout: float = 0.5,
-    ):
+    ) -> None:
         self.user_embedding = user_embedding
         self.dropout = dropout
         self.user_dropout = user_dropout
 
     @property
     def reads_users(self) -> bool:  # type: ignore[override]
-        """Whether there is an embedding for each user."""
+        """Whether the operator learns one embedding per user."""
         return self.user_embedding is not None
 
     def check(self, width: int) -> None:
@@ -82,9 +81,9 @@ class GRU(BehaviorOperator):
 
 
 class LastState(nn.Module):
-    """The state of a GRU after the last real click."""
+    """Base class of modules that use the state of a GRU after the last click."""
 
-    def __init__(self, width: int, dropout: float):
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(width, width, batch_first=True)
@@ -92,15 +91,15 @@ class LastState(nn.Module):
     def last(
         self, x: torch.Tensor, mask: torch.Tensor, start: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Map clicks x (B, L, D) under mask (B, L), from states (1, B, D), to (B, D)."""
-        # real clicks come first and a state depends on what came before it only, so padding
-        # can't reach the state after the last real click; packing would send lengths to the CPU
+        """Map clicks x (B, L, D) under mask (B, L), with initial states (1, B, D), to (B, D)."""
+        # padding comes after all clicks, so it does not affect the state after the last click;
+        # packed sequences would copy the lengths to the CPU
         states, _ = self.gru(self.dropout(x), start)  # (B, L, D)
         return last_real(states, mask)
 
 
 class GRUOverClicks(LastState):
-    """The last state as the user."""
+    """Last state of a GRU as the user vector."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
@@ -108,20 +107,20 @@ class GRUOverClicks(LastState):
 
 
 class UserEmbedding(nn.Module):
-    """A vector for each user; zeros for the unknown one, code 0, and by chance in training."""
+    """Learned vector per user; zeros for the unknown user (code 0) and for dropped users."""
 
-    def __init__(self, n_users: int, width: int, dropout: float):
+    def __init__(self, n_users: int, width: int, dropout: float) -> None:
         super().__init__()
         self.width = width
         self.dropout = dropout
         self.table: nn.Embedding | None = None
-        if n_users:  # the row of the unknown user alone would never learn
+        if n_users:  # without known users, the table would have no trainable row
             self.table = nn.Embedding(n_users + 1, width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.1)
             nn.init.zeros_(self.table.weight[0].detach())
 
     def forward(self, user: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        """Map codes (B,) to vectors (B, D), of the type of `like`."""
+        """Map codes (B,) to vectors (B, D) with the dtype of `like`."""
         if self.table is None:
             return like.new_zeros(len(user), self.width)
         if self.training and self.dropout:
@@ -130,9 +129,9 @@ class UserEmbedding(nn.Module):
 
 
 class GRUFromUser(LastState):
-    """A GRU that starts from the user's embedding."""
+    """GRU with the user's embedding as its initial state."""
 
-    def __init__(self, width: int, dropout: float, users: UserEmbedding):
+    def __init__(self, width: int, dropout: float, users: UserEmbedding) -> None:
         super().__init__(width, dropout)
         self.users = users
 
@@ -142,9 +141,9 @@ class GRUFromUser(LastState):
 
 
 class GRUBesideUser(LastState):
-    """The last state of a GRU and the user's embedding, projected to one vector."""
+    """Last state of a GRU and the user's embedding, projected to one vector."""
 
-    def __init__(self, width: int, dropout: float, users: UserEmbedding):
+    def __init__(self, width: int, dropout: float, users: UserEmbedding) -> None:
         super().__init__(width, dropout)
         self.users = users
         self.project = nn.Linear(2 * width, width)

@@ -1,4 +1,4 @@
-"""The latest clicked item."""
+"""Latest clicked item."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from skrec.nn import last_real
 
 
 class LastItem(BehaviorOperator):
-    """The vector of the latest click; nothing to learn.
+    """Vector of the latest click; it has no weights to learn.
 
-    Recommends what is like the item that was just clicked: a baseline, and the right thing
-    where sessions are short.
+    It recommends items that are similar to the one that was just clicked. Use it for short
+    sessions, and as a baseline for operators that read the order of the clicks.
 
     See Also
     --------
     GRU : Reads all clicks in their order.
-    MeanPooling : All clicks alike.
+    MeanPooling : Gives all clicks the same weight.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class LastItem(BehaviorOperator):
 
 
 class LastClick(nn.Module):
-    """The last real click of each row."""
+    """Last unmasked click of each row."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""

@@ -1,4 +1,4 @@
-"""No user vector: each click is scored by itself."""
+"""Late fusion: each click is scored separately."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from skrec.behavior._base import BehaviorOperator
 
 
 class LateFusion(BehaviorOperator):
-    """Score each click against the candidate on its own, and average the scores.
+    """Mean of the candidate's scores against each click, without a user model.
 
-    User modelling is left out [1]_. With ``predictor.Dot`` this is `MeanPooling`, and slower;
-    it differs with predictors that are not linear in the user vector: ``predictor.Cosine``
-    counts clicks of any length alike, and ``predictor.MLP`` learns how one item leads to another.
+    The predictor scores the candidate once per click, and the scores are averaged [1]_. Use it as
+    a baseline with predictors that are not linear in the user vector. With ``predictor.Cosine``,
+    the length of an item vector has no influence. With ``predictor.MLP``, the model learns how one
+    item leads to another. With ``predictor.Dot``, it computes the same scores as `MeanPooling`, but
+    more slowly.
 
-    Scoring takes as many calls of the predictor as there are clicks. Users have no vector of
-    their own, so ``transform`` raises.
+    Scoring needs as many predictor calls as there are clicks. Users have no vector, so
+    ``transform`` raises an error.
 
     See Also
     --------
-    MeanPooling : Averages the vectors, before they are scored.
+    MeanPooling : Averages the item vectors instead of the scores.
 
     References
     ----------
@@ -40,8 +42,8 @@ class LateFusion(BehaviorOperator):
 
 
 class EachClick(nn.Module):
-    """The clicks as they are."""
+    """Identity: each click is a user vector."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map clicks x (B, L, D) under mask (B, L) to one user vector a click, (B, L, D)."""
+        """Map clicks x (B, L, D) under mask (B, L) to one user vector per click, (B, L, D)."""
         return x

@@ -1,4 +1,4 @@
-"""Maximum over the clicked items."""
+"""Maximum of the clicked items."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from skrec.nn import masked_max
 
 
 class MaxPooling(BehaviorOperator):
-    """The maximum of the clicked items' vectors, entry by entry; nothing to learn.
+    """Elementwise maximum of the vectors of the clicked items; it has no weights to learn.
 
-    What one click says strongly stays, however many clicks say nothing of it, where a mean
-    thins it out. The order of the clicks plays no part.
+    A strong signal of one click is kept, however many other clicks lack it. The order of the
+    clicks is ignored. Use it when a mean would dilute such signals.
 
     See Also
     --------
-    MeanPooling : Every click counts alike.
+    MeanPooling : Gives all clicks the same weight.
 
     Examples
     --------

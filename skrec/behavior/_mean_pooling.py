@@ -10,11 +10,15 @@ from skrec.nn import masked_mean
 
 
 class MeanPooling(BehaviorOperator):
-    """The mean of the clicked items' vectors; nothing to learn.
+    """Mean of the vectors of the clicked items; it has no weights to learn.
+
+    All clicks have the same weight, and their order is ignored. Use it as the baseline for all
+    other operators.
 
     See Also
     --------
-    AdditiveAttention : Learns which clicks weigh more.
+    AdditiveAttention : Learns the weights of the clicks.
+    MaxPooling : Keeps the strongest signal instead of the average.
 
     Examples
     --------

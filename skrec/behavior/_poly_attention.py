@@ -1,4 +1,4 @@
-"""Several interests of a user, each an attention of its own over the clicks."""
+"""Several user vectors, each with its own attention over the clicks."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from skrec.nn import masked_softmax, unit
 
 
 class PolyAttention(BehaviorOperator):
-    """K user vectors, weighted means of the clicks; training keeps them apart.
+    """K user vectors, each a weighted mean of the clicks, which training keeps different.
 
-    The user encoder of MINER [1]_, with the context codes of poly-encoders [2]_. Code c_i gives
-    click h_j the weight ``softmax_j(c_i tanh(W h_j))``. A predictor for one vector a user weighs
-    the K vectors by their dot products with the candidate. Good where users have several
-    interests that one mean would blur.
+    This is the user encoder of MINER [1]_, with the context codes of poly-encoders [2]_. Code c_i
+    gives click h_j the weight ``softmax_j(c_i tanh(W h_j))``. Use it when users have several
+    interests that one mean would mix up. Predictors that read one vector per user weight the K
+    vectors by their dot products with the candidate.
 
     Parameters
     ----------
     n_codes : int, default=32
-        K, the number of user vectors.
+        Number of user vectors, K.
     hidden : int, default=200
-        Rows of W, and size of the codes.
+        Number of rows of W, which is the size of the codes.
     disagreement : float, default=0.8
-        Weight in the loss of how like each other a user's vectors are: the mean of the cosines
-        of all K * K pairs, a vector with itself among them as in the paper, where the K ones of
-        these add the constant 1 / K. With 0 nothing keeps the vectors apart.
+        Weight of the penalty that is added to the loss for similar user vectors. The penalty is
+        the mean cosine of all K * K pairs of a user's vectors. As in the paper, this includes the
+        pairs of a vector with itself, which add the constant 1 / K. With 0, nothing keeps the
+        vectors different.
     category : str, default=None
-        A column of the catalogue. With it, clicks of the candidate's category weigh more:
-        `category_weight` times the cosine of the embeddings of the click's and the candidate's
-        category is added before the softmax. The user vectors then differ with the candidate,
-        so ``transform`` raises.
+        Name of a column of the catalogue. If it is given, clicks of the candidate's category get
+        more weight: the cosine of the category embeddings of the click and the candidate, times
+        `category_weight`, is added before the softmax. User vectors then depend on the candidate,
+        so ``transform`` raises an error.
     category_weight : float, default=0.5
-        See `category`; ignored without it.
+        Weight of the category cosine. Ignored if `category` is None.
 
     See Also
     --------
-    AdditiveAttention : One code.
-    TargetAttention : One vector for each candidate.
+    AdditiveAttention : One user vector.
+    TargetAttention : One user vector per candidate.
 
     Notes
     -----
-    Each candidate has weights of its own, as in the paper; code in circulation takes the mean of
-    the category's part over the candidates of a row, so that they change each other's scores.
+    As in the paper, each candidate has its own weights. Some other implementations average the
+    category cosines over the candidates of a row, which makes the score of a candidate depend on
+    the others.
 
     References
     ----------
@@ -67,7 +69,7 @@ class PolyAttention(BehaviorOperator):
         disagreement: float = 0.8,
         category: str | None = None,
         category_weight: float = 0.5,
-    ):
+    ) -> None:
         self.n_codes = n_codes
         self.hidden = hidden
         self.disagreement = disagreement
@@ -76,12 +78,12 @@ class PolyAttention(BehaviorOperator):
 
     @property
     def candidate_aware(self) -> bool:  # type: ignore[override]
-        """Whether weights depend on the candidate's category."""
+        """Whether the weights depend on the category of the candidate."""
         return self.category is not None
 
     @property
     def side_columns(self) -> list[str] | None:  # type: ignore[override]
-        """The column of the category, if there is one."""
+        """Name of the category column in a list, or None without a category."""
         return None if self.category is None else [self.category]
 
     def check(self, width: int) -> None:
@@ -101,9 +103,9 @@ class PolyAttention(BehaviorOperator):
 
 
 class ContextCodes(nn.Module):
-    """What each context code says of the clicks, and the price of saying the same."""
+    """Scores of the clicks for each context code, and the penalty for similar user vectors."""
 
-    def __init__(self, width: int, n_codes: int, hidden: int, disagreement: float):
+    def __init__(self, width: int, n_codes: int, hidden: int, disagreement: float) -> None:
         super().__init__()
         self.disagreement = disagreement
         self.project = nn.Linear(width, hidden, bias=False)
@@ -114,14 +116,14 @@ class ContextCodes(nn.Module):
         return self.codes(torch.tanh(self.project(x))).transpose(1, 2)
 
     def penalty(self, users: torch.Tensor) -> torch.Tensor:
-        """Return the weighted mean cosine of pairs among the K vectors of users (..., K, D)."""
-        # the mean of u_i . u_j over all pairs i, j is the squared length of the mean of u_i
+        """Return the weighted mean cosine of all pairs of the K vectors of users (..., K, D)."""
+        # the mean of u_i . u_j over all pairs i, j is the squared length of the mean of all u_i
         middle = unit(users).mean(dim=-2)  # (..., D)
         return self.disagreement * middle.square().sum(dim=-1).mean()
 
 
 class Interests(ContextCodes):
-    """One attention over the clicks for each context code."""
+    """One attention over the clicks per context code."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, K, D)."""
@@ -129,11 +131,11 @@ class Interests(ContextCodes):
 
 
 class InterestsInCategories(ContextCodes):
-    """The same, where clicks of a category like the candidate's weigh more."""
+    """One attention over the clicks per context code, which prefers the candidate's category."""
 
     def __init__(
         self, width: int, n_codes: int, hidden: int, disagreement: float, category_weight: float
-    ):
+    ) -> None:
         super().__init__(width, n_codes, hidden, disagreement)
         self.width = width
         self.category_weight = category_weight
@@ -143,12 +145,12 @@ class InterestsInCategories(ContextCodes):
     ) -> torch.Tensor:
         """Map clicks x (B, L, D + E) under mask (B, L) and candidates (B, C, D + E).
 
-        The last E entries are the category's embedding, zeros where there is none. Returns
-        users (B, C, K, D).
+        The last E entries are the embedding of the category, or zeros without a category. Return
+        user vectors (B, C, K, D).
         """
         x, category = x[..., : self.width], x[..., self.width :]
         wanted = candidates[..., self.width :]  # (B, C, E)
-        alike = unit(wanted) @ unit(category).transpose(1, 2)  # (B, C, L): cosines
+        alike = unit(wanted) @ unit(category).transpose(1, 2)  # cosines (B, C, L)
         scores = self.scores(x).unsqueeze(1)  # (B, 1, K, L)
         scores = scores + self.category_weight * alike.unsqueeze(2)  # (B, C, K, L)
         weights = masked_softmax(scores, mask[:, None, None, :])

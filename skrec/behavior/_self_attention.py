@@ -11,21 +11,22 @@ from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
 
 
 class SelfAttention(BehaviorOperator):
-    """Multi-head self-attention over the clicks, then additive attention.
+    """Multi-head self-attention over the clicks, followed by additive attention.
 
-    The user encoder of NRMS [1]_: clicks are read in the light of each other. Their order
-    plays no part.
+    This is the user encoder of NRMS [1]_. Each click attends to all clicks of the history, and
+    their order is ignored. Use it when the meaning of a click depends on the others.
 
     Parameters
     ----------
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. It must divide the recommender's `width`.
     dropout : float, default=0.2
-        Of the attention's output, in training.
+        Dropout rate of the output of the self-attention.
 
     See Also
     --------
-    AdditiveAttention : Cheaper, and often as good.
+    AdditiveAttention : Faster, and often as good.
+    Fastformer : Linear time, for long histories.
 
     References
     ----------
@@ -38,7 +39,7 @@ class SelfAttention(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.SelfAttention(n_heads=8))
     """
 
-    def __init__(self, n_heads: int = 4, *, dropout: float = 0.2):
+    def __init__(self, n_heads: int = 4, *, dropout: float = 0.2) -> None:
         self.n_heads = n_heads
         self.dropout = dropout
 
@@ -53,7 +54,7 @@ class SelfAttention(BehaviorOperator):
 class SelfAttentionOverClicks(nn.Module):
     """Self-attention and additive attention over the clicks."""
 
-    def __init__(self, width: int, n_heads: int, dropout: float):
+    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
         self.mix = MultiHeadSelfAttention(width, n_heads)
         self.dropout = nn.Dropout(dropout)

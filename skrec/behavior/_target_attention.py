@@ -1,4 +1,4 @@
-"""Attention to the clicks that matter for a candidate."""
+"""Attention to the clicks that are relevant to a candidate."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from skrec.nn import ACTIVATIONS, MLP, masked_softmax
 
 
 class TargetAttention(BehaviorOperator):
-    """Clicks weighted by what they say of the candidate: the user differs with each candidate.
+    """Sum of the clicks, weighted by their relevance to the candidate.
 
-    The local activation unit of DIN [1]_. The weight of click h for candidate v is
-    ``MLP([v, h, v - h, v * h])``, and the user is the weighted sum of the clicks. With
-    ``predictor.MLP`` on top it is the whole DIN. Good where users have several interests; the
-    price is a perceptron over each pair of click and candidate, and that users have no vector
-    of their own, so ``transform`` raises.
+    This is the local activation unit of DIN [1]_. The weight of click h for candidate v is
+    ``MLP([v, h, v - h, v * h])``, and the user vector is the weighted sum of the clicks. Together
+    with ``predictor.MLP`` it forms the complete DIN. Use it to rank short lists when users have
+    several interests. It is slow, because a perceptron reads each pair of a click and a candidate.
+    Users have no vector independent of a candidate, so ``transform`` raises an error.
 
     Parameters
     ----------
     hidden : sequence of int, default=(36,)
-        Sizes of the unit's hidden layers; at least one.
+        Sizes of the hidden layers of the perceptron, at least one.
     activation : str, default="relu"
-        After each hidden layer, a key of ``skrec.nn.ACTIVATIONS``. The paper has "dice", which
-        looks at statistics of the batch in training; "relu" needs none, so that a click weighs
-        the same beside any others.
+        Activation after each hidden layer, a key of ``skrec.nn.ACTIVATIONS``. The paper uses
+        "dice", which depends on statistics of the batch in training. With "relu", the weight of a
+        click does not depend on other rows.
     normalize : bool, default=False
-        Whether a softmax makes the weights of a user's clicks sum to 1. The paper leaves it out,
-        so that the length of the vector tells how much of the history speaks for the candidate,
-        and so does the default. With True, long and short histories have vectors of like
-        lengths: the safer choice with ``predictor.Dot``, whose score grows with that length.
+        Whether a softmax makes the weights of a user's clicks sum to 1. In the paper, weights are
+        not normalized, so that the length of the user vector shows how much of the history is
+        relevant to the candidate. If True, vectors of long and short histories have similar
+        lengths, which is safer with ``predictor.Dot``, whose score grows with the length.
     dropout : float, default=0.0
-        After each activation, in training.
+        Dropout rate after each activation.
 
     See Also
     --------
-    BehaviorSequenceTransformer : Also reads the clicks in the light of each other.
-    PolyAttention : Several interests, without looking at the candidate.
+    BehaviorSequenceTransformer : Lets the clicks attend to each other, too.
+    PolyAttention : Several interests, computed without the candidate.
 
     Notes
     -----
-    The paper calls the inputs of the unit the two vectors and their "out product"; its authors'
-    code has their difference and their elementwise product, and so has this. It was compared
-    with ``AttentionSequencePoolingLayer`` of deepctr-torch 0.3.
+    The paper describes the inputs of the perceptron as the two vectors and their "out product".
+    The authors' code uses their difference and their elementwise product, and so does this
+    operator. The tests compare it with ``AttentionSequencePoolingLayer`` of deepctr-torch 0.3.
 
     References
     ----------
@@ -68,7 +68,7 @@ class TargetAttention(BehaviorOperator):
         activation: str = "relu",
         normalize: bool = False,
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.hidden = hidden
         self.activation = activation
         self.normalize = normalize
@@ -85,16 +85,16 @@ class TargetAttention(BehaviorOperator):
 
 
 class ActivatedClicks(nn.Module):
-    """A sum of the clicks for each candidate, weighted by a perceptron of both."""
+    """Sum of the clicks per candidate, weighted by a perceptron that reads both."""
 
     def __init__(
         self, width: int, hidden: Sequence[int], activation: str, normalize: bool, dropout: float
-    ):
+    ) -> None:
         super().__init__()
         self.normalize = normalize
         self.unit = MLP(4 * width, hidden, 1, activation, dropout)
         if normalize:
-            # a softmax is blind to what all its scores share
+            # a softmax is invariant to a constant added to all scores
             self.unit.layers[-1].register_parameter("bias", None)
 
     def forward(
@@ -102,8 +102,8 @@ class ActivatedClicks(nn.Module):
     ) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) and candidates (B, C, D) to (B, C, 1, D)."""
         B, L, _ = x.shape
-        # of padding nothing is computed: it would also count in the statistics of "dice"
-        real = mask.flatten().nonzero().squeeze(1)  # (P,), of B * L
+        # padding is left out, because it would affect the statistics of "dice"
+        real = mask.flatten().nonzero().squeeze(1)  # (P,), indices into B * L clicks
         v = candidates.index_select(0, real // L)  # (P, C, D)
         h = x.flatten(0, 1).index_select(0, real).unsqueeze(1).expand_as(v)  # (P, C, D)
         scores = self.unit(torch.cat([v, h, v - h, v * h], dim=-1)).squeeze(-1)  # (P, C)

@@ -11,35 +11,37 @@ from skrec.nn import fastformer
 
 
 class TokenFastformer(BehaviorOperator):
-    """Fastformer layers over the tokens of all clicked items, as one sequence; then attention.
+    """Fastformer layers over the tokens of all clicked items, followed by additive attention.
 
-    Words of one click meet words of another before anything is pooled, in time and memory
-    linear in the number of tokens [1]_: what makes whole histories of tokens affordable. The
-    order of the clicks plays no part, but for `max_tokens`, which keeps the latest.
+    The tokens of all clicks form one sequence, so words of one click meet words of another before
+    anything is pooled. Time and memory are linear in the number of tokens [1]_. Use it when words
+    recur across items and texts or histories are long. The order of the clicks is ignored, except
+    that `max_tokens` keeps the latest ones.
 
-    An operator such as ``content.Vectors``, which knows no tokens, gives each item's vector as
-    its one token.
+    If the content operator has no tokens, as ``content.Vectors``, the vector of an item is its only
+    token.
 
     Parameters
     ----------
     n_layers : int, default=2
-        Layers.
+        Number of layers.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. It must divide the recommender's `width`.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`. Ignored
-        where `bare` is true.
+        Size of the hidden layer of the feed-forward parts. None uses the recommender's `width`.
+        Ignored if `bare` is True.
     dropout : float, default=0.2
-        Of the tokens and of what each part of a layer gives, in training.
+        Dropout rate of the tokens and of the output of each part of a layer.
     bare : bool, default=False
-        Leave out the layers' norms, feed-forward part and outer residuals; see `Fastformer`.
+        Whether to omit the norms, the feed-forward parts and the outer residual connections of
+        the layers; see `Fastformer`.
     max_tokens : int, default=512
-        Tokens that are read of a history, the last of the latest clicks.
+        Maximum number of tokens per history. The last tokens of the latest clicks are kept.
 
     See Also
     --------
-    TokenTransformer : Knows the order of the clicks; its cost grows with the square.
-    Fastformer : One vector an item.
+    TokenTransformer : Reads the order of the clicks, in quadratic time.
+    Fastformer : Reads one vector per item.
 
     References
     ----------
@@ -62,7 +64,7 @@ class TokenFastformer(BehaviorOperator):
         dropout: float = 0.2,
         bare: bool = False,
         max_tokens: int = 512,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.hidden = hidden

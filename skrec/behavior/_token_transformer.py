@@ -1,4 +1,4 @@
-"""A Transformer over all tokens of a history."""
+"""Transformer over all tokens of a history."""
 
 from __future__ import annotations
 
@@ -11,41 +11,43 @@ from skrec.nn import AdditiveAttention, LayerStack, Positions, latest_tokens, tr
 
 
 class TokenTransformer(BehaviorOperator):
-    """A Transformer over the tokens of all clicked items, as one sequence; then attention.
+    """Transformer over the tokens of all clicked items, followed by additive attention.
 
-    Words of one click meet words of another before anything is pooled, where other operators see
-    one vector an item. The user vector is the additive attention over all states. Take it for
-    short texts and histories: time and memory grow with the square of the number of tokens.
+    The tokens of all clicks form one sequence, so words of one click attend to words of
+    another before anything is pooled [1]_. Other operators read one vector per item. Use it when
+    words recur across items and texts and histories are short: time and memory are quadratic in
+    the number of tokens.
 
-    An operator such as ``content.Vectors``, which knows no tokens, gives each item's vector as
-    its one token.
+    If the content operator has no tokens, as ``content.Vectors``, the vector of an item is its only
+    token.
 
     Parameters
     ----------
     n_layers : int, default=1
-        Layers of attention and feed-forward part.
+        Number of Transformer layers.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. It must divide the recommender's `width`.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`.
+        Size of the hidden layer of the feed-forward parts. None uses the recommender's `width`.
     dropout : float, default=0.2
-        Of the tokens and of what each part of a layer gives, in training.
+        Dropout rate of the tokens and of the output of each part of a layer.
     max_tokens : int, default=512
-        Tokens that are read of a history, the last of the latest clicks.
+        Maximum number of tokens per history. The last tokens of the latest clicks are kept.
     n_positions : int, default=50
-        Latest clicks that have a position of their own; those before share the farthest. The
-        recommender's `max_history` is a good value. A longer history is no error.
+        Number of latest clicks that have their own position. Older clicks share the last position,
+        so longer histories raise no error. The recommender's `max_history` is a good value.
 
     See Also
     --------
-    TokenFastformer : In linear time, for long texts and histories.
-    Transformer : One vector an item.
+    TokenFastformer : Linear time, for long texts and histories.
+    Transformer : Reads one vector per item.
 
     Notes
     -----
-    A token's position is its click's, counted from the latest. The order of the words within a
-    text is what the content operator made of it: ``content.Transformer``, ``content.GRU``
-    and ``content.CNN`` put it into the states, ``content.MeanPooling`` does not.
+    The position of a token is that of its click, counted from the latest click. The order of words
+    within a text is known only if the content operator encodes it in the tokens.
+    ``content.Transformer``, ``content.GRU`` and ``content.CNN`` do, ``content.MeanPooling`` does
+    not.
 
     References
     ----------
@@ -68,7 +70,7 @@ class TokenTransformer(BehaviorOperator):
         dropout: float = 0.2,
         max_tokens: int = 512,
         n_positions: int = 50,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.hidden = hidden
@@ -87,7 +89,7 @@ class TokenTransformer(BehaviorOperator):
 
 
 class LayersOverTokens(nn.Module):
-    """Layers and additive attention over the tokens of all clicks as one sequence."""
+    """Layers and additive attention over the tokens of all clicks, as one sequence."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class LayersOverTokens(nn.Module):
         width: int,
         max_tokens: int,
         positions: Positions | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.max_tokens = max_tokens
         self.positions = positions

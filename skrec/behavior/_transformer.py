@@ -1,4 +1,4 @@
-"""A causal Transformer over the clicked items."""
+"""Causal Transformer over the clicked items."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from skrec.nn import LayerStack, Positions, last_real, recency, transformer
 
 
 class Transformer(BehaviorOperator):
-    """A Transformer that reads the clicks, oldest first; the state of the last is the user.
+    """Causal Transformer over the clicks, oldest first; the last state is the user vector.
 
-    SASRec [1]_, on item vectors that the content operator makes: learned positions, layers of
-    causal self-attention and a feed-forward part, and the last state. It knows the order, and
-    sees how each click followed from those before it.
+    This is SASRec [1]_ on item vectors of the content operator: learned positions, then layers of
+    causal self-attention and a feed-forward part. Each click attends to itself and to earlier
+    clicks. Use it when the order of the clicks matters and many clicks are available.
 
     Parameters
     ----------
     n_layers : int, default=2
-        Layers of attention and feed-forward part.
+        Number of Transformer layers.
     n_heads : int, default=1
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. It must divide the recommender's `width`.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`.
+        Size of the hidden layer of the feed-forward parts. None uses the recommender's `width`.
     dropout : float, default=0.2
-        Of the clicks' vectors and of what each part of a layer gives, in training.
+        Dropout rate of the vectors of the clicks and of the output of each part of a layer.
     n_positions : int, default=50
-        Latest clicks that have a position of their own; those before share the farthest. The
-        recommender's `max_history` is a good value. A longer history is no error.
+        Number of latest clicks that have their own position. Older clicks share the last position,
+        so longer histories raise no error. The recommender's `max_history` is a good value.
 
     See Also
     --------
-    GRU : Knows the order too, and has fewer weights.
-    SelfAttention : Reads clicks in the light of each other, without their order.
+    GRU : Also reads the order, with fewer weights.
+    SelfAttention : Lets all clicks attend to each other, without their order.
 
     Notes
     -----
-    Positions count from the latest click, so neither padding nor `max_history` moves them. As in
-    the paper, a layer norm comes before each part. Compared with ``torch.nn`` layers in tests.
+    Positions are counted from the latest click, so they depend neither on padding nor on
+    `max_history`. As in the paper, a layer norm comes before each part. The tests compare
+    the layers with those of ``torch.nn``.
 
     References
     ----------
@@ -59,7 +60,7 @@ class Transformer(BehaviorOperator):
         hidden: int | None = None,
         dropout: float = 0.2,
         n_positions: int = 50,
-    ):
+    ) -> None:
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.hidden = hidden
@@ -78,9 +79,9 @@ class Transformer(BehaviorOperator):
 
 
 class LastStateOfLayers(nn.Module):
-    """The state of the last real click after causal layers."""
+    """State of the last click after a stack of causal layers."""
 
-    def __init__(self, layers: LayerStack, positions: Positions):
+    def __init__(self, layers: LayerStack, positions: Positions) -> None:
         super().__init__()
         self.positions = positions
         self.layers = layers

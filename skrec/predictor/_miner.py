@@ -33,7 +33,7 @@ class MINER(Predictor):
 
     Notes
     -----
-    If users have one vector, W is not used and its gradient is 0.
+    If users have one vector, W has no effect and its gradient is 0.
 
     References
     ----------
