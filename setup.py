@@ -1,4 +1,8 @@
-"""Packaging of skrec: `pip install -c constraints.txt -e ".[test]"` is what CI runs."""
+"""Packaging of skrec: `pip install -c constraints.txt -e ".[test]"` is what CI runs.
+
+The distribution is called contentrec, because another project distributes a package named skrec.
+The import name is skrec.
+"""
 
 import re
 from pathlib import Path
@@ -6,26 +10,30 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+REPOSITORY = "https://github.com/skrec/skrec"
 
 # Read as text: importing skrec here would need torch before it is installed.
 VERSION = re.search(
-    r'^__version__ = "([^"]+)"$', (HERE / "skrec" / "_version.py").read_text(), re.MULTILINE
+    r'^__version__ = "([^"]+)"$',
+    (HERE / "skrec" / "_common" / "version.py").read_text(encoding="utf-8"),
+    re.MULTILINE,
 ).group(1)
 
-# Tested are the versions in constraints.txt (torch 2.13.0 among them) on Python 3.11. Lower bounds
-# are the oldest releases that should do: those that bring an API skrec calls, or that work with
-# numpy 2 and transformers 5. No upper bounds: a release that breaks skrec is excluded once known.
+# tests/test_packaging.py compares these lists with the imports of skrec, in both directions.
+# constraints.txt has the newest versions that are tested, and .ci/minimum tests the lower bounds
+# on Python 3.11, with one exception: torch, which is only tested as constraints.txt pins it. There
+# are no upper bounds: a release that breaks skrec is excluded once it is known.
 INSTALL_REQUIRES = [
     "torch>=2.6",
     "scikit-learn>=1.9",  # sklearn.callback
     "transformers>=5",
-    "tokenizers>=0.22",  # as transformers 5.0 needs
-    "peft>=0.18",  # as transformers 5 needs
-    "datasets>=3",
+    "tokenizers>=0.22",  # required by transformers 5.0
+    "peft>=0.18",  # the first for transformers 5
+    "accelerate>=1.1",  # required by transformers 5.0 for training
+    "huggingface_hub>=1.3",  # required by transformers 5.0
     "numpy>=2",
-    "scipy>=1.13",
-    "joblib>=1.4",
-    "safetensors>=0.4.3",  # as transformers 5 needs
+    "scipy>=1.13",  # the first built for numpy 2
+    "safetensors>=0.4.3",  # required by transformers 5.0
     "filelock>=3.24",
     "xxhash>=3",
     "pandas>=2.2.2",  # the first built for numpy 2
@@ -34,14 +42,20 @@ INSTALL_REQUIRES = [
 
 EXTRAS_REQUIRE = {
     "gguf": ["gguf>=0.10"],  # language models in GGUF files
-    "skops": ["skops>=0.16"],  # saving estimators of scikit-learn inside of a recommender
+    "skops": ["skops>=0.16"],  # saving scikit-learn estimators that a recommender contains
+    "plot": ["matplotlib>=3.9"],  # skrec.inspection
     "test": [
-        "gguf>=0.10",
         "pytest>=8.3",
-        "ruff>=0.9",
+        "pytest-cov>=5",
+        "pytest-xdist>=3.6",
+        "codespell>=2.4",
+        "import-linter>=2.6",  # contracts of the type acyclic_siblings
         "mypy>=1.15",
-        "pandas-stubs",  # for mypy
+        "pandas-stubs>=2.2.2",  # for mypy
+        "ruff>=0.9",
         "numpydoc>=1.8",
+        "datasets>=3",
+        "gguf>=0.10",
         "matplotlib>=3.9",
         "polars>=1",
         "rich>=13",  # scikit-learn's progress bars
@@ -59,7 +73,7 @@ EXTRAS_REQUIRE = {
 }
 
 setup(
-    name="skrec",
+    name="contentrec",
     version=VERSION,
     description="Content-based recommendation with language models, the scikit-learn way",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
@@ -67,17 +81,30 @@ setup(
     author="The skrec developers",
     license="MIT",
     license_files=["LICENSE"],
+    url=REPOSITORY,
+    project_urls={
+        "Documentation": f"{REPOSITORY}/tree/main/docs",
+        "Source": REPOSITORY,
+        "Issues": f"{REPOSITORY}/issues",
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGES.md",
+    },
     keywords=["recommendation", "language models", "scikit-learn", "news", "click prediction"],
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
-        "Operating System :: OS Independent",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
     packages=find_packages(include=["skrec", "skrec.*"]),
+    package_data={"skrec": ["py.typed"]},
     python_requires=">=3.11",
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
