@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of recommendation."""
+"""Helpers that are independent of recommendation."""

@@ -1,4 +1,4 @@
-"""Torch's random numbers, lent to one fit at a time."""
+"""Random number generators of numpy and torch."""
 
 from __future__ import annotations
 
@@ -11,33 +11,44 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-# torch has one generator for initial weights and dropout in all threads
-_TURN = threading.RLock()
+# all threads share torch's global generator, which drives initial weights and dropout
+_LOCK = threading.RLock()
+
+
+def as_generator(random_state: Any) -> np.random.Generator:
+    """Return a numpy Generator.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        A Generator is returned unchanged. Anything else is used as a seed, as in scikit-learn.
+
+    Returns
+    -------
+    numpy.random.Generator
+    """
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    seed = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
+    return np.random.default_rng(seed)
 
 
 @contextmanager
 def borrowed_generator(device: torch.device | None = None) -> Iterator[None]:
-    """Give torch's global generators to a block, and put them back as they were.
+    """Let a block use torch's global generators, and restore their states afterwards.
 
-    Other threads wait for their turn, so that fits in threads equal fits one by one.
+    Other threads wait until the block ends. Therefore, fits in several threads give the same
+    results as fits one after another.
 
     Parameters
     ----------
     device : torch.device, default=None
-        A GPU whose generator is borrowed too.
+        Device whose generator is restored in addition to that of the CPU, if it is a GPU.
 
     Yields
     ------
     None
     """
     gpus = [device] if device is not None and device.type == "cuda" else []
-    with _TURN, torch.random.fork_rng(devices=gpus):
+    with _LOCK, torch.random.fork_rng(devices=gpus):
         yield
-
-
-def as_generator(random_state: Any) -> np.random.Generator:
-    """Return a numpy Generator for what scikit-learn takes as random_state, or for a Generator."""
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    seed = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint32)
-    return np.random.default_rng(seed)

@@ -1,3 +1,3 @@
-"""The version, in the one place that setup.py, the docs and saved models read."""
+"""The version number, which setup.py, the documentation and saved recommenders read."""
 
 __version__ = "0.1.0.dev0"
