@@ -1,4 +1,4 @@
-"""Splits, and splitters for scikit-learn's searches: what is tested did not train."""
+"""Train-test splits of interactions, and cross-validation splitters for scikit-learn's searches."""
 
 from skrec.model_selection._cold import ColdItemSplit, split_cold_items
 from skrec.model_selection._last import split_last

@@ -1,4 +1,4 @@
-"""Which items each impression names, and which of them it would test."""
+"""Items that appear in each impression, and items whose clicks it tests."""
 
 from __future__ import annotations
 
@@ -10,78 +10,87 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._data.arrow import as_ids, flat_lists
-from skrec._data.ids import codes_of
+from skrec._data.ids import look_up
 from skrec._data.ragged import offsets_of, segment_ids
 from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
 from skrec._data.table import Table
-from skrec.model_selection._impressions import read_unit_times, read_units
+from skrec.model_selection._impressions import (
+    count_impressions,
+    read_impression_of_row,
+    read_impression_times,
+)
 
 NO_CLICKS = "X has no column 'clicked', so there is no telling which items were clicked"
 
 
 @dataclass(frozen=True)
-class Appearances:
-    """Items of impressions, as codes.
+class ItemAppearances:
+    """Items in the histories and candidates of impressions, as integer codes.
 
     Parameters
     ----------
     ids : pyarrow.Array of int64 or large_string, shape (n_items,)
-        Ascending.
-    unit_of_row : ndarray of int64, shape (n_samples,)
-        The impression of each row.
-    unit, item : ndarray of int64, shape (n_appearances,)
-        Which impression names which item, in its history or as a candidate.
-    target_unit, target : ndarray of int64, shape (n_targets,)
-        Which impression tests which item: what was clicked; the one candidate of a pair that
-        belongs to no impression; the last click of a bare history.
+        Item ids in ascending order. The code of an item is its position.
+    impression_of_row : ndarray of int64, shape (n_samples,)
+        Impression of each row.
+    impression, item : ndarray of int64, shape (n_appearances,)
+        Impression and item of each appearance in a history or among the candidates.
+    target_impression, target : ndarray of int64, shape (n_targets,)
+        Impression and item of each target. The targets are the clicked candidates, the candidate
+        of a pair without `impression_id`, and the last click of a bare history.
     clicked : ndarray of int64, shape (n_clicked,)
-        The items that were clicked at least once, ascending.
-    time : ndarray of float64, shape (n_units,), or None
-        The time of each impression.
+        Items with at least one click, in ascending order.
+    time : ndarray of float64, shape (n_impressions,), or None
+        Time of each impression.
     """
 
     ids: pa.Array
-    unit_of_row: np.ndarray
-    unit: np.ndarray
+    impression_of_row: np.ndarray
+    impression: np.ndarray
     item: np.ndarray
-    target_unit: np.ndarray
+    target_impression: np.ndarray
     target: np.ndarray
     clicked: np.ndarray
     time: np.ndarray | None
 
     @property
-    def n_units(self) -> int:
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.impression_of_row)
+
+    @property
+    def n_impressions(self) -> int:
         """Number of impressions."""
-        return int(self.unit_of_row.max(initial=-1)) + 1
+        return count_impressions(self.impression_of_row)
 
-    def names_any(self, items: np.ndarray) -> np.ndarray:
-        """Whether each impression names any of some items."""
-        found = np.zeros(self.n_units, dtype=bool)
-        found[self.unit[self._mask(items)[self.item]]] = True
+    def with_any(self, items: np.ndarray) -> np.ndarray:
+        """Return a mask of the impressions in which at least one of the items appears."""
+        found = np.zeros(self.n_impressions, dtype=bool)
+        found[self.impression[self._mask(items)[self.item]]] = True
         return found
 
-    def tests_only(self, items: np.ndarray) -> np.ndarray:
-        """Whether each impression tests something, and that nothing but some items."""
+    def with_targets_only_in(self, items: np.ndarray) -> np.ndarray:
+        """Return a mask of the impressions that have targets, all of them among the items."""
         wanted = self._mask(items)[self.target]
-        found = np.zeros(self.n_units, dtype=bool)
-        found[self.target_unit[wanted]] = True
-        found[self.target_unit[~wanted]] = False
+        found = np.zeros(self.n_impressions, dtype=bool)
+        found[self.target_impression[wanted]] = True
+        found[self.target_impression[~wanted]] = False
         return found
 
-    def rows(self, units: np.ndarray) -> np.ndarray:
-        """Return the rows of some impressions, given as a mask."""
-        return np.flatnonzero(units[self.unit_of_row])
+    def rows_of(self, impressions: np.ndarray) -> np.ndarray:
+        """Return the row numbers of the impressions in a mask."""
+        return np.flatnonzero(impressions[self.impression_of_row])
 
     def ids_of(self, items: np.ndarray) -> np.ndarray:
-        """Return the ids of some items, ascending."""
+        """Return the ids of the items in ascending order."""
         return self.ids.take(pa.array(np.sort(items))).to_numpy(zero_copy_only=False)
 
-    def by_first_time(self) -> np.ndarray:
-        """Return the clicked items in the order in which they appeared, then by id."""
+    def clicked_by_first_time(self) -> np.ndarray:
+        """Return the clicked items, sorted by the time of their first appearance, then by id."""
         if self.time is None:
             raise ValueError("X has no column 'time', so there is no telling which items are late")
         first = np.full(len(self.ids), np.inf)
-        np.minimum.at(first, self.item, self.time[self.unit])
+        np.minimum.at(first, self.item, self.time[self.impression])
         return self.clicked[np.argsort(first[self.clicked], kind="stable")]
 
     def _mask(self, items: np.ndarray) -> np.ndarray:
@@ -90,11 +99,11 @@ class Appearances:
         return mask
 
 
-def read_appearances(X: Any, y: Any = None) -> Appearances:
-    """Read the items of histories and candidates, and which were clicked."""
+def read_item_appearances(X: Any, y: Any = None) -> ItemAppearances:
+    """Read the items of histories and candidates, and the clicks."""
     table = as_table(X)
     kind = kind_of(table)
-    unit_of_row = read_units(table)
+    impression_of_row = read_impression_of_row(table)
     lengths, history = flat_lists(table.column("history"), "column 'history'")
     history_row = segment_ids(offsets_of(lengths))
     if kind == "histories":
@@ -105,34 +114,35 @@ def read_appearances(X: Any, y: Any = None) -> Appearances:
         target_row, target = history_row[last], codes[last]
         clicked = target
     else:
-        candidate_row, candidates, label = _candidates(table, kind, y, len(unit_of_row))
+        candidate_row, candidates, label = _candidates(table, kind, y, len(impression_of_row))
         ids = _distinct_ids(history, candidates)
         codes = _codes(candidates, ids, "candidates")
         row = np.concatenate([history_row, candidate_row])
         item = np.concatenate([_codes(history, ids, "history"), codes])
-        alone = kind == "pairs" and "impression_id" not in table
-        if label is None and not alone:
+        is_single_pair = kind == "pairs" and "impression_id" not in table
+        if label is None and not is_single_pair:
             raise ValueError(f"{NO_CLICKS}; its columns are {', '.join(table.names)}")
         was_clicked = np.ones(len(codes), dtype=bool) if label is None else label == 1
-        # a pair alone tests its candidate, clicked or not: AUC compares those of both kinds
-        tests = np.ones(len(codes), dtype=bool) if alone else was_clicked
-        target_row, target, clicked = candidate_row[tests], codes[tests], codes[was_clicked]
-    return Appearances(
+        # Single pairs are evaluated with AUC, which needs candidates without a click too.
+        is_target = np.ones(len(codes), dtype=bool) if is_single_pair else was_clicked
+        target_row, target = candidate_row[is_target], codes[is_target]
+        clicked = codes[was_clicked]
+    return ItemAppearances(
         ids=ids,
-        unit_of_row=unit_of_row,
-        unit=unit_of_row[row],
+        impression_of_row=impression_of_row,
+        impression=impression_of_row[row],
         item=item,
-        target_unit=unit_of_row[target_row],
+        target_impression=impression_of_row[target_row],
         target=target,
         clicked=np.unique(clicked),
-        time=read_unit_times(table, unit_of_row),
+        time=read_impression_times(table, impression_of_row),
     )
 
 
 def _candidates(
     table: Table, kind: str, y: Any, n_rows: int
 ) -> tuple[np.ndarray, pa.Array, np.ndarray | None]:
-    """Return the row of each candidate, the candidates, and their labels if there are any."""
+    """Return the row of each candidate, its id, and its label. The labels are None if not given."""
     clicks = read_clicks(table, y, kind, n_rows)
     if kind == "pairs":
         return np.arange(n_rows), table.column("candidate").combine_chunks(), clicks
@@ -143,7 +153,7 @@ def _candidates(
 
 
 def _distinct_ids(*columns: pa.Array) -> pa.Array:
-    """Return the distinct ids of some columns, ascending."""
+    """Return the distinct ids of all columns in ascending order."""
     parts = [as_ids(column.unique(), "ids in X") for column in columns if len(column)]
     if not parts:
         return pa.array([], pa.int64())
@@ -153,5 +163,5 @@ def _distinct_ids(*columns: pa.Array) -> pa.Array:
     return ids.take(pc.sort_indices(ids))
 
 
-def _codes(values: pa.Array, ids: pa.Array, what: str) -> np.ndarray:
-    return codes_of(values, ids, f"ids in {what}").astype(np.int64)
+def _codes(values: pa.Array, ids: pa.Array, column: str) -> np.ndarray:
+    return look_up(values, ids, f"ids in {column}").astype(np.int64)

@@ -1,4 +1,4 @@
-"""Each user's last rows, split off."""
+"""Split off the last impressions of each user."""
 
 from __future__ import annotations
 
@@ -8,43 +8,49 @@ import numpy as np
 
 from skrec._common.checks import check_int
 from skrec._data.rows import as_table
-from skrec.model_selection._impressions import read_unit_times, read_unit_users, read_units
+from skrec.model_selection._impressions import (
+    read_impression_of_row,
+    read_impression_times,
+    read_impression_users,
+)
 
 
 def split_last(
     X: Any, *, n_valid: int = 1, n_test: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split each user's last impressions off: the very last test, those before validate.
+    """Split off the last impressions of each user: the latest for testing, earlier for validation.
 
-    It asks what users do next, all of them alike. Other users' rows of the same days do train, so
-    that a model may know what becomes popular: :func:`split_by_time` is stricter.
+    Use it to measure how well the next action of each user is predicted, with the same number of
+    tested impressions per user. The training part contains impressions of other users from the
+    same period, and a model can learn from them which items become popular.
+    :func:`split_by_time` prevents this.
 
     Parameters
     ----------
     X : table of n_samples rows
-        With the column `user_id`, and `time` where there are times; else rows are in the order of
-        time. Impressions of one user and one time are in the order of their rows. Pairs with
-        `impression_id` stay together, and count as one.
+        Table with the column `user_id`, and optionally `time`. Without `time`, rows are assumed to
+        be in temporal order. Impressions of one user with equal times keep the order of their rows.
+        Pairs with the same `impression_id` stay together and count as one impression.
     n_valid, n_test : int, default=1, 1
-        Number of each user's impressions in the later parts.
+        Number of impressions per user in the validation and the test part.
 
     Returns
     -------
     train, valid, test : ndarray of int64
-        Numbers of rows, ascending: ``X.iloc[train]``. All rows of users with no more than
-        `n_valid` + `n_test` impressions are in `train`: of whom nothing else is known there is
-        nothing to test.
+        Row numbers in ascending order, for use as in ``X.iloc[train]``. Users with at most
+        `n_valid` + `n_test` impressions have all their rows in `train`, because no earlier
+        impression would remain to learn from.
 
     Raises
     ------
     ValueError
-        Where X has no `user_id`, where an `impression_id` has rows of two users, where no user
-        has enough impressions, and for a number below 0.
+        If X has no column `user_id`, if an `impression_id` has rows of two users, if no user has
+        enough impressions, or if `n_valid` or `n_test` is negative.
 
     See Also
     --------
-    split_by_time : The latest rows of all users.
-    skrec.datasets.impressions_from_clicks : Does the same with clicks that are no rows yet.
+    split_by_time : Split off the latest rows of all users.
+    skrec.datasets.impressions_from_clicks : The same split for a table of single clicks.
 
     Examples
     --------
@@ -56,9 +62,9 @@ def split_last(
     check_int("n_valid", n_valid, 0)
     check_int("n_test", n_test, 0)
     table = as_table(X)
-    unit_of_row = read_units(table)
-    user = read_unit_users(table, unit_of_row)
-    time = read_unit_times(table, unit_of_row)
+    impression_of_row = read_impression_of_row(table)
+    user = read_impression_users(table, impression_of_row)
+    time = read_impression_times(table, impression_of_row)
     n_impressions = np.bincount(user)
     enough = n_impressions > n_valid + n_test
     if not enough.any():
@@ -66,11 +72,11 @@ def split_last(
             f"no user has more impressions than n_valid + n_test = {n_valid + n_test}; the most "
             f"is {n_impressions.max(initial=0)}"
         )
-    # both sorts are stable, and impressions are numbered by their rows
+    # Both sorts are stable and impressions are numbered by first row, so ties keep the row order.
     order = np.argsort(user, kind="stable") if time is None else np.lexsort((time, user))
-    from_the_end = np.empty(len(user), dtype=np.int64)
-    from_the_end[order] = np.cumsum(n_impressions)[user[order]] - np.arange(len(user)) - 1
-    part = (from_the_end < n_valid + n_test).astype(int) + (from_the_end < n_test)
-    part_of_row = (part * enough[user])[unit_of_row]
+    n_later = np.empty(len(user), dtype=np.int64)  # later impressions of the same user
+    n_later[order] = np.cumsum(n_impressions)[user[order]] - np.arange(len(user)) - 1
+    part = (n_later < n_valid + n_test).astype(int) + (n_later < n_test)
+    part_of_row = (part * enough[user])[impression_of_row]
     train, valid, test = (np.flatnonzero(part_of_row == number) for number in range(3))
     return train, valid, test

@@ -1,4 +1,4 @@
-"""Splits by time, in which impressions stay whole."""
+"""Splits by time that keep impressions whole."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
 
 from skrec._common.checks import check_real
 from skrec._data.rows import as_table
-from skrec.model_selection._impressions import read_unit_times, read_units
+from skrec.model_selection._impressions import read_impression_of_row, read_impression_times
 
 
 def split_by_time(
     X: Any, *, valid_size: float = 0.1, test_size: float = 0.1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split rows into an early, a later and a latest part.
+    """Split rows by time into an early training, a later validation and a latest test part.
 
-    Rows of one impression, and impressions of one time, are not separated.
+    Rows of one impression stay in one part, as do impressions with equal times.
 
     Parameters
     ----------
     X : table of n_samples rows
-        With the column `time`, and pairs with `impression_id` where they have one.
+        Table with the column `time`. Pairs with the same `impression_id` form one impression.
     valid_size, test_size : float, default=0.1
-        Share of the impressions in the later parts, in [0, 1); 0 leaves a part empty.
+        Share of the impressions in the validation and the test part, in [0, 1). With 0 the part
+        is empty.
 
     Returns
     -------
     train, valid, test : ndarray of int64
-        Numbers of rows, ascending: ``X.iloc[train]``.
+        Row numbers in ascending order, for use as in ``X.iloc[train]``.
 
     Raises
     ------
     ValueError
-        Where X has no `time`, and where the two shares leave nothing to train on.
+        If X has no column `time`, if a size is outside its range, or if the two sizes leave
+        nothing to train on.
 
     Examples
     --------
@@ -48,39 +50,40 @@ def split_by_time(
         check_real(name, size, 0, 1, closed="left")
     if valid_size + test_size >= 1:
         raise ValueError(f"valid_size + test_size must be below 1, got {valid_size} + {test_size}")
-    unit_of_row, time = _units(X)
-    ordered = np.sort(time)
-    n_units = len(time)
-    # an impression belongs to the part in which the first of its time is
-    first = np.searchsorted(ordered, time)
-    n_test, n_valid = round(test_size * n_units), round(valid_size * n_units)
-    part = (first >= n_units - n_test - n_valid).astype(int) + (first >= n_units - n_test)
-    part_of_row = part[unit_of_row]
+    impression_of_row, time = _read_impressions(X)
+    n_impressions = len(time)
+    n_test, n_valid = round(test_size * n_impressions), round(valid_size * n_impressions)
+    # The number of earlier impressions is equal for equal times, so they share a part.
+    n_earlier = np.searchsorted(np.sort(time), time)
+    part = (n_earlier >= n_impressions - n_test - n_valid).astype(int)
+    part += n_earlier >= n_impressions - n_test
+    part_of_row = part[impression_of_row]
     train, valid, test = (np.flatnonzero(part_of_row == number) for number in range(3))
     return train, valid, test
 
 
 class TimeSeriesImpressionSplit(BaseCrossValidator):
-    """Folds in the order of time: each tests on impressions later than those it trains on.
+    """Cross-validation splitter that tests each fold on impressions later than its training part.
 
-    scikit-learn's ``TimeSeriesSplit`` takes rows as they come. This one sorts them by their column
-    `time`, whatever their order, and keeps the rows of an impression together.
+    In contrast to scikit-learn's ``TimeSeriesSplit``, which expects rows in temporal order, it
+    sorts rows by their column `time`. The rows of an impression stay together.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     max_train_size : int, default=None
-        Most impressions to train on, the latest ones; None takes all before.
+        Maximum number of impressions to train on. The latest ones are used. If None, all earlier
+        impressions are used.
     test_size : int, default=None
-        Impressions in each test; None takes ``n_impressions // (n_splits + 1)``.
+        Number of impressions in each test part. If None, it is ``n_impressions // (n_splits + 1)``.
     gap : int, default=0
-        Impressions left out between training and test.
+        Number of impressions left out between the training and the test part.
 
     See Also
     --------
-    split_by_time : One split into three.
-    sklearn.model_selection.TimeSeriesSplit : Draws the sizes of the folds.
+    split_by_time : One split into three parts.
+    sklearn.model_selection.TimeSeriesSplit : Splitter that determines the sizes of the folds.
 
     Examples
     --------
@@ -107,7 +110,7 @@ class TimeSeriesImpressionSplit(BaseCrossValidator):
         max_train_size: int | None = None,
         test_size: int | None = None,
         gap: int = 0,
-    ):
+    ) -> None:
         self.n_splits = n_splits
         self.max_train_size = max_train_size
         self.test_size = test_size
@@ -116,27 +119,27 @@ class TimeSeriesImpressionSplit(BaseCrossValidator):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the rows of each fold.
+        """Yield the training and test rows of each fold.
 
         Parameters
         ----------
         X : table of n_samples rows
-            With the column `time`, and pairs with `impression_id` where they have one.
+            Table with the column `time`. Pairs with the same `impression_id` form one impression.
         y : object, default=None
             Ignored.
         groups : object, default=None
-            Ignored: an impression is its `impression_id`, else its row.
+            Ignored. Rows are grouped by the column `impression_id` of X, if there is one.
 
         Yields
         ------
         train, test : ndarray of int64
-            Numbers of rows, ascending.
+            Row numbers in ascending order.
         """
-        unit_of_row, time = _units(X)
-        order = np.argsort(time, kind="stable")  # units by time
+        impression_of_row, time = _read_impressions(X)
+        order = np.argsort(time, kind="stable")  # impressions by time
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        place_of_row = place[unit_of_row]
+        place_of_row = place[impression_of_row]
         folds = TimeSeriesSplit(
             self.n_splits,
             max_train_size=self.max_train_size,
@@ -160,15 +163,16 @@ class TimeSeriesImpressionSplit(BaseCrossValidator):
         Returns
         -------
         int
+            Number of folds.
         """
         return self.n_splits
 
 
-def _units(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the impression of each row (n,), numbered, and the time of each impression."""
+def _read_impressions(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the impression of each row (n_rows,) and the time of each impression."""
     table = as_table(X)
-    unit_of_row = read_units(table)
-    time = read_unit_times(table, unit_of_row)
+    impression_of_row = read_impression_of_row(table)
+    time = read_impression_times(table, impression_of_row)
     if time is None:
         raise ValueError("X has no column 'time', so there is no order to split it by")
-    return unit_of_row, time
+    return impression_of_row, time

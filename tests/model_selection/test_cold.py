@@ -1,4 +1,4 @@
-"""Cold items: no row of training names them, and what tests clicks nothing else."""
+"""Splits for cold items: no training row contains them, and test rows click nothing else."""
 
 import re
 import warnings
@@ -17,16 +17,16 @@ from skrec.model_selection import ColdItemSplit, split_cold_items
 SIZES = {"valid_size": 0.1, "test_size": 0.15}
 
 
-def rows_of(rng, n=120, n_items=60, named=str):
-    """Make impressions of items 0, 1, ..., of which the last ten are shown but never clicked."""
+def rows_of(rng, n=120, n_items=60, make_id=str):
+    """Make impressions with items 0, 1, ...; the last ten are candidates but never clicked."""
     rows = []
     for time in rng.permutation(n):
         candidates = rng.choice(n_items, rng.integers(1, 4), replace=False)
         clicked = (rng.random(len(candidates)) < 0.6) & (candidates < n_items - 10)
         rows.append(
             {
-                "history": [named(i) for i in rng.integers(n_items, size=rng.integers(4))],
-                "candidates": [named(i) for i in candidates],
+                "history": [make_id(i) for i in rng.integers(n_items, size=rng.integers(4))],
+                "candidates": [make_id(i) for i in candidates],
                 "clicked": clicked.astype(int).tolist(),
                 "time": int(time) // 2,
             }
@@ -40,7 +40,7 @@ def X(request):
 
 
 def slow_parts(X, valid_items, test_items):
-    """Look at the rows one by one."""
+    """Compute the parts row by row."""
     parts = {"train": [], "valid": [], "test": []}
     for row, (history, candidates, clicked) in enumerate(
         zip(X.history, X.candidates, X.clicked, strict=True)
@@ -68,14 +68,14 @@ def check_against_slow(split, X):
     assert split.n_left_out == len(X) - sum(map(len, wanted.values()))
 
 
-def test_equals_a_look_at_each_row(X):
+def test_split_equals_row_by_row_computation(X):
     split = split_cold_items(X, **SIZES)
     check_against_slow(split, X)
     clicked = clicked_items(X)
     assert len(split.test_items) == round(0.15 * len(clicked))
     assert len(split.valid_items) == round(0.1 * len(clicked))
     assert not set(split.test_items) & set(split.valid_items)
-    # what nobody clicked would test nothing
+    # items without clicks cannot be tested
     assert set(split.test_items) | set(split.valid_items) <= clicked
     assert min(len(split[name]) for name in ("train", "valid", "test")) > 0
 
@@ -93,7 +93,7 @@ def test_the_latest_items_are_those_that_appear_last(X):
     assert split.valid_items.tolist() == sorted(ordered[-n_test - n_valid : -n_test])
 
 
-def test_the_seed_decides_and_the_order_of_rows_does_not(X):
+def test_the_seed_matters_and_the_order_of_rows_does_not(X):
     wanted = split_cold_items(X, random_state=3, **SIZES)
     again = split_cold_items(X.iloc[::-1], random_state=3, **SIZES)
     assert again.test_items.tolist() == wanted.test_items.tolist()
@@ -102,7 +102,7 @@ def test_the_seed_decides_and_the_order_of_rows_does_not(X):
     assert other.test_items.tolist() != wanted.test_items.tolist()
 
 
-def test_any_table_and_ids_that_are_ints(X):
+def test_all_table_types_and_int_ids(X):
     wanted = split_cold_items(X, **SIZES)
     tables = (pl.from_pandas(X), pa.Table.from_pandas(X), X.to_dict("list"), Interactions(X))
     for table in tables:
@@ -110,14 +110,14 @@ def test_any_table_and_ids_that_are_ints(X):
         assert found.test_items.tolist() == wanted.test_items.tolist()
         for name in ("train", "valid", "test"):
             assert found[name].tolist() == wanted[name].tolist()
-    numbers = rows_of(np.random.default_rng(0), named=int)
+    numbers = rows_of(np.random.default_rng(0), make_id=int)
     split = split_cold_items(numbers, **SIZES)
     assert split.test_items.dtype == np.int64
     check_against_slow(split, numbers)
 
 
 @pytest.mark.parametrize("labels", ["clicked", "y"])
-def test_pairs_of_an_impression_go_together(X, labels):
+def test_pairs_of_an_impression_stay_together(X, labels):
     by_rows = split_cold_items(X, **SIZES)
     pairs, y = explode(X)
     pairs = pairs.assign(y=y).sample(frac=1, random_state=0).reset_index(drop=True)
@@ -130,7 +130,7 @@ def test_pairs_of_an_impression_go_together(X, labels):
         assert split[name].tolist() == wanted.tolist()
 
 
-def test_pairs_alone_test_their_candidate_clicked_or_not(X):
+def test_a_single_pair_tests_its_candidate_clicked_or_not(X):
     pairs, y = explode(X)
     pairs = pairs.drop(columns="impression_id")
     split = split_cold_items(pairs, y, **SIZES)
@@ -145,7 +145,7 @@ def test_pairs_alone_test_their_candidate_clicked_or_not(X):
     ]
 
 
-def test_histories_alone_test_their_last_click():
+def test_a_bare_history_tests_its_last_click():
     histories = [[1, 2], [3], [], [2, 1], [1, 2, 3]]
     split = split_cold_items(histories, valid_size=0, test_size=0.3, random_state=1)
     (cold,) = split.test_items
@@ -158,7 +158,7 @@ def test_histories_alone_test_their_last_click():
     assert split.valid.tolist() == []
 
 
-def test_it_warns_where_nothing_is_left_to_train_on():
+def test_warns_if_no_training_row_is_left():
     X = {"history": [[1]] * 2, "candidates": [[1, 2], [1, 2]], "clicked": [[1, 0], [1, 0]]}
     with pytest.warns(UserWarning, match="no row of 2 is free of the 1 cold items; .*without_it"):
         split = split_cold_items(X, valid_size=0, test_size=0.1)
@@ -177,21 +177,21 @@ def test_it_warns_where_nothing_is_left_to_train_on():
         ({"clicked": None}, {}, "X has no column 'clicked', so there is no telling which"),
     ],
 )
-def test_what_cannot_be_split(change, arguments, message):
+def test_invalid_input_raises(change, arguments, message):
     X = {"history": [[1], [2]], "candidates": [[1], [2]], "clicked": [[1], [1]]} | change
     X = {name: column for name, column in X.items() if column is not None}
     with pytest.raises(ValueError, match=message):
         split_cold_items(X, **arguments)
 
 
-def test_histories_and_candidates_of_two_types():
+def test_different_id_types_of_histories_and_candidates_raise():
     X = {"history": [["a"]], "candidates": [[1]], "clicked": [[1]]}
     with pytest.raises(TypeError, match="column 'history' and the candidates hold ints and str"):
         split_cold_items(X)
 
 
 @pytest.mark.parametrize("test_size", [None, 0.1])
-def test_folds_have_cold_items_of_their_own(X, test_size):
+def test_each_fold_has_other_cold_items(X, test_size):
     splitter = ColdItemSplit(4, test_size=test_size, random_state=0)
     assert splitter.get_n_splits() == 4
     seen = []
@@ -204,7 +204,7 @@ def test_folds_have_cold_items_of_their_own(X, test_size):
         cold = clicked_items(X.iloc[test])
         assert cold
         assert not cold & known
-        # and no row that could train or test is forgotten
+        # each row that is left out contains an item that is unknown in training
         rest = X.drop(index=[*train, *test])
         assert all((set(row.history) | set(row.candidates)) - known for row in rest.itertuples())
         seen += test.tolist()
@@ -224,8 +224,8 @@ def test_each_clicked_item_is_cold_once():
     assert [test.tolist() for _, test in other] != [test.tolist() for _, test in folds]
 
 
-def test_it_says_once_that_most_rows_are_left_out():
-    # whichever item is cold, only the other two of the first three rows are free of it
+def test_warns_once_if_most_rows_are_left_out():
+    # for each cold item, two of the first three rows do not contain it
     X = {"history": [[]] * 3 + [[1, 2, 3]] * 5, "candidates": [[1], [2], [3], *[[9, 8]] * 5]}
     X["clicked"] = [[1]] * 3 + [[0, 0]] * 5
     with pytest.warns(UserWarning) as caught:
@@ -245,7 +245,7 @@ def test_it_says_once_that_most_rows_are_left_out():
         ({"n_splits": 3}, "has 0 rows to train on and 1 to test on, of 4; make fewer items cold"),
     ],
 )
-def test_folds_that_cannot_be(parameters, message):
+def test_impossible_folds_raise(parameters, message):
     X = {
         "history": [[1, 2, 3]] * 4,
         "candidates": [[1], [2], [3], [1, 2]],
@@ -255,7 +255,7 @@ def test_folds_that_cannot_be(parameters, message):
         list(ColdItemSplit(**parameters, random_state=0).split(X))
 
 
-def test_a_fold_without_a_test():
+def test_a_fold_without_test_rows_raises():
     X = {"history": [[]] * 2, "candidates": [[1, 2], [3, 4]], "clicked": [[1, 1], [1, 1]]}
     with pytest.raises(ValueError, match="fold 0 makes 1 items cold.*take a larger test_size"):
         list(ColdItemSplit(4, random_state=0).split(X))
@@ -263,7 +263,7 @@ def test_a_fold_without_a_test():
 
 @pytest.fixture(scope="module")
 def sparse_news():
-    """Headlines of which each is in few rows, so that cold ones leave rows to train on."""
+    """Headlines that each appear in few rows, so that training rows without cold items remain."""
     return make_headlines(n_users=60, n_items=400, n_impressions=300, random_state=0)
 
 

@@ -1,4 +1,4 @@
-"""Each user's last impressions: the very last tests, those before validate."""
+"""Splits that test and validate on the last impressions of each user."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from skrec.model_selection import split_last
 
 
 def slow_split(X, n_valid, n_test):
-    """Walk over users one by one, and over their impressions by time, then by first row."""
+    """Compute the split user by user, with impressions sorted by time, then by first row."""
     parts = {"train": [], "valid": [], "test": []}
     ids = X["impression_id"] if "impression_id" in X else range(len(X))
     rows_of = {}
@@ -32,7 +32,7 @@ def slow_split(X, n_valid, n_test):
 
 
 def rows_of(rng, n=200, n_users=30, n_times=8):
-    """Make rows of users with none to many impressions, and many equal times."""
+    """Make rows of users with few or many impressions, and with many equal times."""
     return pd.DataFrame(
         {
             "user_id": rng.integers(n_users, size=n) ** 2 // n_users,
@@ -46,7 +46,7 @@ def rows_of(rng, n=200, n_users=30, n_times=8):
 
 @pytest.mark.parametrize(("n_valid", "n_test"), [(1, 1), (0, 2), (3, 0), (2, 1), (0, 0)])
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_a_walk_over_users(seed, n_valid, n_test):
+def test_split_equals_user_by_user_computation(seed, n_valid, n_test):
     X = rows_of(np.random.default_rng(seed))
     for table in (X, X.drop(columns="time")):
         found = split_last(table, n_valid=n_valid, n_test=n_test)
@@ -86,7 +86,7 @@ def test_users_with_too_few_impressions_only_train():
     assert (train.tolist(), valid.tolist(), test.tolist()) == ([0, 1, 2, 3], [4], [5])
 
 
-def test_any_table_and_any_kind_of_id():
+def test_all_table_and_id_types():
     X = rows_of(np.random.default_rng(0))
     wanted = [part.tolist() for part in split_last(X)]
     named = X.assign(user_id="u" + X.user_id.astype(str))
@@ -98,7 +98,7 @@ def test_any_table_and_any_kind_of_id():
         named,
         named.astype({"user_id": "category"}),
         X.assign(time=pd.to_datetime(X.time, unit="D")),
-        # chunks whose dictionaries differ
+        # chunks with different dictionaries
         pa.concat_tables(
             pa.table({"user_id": part.user_id.astype("category"), "time": part.time})
             for part in (named[:70].copy(), named[70:].copy())
@@ -118,13 +118,13 @@ def test_any_table_and_any_kind_of_id():
         ({"impression_id": [4, 5, 4]}, {}, "impression_id 4 has rows of two users"),
     ],
 )
-def test_what_cannot_be_split(change, arguments, message):
+def test_invalid_input_raises(change, arguments, message):
     X = {"user_id": [1, 1, 1 if not change else 2], "history": [[1]] * 3} | change
     with pytest.raises(ValueError, match=message):
         split_last(X, **arguments)
 
 
-def test_without_users_there_is_no_telling():
+def test_missing_user_id_raises():
     with pytest.raises(ValueError, match="X has no column 'user_id'.*'?history"):
         split_last([[1], [2]])
     with pytest.raises(ValueError, match="no user has more impressions"):

@@ -1,4 +1,4 @@
-"""Splits by time: the future never trains, and impressions are not cut."""
+"""Splits by time: training rows are never later than test rows, and impressions stay whole."""
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ def shuffled(news):
 
 
 @pytest.mark.parametrize("form", ["impressions", "pairs", "polars", "Interactions"])
-def test_folds_are_later_than_what_they_train_on(shuffled, form):
+def test_test_rows_are_later_than_training_rows(shuffled, form):
     X = {
         "impressions": lambda: shuffled,
         "pairs": lambda: explode(shuffled)[0],
@@ -84,12 +84,12 @@ def test_pairs_of_an_impression_and_equal_times_stay_together(shuffled):
         ({"valid_size": 0.5, "test_size": 0.5}, r"must be below 1, got 0.5 \+ 0.5"),
     ],
 )
-def test_sizes_that_cannot_be(shuffled, arguments, message):
+def test_invalid_sizes_raise(shuffled, arguments, message):
     with pytest.raises(ValueError, match=message):
         split_by_time(shuffled, **arguments)
 
 
-def test_without_times_there_is_no_order(shuffled):
+def test_missing_time_raises(shuffled):
     X = shuffled.drop(columns="time")
     with pytest.raises(ValueError, match="X has no column 'time'"):
         split_by_time(X)

@@ -1,4 +1,4 @@
-"""Rows without some items: what is left, and that nothing is left of the items."""
+"""Removal of items from histories and candidates."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from skrec.model_selection import split_cold_items, without_items
 
 
 def slow_without(X, out):
-    """Walk over impressions one by one."""
+    """Remove items impression by impression."""
     rows = []
     for row in X.to_dict("records"):
         shown = list(zip(row["candidates"], row["clicked"], strict=True))
@@ -36,7 +36,7 @@ def rows_of(rng, n=100):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_a_walk_over_rows(seed):
+def test_result_equals_row_by_row_computation(seed):
     rng = np.random.default_rng(seed)
     X = rows_of(rng)
     out = set(rng.choice(20, 6, replace=False).tolist())
@@ -58,7 +58,7 @@ def test_pairs_equal_their_impressions():
     assert found["clicked"].to_pylist() == labels.tolist()
 
 
-def test_pairs_and_histories_alone():
+def test_single_pairs_and_bare_histories():
     pairs = {"history": [[1, 2], [2], [3]], "candidate": [1, 3, 2]}
     assert without_items(pairs, [2]).to_pylist() == [
         {"history": [1], "candidate": 1},
@@ -70,18 +70,18 @@ def test_pairs_and_histories_alone():
     ]
 
 
-def test_rows_to_predict_have_no_clicks():
+def test_rows_without_clicks():
     X = {"history": [[1], [2]], "candidates": [[2, 3], [2]]}
     assert without_items(X, [2]).to_pylist() == [{"history": [1], "candidates": [3]}]
 
 
-def test_ids_of_another_type():
+def test_ids_of_another_type_raise():
     with pytest.raises(TypeError, match="ids in X are int ids .* but the catalogue's are str"):
         without_items([[1, 2]], ["1"])
 
 
 def test_a_model_trains_on_what_is_left_and_ranks_cold_items(news, make_recommender):
-    # rows that name no cold item are few; without the items in them nearly all train
+    # few rows contain no cold item; after removing cold items, nearly all rows can train
     split = split_cold_items(news.train, valid_size=0, test_size=0.1)
     rows = without_items(news.train, split.test_items)
     assert len(split.train) < 20
