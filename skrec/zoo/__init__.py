@@ -1,10 +1,11 @@
 """Published models as ready-made recommenders.
 
-Each function returns an unfitted :class:`skrec.ContentRecommender` with the model's three
-operators and the paper's sizes of them. Keyword arguments go to the recommender; an operator
-among them takes the place of the model's. Width, loss and learning rate are the recommender's
-defaults: ``zoo.DeepFM(loss="bce")`` trains on single clicks, as papers on click-through rates do.
-``zoo.NRMS().set_params(behavior__dropout=0.1)`` changes a part.
+Each function returns an unfitted :class:`skrec.ContentRecommender` with the three operators of the
+model, in the sizes of the paper. Keyword arguments are parameters of the recommender, and an
+operator among them replaces that of the model. Width, loss and learning rate have the
+recommender's defaults. For example, ``zoo.DeepFM(loss="bce")`` trains on single clicks, as papers
+on click-through rates do, and ``zoo.NRMS().set_params(behavior__dropout=0.1)`` changes a parameter
+of an operator.
 """
 
 from skrec.zoo._clicks import BST, DIN

@@ -1,4 +1,4 @@
-"""Models in which the candidate looks at the clicks."""
+"""Models whose user vector depends on the candidate."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from skrec.zoo._make import make
 
 
 def DIN(**parameters: Any) -> ContentRecommender:
-    """Each candidate weighs the clicks by an activation unit, then a perceptron.
+    """Build DIN, which weights the clicks per candidate with an activation unit.
 
-    For users of many interests, of which one counts for the item at hand [1]_. Weights are not
-    normalised, so that a strong interest stays strong. Layers of 200 and 80 with Dice. Words are
-    averaged, as in Legommenders. It ranks short lists; users have no vector, so ``transform``
-    raises.
+    Use it to rank short lists when users have several interests and only some of them are relevant
+    to a candidate [1]_. The weights of the clicks are not normalized, so the strength of an
+    interest is preserved. A perceptron with layers of 200 and 80 units and the Dice activation
+    computes the score. Words are averaged, as in Legommenders (arXiv 2412.15973). Users have no
+    vector, so ``transform`` raises an error.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -45,20 +47,22 @@ def DIN(**parameters: Any) -> ContentRecommender:
 
 
 def BST(**parameters: Any) -> ContentRecommender:
-    """Order of the clicks, and the candidate behind them: a Transformer, then a perceptron.
+    """Build BST, a Transformer over the clicks and the candidate.
 
-    For sessions, where what comes next depends on the order and on what is offered [1]_. One block
-    of 8 heads, as the paper found best, and layers of 1,024, 512 and 256. Words are averaged. It
-    ranks short lists; users have no vector, so ``transform`` raises.
+    Use it to rank short lists in sessions, where the next click depends on the order of the clicks
+    and on the candidate [1]_. It has one Transformer layer with 8 heads, the best setting in the
+    paper. A perceptron with layers of 1,024, 512 and 256 units computes the score. Words are
+    averaged. Users have no vector, so ``transform`` raises an error.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------

@@ -1,7 +1,7 @@
-"""Models of click-through rates: user and item meet in a network.
+"""Models of click-through rates, whose predictor is a network over user and item features.
 
-Their papers know items by categories. Texts are given to them as in Legommenders
-(arXiv 2412.15973): the mean of an item's words is the item, the mean of the clicks the user.
+In their papers, items are described by categories. Here, as in Legommenders (arXiv 2412.15973), the
+item vector is the mean of an item's words, and the user vector is the mean of the clicked items.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from skrec.zoo._make import make
 
 
 def over_means(parameters: dict[str, Any], network: predictor.Predictor) -> ContentRecommender:
-    """Return a recommender with a network over the means of words and clicks."""
+    """Return a recommender with predictor `network` over the means of words and of clicks."""
     return make(
         parameters,
         content=content.MeanPooling(),
@@ -24,19 +24,21 @@ def over_means(parameters: dict[str, Any], network: predictor.Predictor) -> Cont
 
 
 def PNN(**parameters: Any) -> ContentRecommender:
-    """Inner and outer products of user and item, then a perceptron.
+    """Build PNN, a perceptron over inner and outer products of the user and the item.
 
-    The oldest of the networks that multiply before they add [1]_; take it where :func:`DeepFM`
-    looks too plain. Three layers of 400 with dropout 0.5, as the DeepFM paper compares it.
+    It is the oldest network here that multiplies features [1]_. Use it when :func:`DeepFM` is too
+    simple. It has three layers of 400 units with dropout 0.5, the setting in which the DeepFM paper
+    compares it.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -52,20 +54,21 @@ def PNN(**parameters: Any) -> ContentRecommender:
 
 
 def DeepFM(**parameters: Any) -> ContentRecommender:
-    """Factorisation machine beside a perceptron.
+    """Build DeepFM, a factorization machine plus a perceptron.
 
-    A good first model of click-through rates [1]_: the machine keeps to products of two features,
-    which few clicks can teach, the perceptron looks for the rest. Three layers of 400 with dropout
-    0.5.
+    Use it as a first model of click-through rates [1]_. The factorization machine is limited to
+    products of two features and needs few clicks. The perceptron learns the other interactions.
+    It has three layers of 400 units with dropout 0.5.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -81,19 +84,21 @@ def DeepFM(**parameters: Any) -> ContentRecommender:
 
 
 def DCN(**parameters: Any) -> ContentRecommender:
-    """Cross layers of one vector each, beside a perceptron.
+    """Build DCN, cross layers with one weight vector each plus a perceptron.
 
-    Cheap products of many features [1]_. Six cross layers beside two layers of 1,024, the paper's
-    best on Criteo. :func:`DCNv2` crosses by matrices and is mostly better.
+    Use it when products of many features should cost little [1]_. It has six cross layers and a
+    perceptron with two layers of 1,024 units, the best setting of the paper on Criteo.
+    :func:`DCNv2` has cross layers with matrices and is better in most cases.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -108,19 +113,21 @@ def DCN(**parameters: Any) -> ContentRecommender:
 
 
 def AutoInt(**parameters: Any) -> ContentRecommender:
-    """Self-attention among features, beside a perceptron.
+    """Build AutoInt, self-attention between features plus a perceptron.
 
-    Which features go together is learned for each row [1]_; take it where crosses differ from user
-    to user. Three layers of two heads, and the perceptron of AutoInt+ with two layers of 100.
+    It learns for each row which features interact [1]_. Use it when this differs between users. It
+    has three interacting layers with two heads and the perceptron of AutoInt+ with two layers of
+    100 units.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -136,19 +143,20 @@ def AutoInt(**parameters: Any) -> ContentRecommender:
 
 
 def DCNv2(**parameters: Any) -> ContentRecommender:
-    """Cross layers of full matrices, beside a perceptron.
+    """Build DCN V2, cross layers with full matrices plus a perceptron.
 
-    The strong standard among networks for click-through rates [1]_. Two cross layers beside two
-    layers of 768; the paper searches among such sizes.
+    Use it as a strong baseline for click-through rates [1]_. It has two cross layers and a
+    perceptron with two layers of 768 units. The paper searches among such sizes.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -164,19 +172,21 @@ def DCNv2(**parameters: Any) -> ContentRecommender:
 
 
 def MaskNet(**parameters: Any) -> ContentRecommender:
-    """Masked perceptron blocks: each row makes the masks that multiply what they read.
+    """Build MaskNet, blocks that multiply features by masks computed from each row.
 
-    Products inside of the perceptron in place of beside it [1]_; wants many clicks. Five blocks
-    side by side, as in the paper, and three layers of 400 that read them.
+    Use it when many clicks are available: it forms products inside the perceptron instead of next
+    to it [1]_. It has five parallel blocks, as in the paper, and a perceptron with three layers of
+    400 units that reads their outputs.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -192,19 +202,20 @@ def MaskNet(**parameters: Any) -> ContentRecommender:
 
 
 def GDCN(**parameters: Any) -> ContentRecommender:
-    """Gated cross layers, beside a perceptron.
+    """Build GDCN, gated cross layers plus a perceptron.
 
-    :func:`DCNv2` with a gate in each cross layer that lets useful products pass [1]_, so that more
-    layers can be stacked. Three of them, beside three layers of 400.
+    It is :func:`DCNv2` with a gate in each cross layer that passes only useful products [1]_, which
+    allows more cross layers. It has three of them and a perceptron with three layers of 400 units.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -220,19 +231,21 @@ def GDCN(**parameters: Any) -> ContentRecommender:
 
 
 def FinalMLP(**parameters: Any) -> ContentRecommender:
-    """Two perceptrons, joined by a bilinear product.
+    """Build FinalMLP, two perceptrons joined by a bilinear product.
 
-    One looks at features that the user chooses, one at features that the item chooses [1]_.
-    Simple, and hard to beat where clicks are many. Three layers of 400 each, joined by ten heads.
+    One perceptron reads features selected by the user, the other features selected by the item
+    [1]_. Use it when many clicks are available: it is simple and hard to beat. Each perceptron has
+    three layers of 400 units, and the bilinear product has ten heads.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------

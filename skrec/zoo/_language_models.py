@@ -12,23 +12,24 @@ BERT = "google-bert/bert-base-uncased"
 
 
 def PLMNR(model: Any = BERT, **parameters: Any) -> ContentRecommender:
-    """Pretrained encoder, the last two layers of which are trained with the clicks.
+    """Build PLM-NR, a pretrained language model whose last two layers are trained with the clicks.
 
-    The first choice where there is a language model: texts are understood before the first click
-    [1]_. The other layers run once for each item; give `memory` a path, and never again. As in the
-    paper, words are pooled by attention. It pairs the encoder with several user models; this is
-    the one of :func:`NRMS`.
+    Use it as the first model with a language model: it understands texts before it has seen any
+    clicks [1]_. The lower layers run once per item. If `memory` is a folder, later fits reuse
+    their output. Words are pooled by attention, as in the paper. The paper combines the language
+    model with several user models. This function uses that of :func:`NRMS`.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        As in :class:`skrec.content.LanguageModel`; the paper's is BERT base.
+        Language model; see :class:`skrec.content.LanguageModel`. The paper uses BERT base.
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -51,27 +52,28 @@ def PLMNR(model: Any = BERT, **parameters: Any) -> ContentRecommender:
 def MINER(
     model: Any = BERT, *, category: str | None = None, **parameters: Any
 ) -> ContentRecommender:
-    """Several interests of a user, found by context codes and weighed by the candidate.
+    """Build MINER, several user vectors that each candidate weights.
 
-    For users with interests that one vector would blur [1]_. 32 codes of 200 numbers read the
-    clicks, a penalty of weight 0.8 on like interests keeps them apart, and each candidate weighs
-    the interests for itself. The encoder's first token is the item, and all of the encoder is
-    trained, which takes the longest of these models;
-    ``set_params(content__trainable_layers=2)`` trains the last two layers.
+    Use it when users have several interests that one vector would mix up [1]_. 32 context codes of
+    size 200 attend to the clicks. A penalty with weight 0.8 keeps the user vectors different. Each
+    candidate weights the scores of the user vectors. The item vector is the state of the first
+    token. The whole language model is trained, which makes this the slowest model here.
+    ``set_params(content__trainable_layers=2)`` trains only its last two layers.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        As in :class:`skrec.content.LanguageModel`; the paper's is BERT base.
+        Language model; see :class:`skrec.content.LanguageModel`. The paper uses BERT base.
     category : str, default=None
-        The catalogue's column of categories, such as ``"topic"``: clicks of a category like the
-        candidate's then weigh more, as in the paper. None leaves this out.
+        Name of a category column of the catalogue, such as ``"topic"``. If it is given, clicks
+        whose category is similar to the candidate's get more weight, as in the paper.
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -92,24 +94,26 @@ def MINER(
 
 
 def ONCE(model: Any, **parameters: Any) -> ContentRecommender:
-    """Large decoder with adapters in its top layers, trained with the clicks.
+    """Build ONCE, a large decoder with adapters in its top layers, trained with the clicks.
 
-    The open-source half of the paper, DIRE [1]_, for models of billions of weights: the lower
-    layers run once for each item, and what they compute is kept (`memory`); steps run the last two
-    layers, with adapters of rank 32. Words are pooled by attention, clicks as in :func:`NAML`. The
-    other half, texts that a chat model rewrites, is a matter of the catalogue that you pass.
+    Use it for models with billions of weights. It is DIRE, the part of the paper for open-source
+    models [1]_. The lower layers run once per item, and their output is stored (see `memory`).
+    Training runs only the last two layers, with adapters of rank 32. Words are pooled by attention,
+    and so are clicks, as in :func:`NAML`. In the other part of the paper, a chat model rewrites the
+    texts. To use it, pass a catalogue with rewritten texts.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        As in :class:`skrec.content.LanguageModel`; the paper's are LLaMA of 7 and 13 billion
-        weights.
+        Language model; see :class:`skrec.content.LanguageModel`. The paper uses LLaMA with 7 and
+        13 billion weights.
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -130,22 +134,24 @@ def ONCE(model: Any, **parameters: Any) -> ContentRecommender:
 
 
 def IISAN(model: Any = BERT, **parameters: Any) -> ContentRecommender:
-    """Small blocks beside a language model that never runs in training; clicks in their order.
+    """Build IISAN, a small side network on a language model, and a Transformer over the clicks.
 
-    As cheap as fixed vectors, and adapted all the same [1]_: for large models, and for machines
-    without a GPU. The text side of the paper, with bottlenecks of 64 numbers and the SASRec that
-    it trains: two causal Transformer layers over the clicks.
+    Use it for large models, and on machines without a GPU: the language model never runs in
+    training, so training costs no more than with fixed vectors, but item vectors are adapted to
+    the clicks [1]_. This is the text part of the paper, with bottlenecks of size 64. As in the
+    paper, the user model is SASRec, here two causal Transformer layers over the clicks.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        As in :class:`skrec.content.SideNetwork`; the paper's is BERT base.
+        Language model; see :class:`skrec.content.SideNetwork`. The paper uses BERT base.
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------

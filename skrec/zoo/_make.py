@@ -1,4 +1,4 @@
-"""What the published models share."""
+"""Construction of the published models."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from skrec._recommender import ContentRecommender
 
 
 def make(parameters: dict[str, Any], **model: Any) -> ContentRecommender:
-    """Return a recommender of a model's parts; what the caller names counts more."""
+    """Return a recommender with the operators in `model`; values in `parameters` override them."""
     return ContentRecommender(**{**model, **parameters})

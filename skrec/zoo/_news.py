@@ -1,4 +1,4 @@
-"""Models of news recommendation that learn words from clicks."""
+"""Models of news recommendation that learn word vectors from clicks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from skrec.zoo._make import make
 
 
 def NAML(**parameters: Any) -> ContentRecommender:
-    """Attentive multi-view learning: convolution over words, attention over columns and clicks.
+    """Build NAML, a convolution over words and attention over columns and clicks.
 
-    A fast and robust choice for short texts with categories beside them [1]_. The paper's window
-    is 3 words; its vectors have 400 numbers, which ``width=400`` gives.
+    Use it for short texts with additional category columns: it is fast and robust [1]_. The
+    convolution combines 3 words, as in the paper. The paper's vectors have size 400, which
+    ``width=400`` gives.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -44,19 +46,21 @@ def NAML(**parameters: Any) -> ContentRecommender:
 
 
 def NRMS(**parameters: Any) -> ContentRecommender:
-    """Self-attention over words, and over clicks.
+    """Build NRMS, self-attention over words and over clicks.
 
-    Slower than :func:`NAML`; words and clicks are read in the light of each other [1]_. Heads have
-    16 numbers each, as in the paper: there 16 heads make a width of 256, here 4 make one of 64.
+    Use it when the meaning of a word or click depends on the others [1]_. It is slower than
+    :func:`NAML`. Each head has size 16, as in the paper: the paper has 16 heads and a width of 256,
+    and the defaults here are 4 heads and a width of 64.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -78,21 +82,23 @@ def NRMS(**parameters: Any) -> ContentRecommender:
 
 
 def LSTUR(**parameters: Any) -> ContentRecommender:
-    """Long- and short-term interests: a GRU over the clicks that starts from the user's vector.
+    """Build LSTUR, a GRU over the clicks that starts from a learned vector of the user.
 
-    For users who come back, where the order of clicks tells something [1]_. The long-term part is a
-    vector learned for each `user_id` of the training rows, dropped at random in half of them, as in
-    the paper; unknown users, and rows without `user_id`, have the GRU alone. Columns are read side
-    by side, words in windows of 3.
+    Use it for returning users, when the order of the clicks matters [1]_. The GRU models short-term
+    interests. A vector per `user_id` of the training rows models long-term interests. As in the
+    paper, it is set to zero for a random half of the rows in training. Unknown users and rows
+    without `user_id` use the GRU alone. Words are read in windows of 3, and the vectors of the
+    columns are concatenated.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -113,19 +119,20 @@ def LSTUR(**parameters: Any) -> ContentRecommender:
 
 
 def Fastformer(**parameters: Any) -> ContentRecommender:
-    """Additive attention in place of pairs of words: self-attention in linear time.
+    """Build Fastformer, additive attention in linear time over words and over clicks.
 
-    Over words, and over clicks [1]_. Take it in place of :func:`NRMS` where texts or histories
-    are long: its time grows with their length, not with its square.
+    Use it instead of :func:`NRMS` for long texts or histories [1]_: its time is linear in their
+    length, while that of self-attention is quadratic.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
@@ -145,20 +152,22 @@ def Fastformer(**parameters: Any) -> ContentRecommender:
 
 
 def LateFusion(**parameters: Any) -> ContentRecommender:
-    """No user model: the mean of a candidate's scores against each click.
+    """Build a model without a user encoder, which averages a candidate's scores against each click.
 
-    The simple baseline that many user models do not beat [1]_. With the dot product it is the mean
-    of the clicked items' vectors, computed late; other predictors make more of it:
-    ``LateFusion(predictor="cosine")``. Users have no vector, so ``transform`` raises.
+    Use it as a simple baseline that many user models do not beat [1]_. With the dot product, the
+    score equals that of the mean of the clicked items. Other predictors differ from the mean, for
+    example ``LateFusion(predictor="cosine")``. Users have no vector, so ``transform`` raises an
+    error.
 
     Parameters
     ----------
     **parameters : dict
-        Parameters of :class:`skrec.ContentRecommender`.
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
 
     Returns
     -------
     ContentRecommender
+        Unfitted recommender.
 
     References
     ----------
