@@ -1,4 +1,4 @@
-"""What all operators share: checks of their parameters, and the table of aliases."""
+"""Base classes of all operators, and the table of aliases."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from sklearn.base import BaseEstimator
 
 
 class Operator(BaseEstimator):
-    """A light estimator that holds hyperparameters and builds a module when it is fitted.
+    """Base class of all operators: an estimator that holds hyperparameters and builds a module.
 
-    scikit-learn draws it as a box inside the recommender, and clones and searches it.
+    The module is built when the recommender is fitted. scikit-learn shows an operator as a box
+    inside the recommender, clones it and searches over its parameters.
     """
 
     def check(self, width: int) -> None:
-        """Raise a ValueError for parameters that can't work.
+        """Raise a ValueError if a parameter is invalid.
 
         Parameters
         ----------
         width : int
-            D, the size of item and user vectors.
+            Size of item and user vectors, D.
         """
 
 
 class JointOperator(Operator):
-    """An operator that has nothing to learn before it is trained with the others."""
+    """Base class of operators that learn nothing before the joint training."""
 
     def fit(self, X: Any = None, y: Any = None) -> JointOperator:
-        """Do nothing; it is here so that scikit-learn draws the operator as an estimator.
+        """Do nothing; scikit-learn displays only objects with a `fit` method as estimators.
 
         Parameters
         ----------
@@ -47,14 +48,14 @@ class JointOperator(Operator):
 
 
 def snake_case(name: str) -> str:
-    """Turn a class name into its alias: SelfAttention into self_attention, CNN into cnn."""
+    """Return the alias of a class name: self_attention for SelfAttention, cnn for CNN."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def aliases(namespace: Mapping[str, Any], family: type) -> dict[str, type]:
-    """Collect the operators of one family that a package's namespace holds.
+    """Return the operators of one family in a package's namespace, by alias.
 
-    Those with a parameter that has no default, such as the name of a language model, have none.
+    Operators with a required parameter, such as the name of a language model, have no alias.
     """
     return {
         snake_case(name): value
