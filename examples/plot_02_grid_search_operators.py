@@ -3,19 +3,19 @@
 Search among operators
 ======================
 
-Which content operator, which behavior operator, which temperature? They are hyperparameters like
-any other, and :class:`~sklearn.model_selection.GridSearchCV` chooses among them.
+Operators and their parameters, such as the temperature, are ordinary hyperparameters.
+:class:`~sklearn.model_selection.GridSearchCV` chooses among them.
 """
 
 # %%
 # The grid
 # --------
-# Operators are objects, so a grid lists them, and ``content__dropout`` or
-# ``predictor__temperature`` reach inside. The catalogue goes in as ``items=Items(df)``: a bare
-# DataFrame that happens to be as long as X would be cut into folds with it.
+# Operators are objects, so a grid can list them. Keys such as ``content__dropout`` or
+# ``predictor__temperature`` set their parameters. Pass the catalogue as ``items=Items(df)``,
+# because scikit-learn would cut a DataFrame that is as long as X into folds.
 #
-# Each candidate is trained on two thirds of the readers and judged on the impressions of the
-# others, by GAUC, which is what ``score`` gives.
+# Each candidate is trained on two thirds of the readers, and evaluated on the impressions of the
+# other readers by GAUC, the default metric of ``score``.
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from skrec import ContentRecommender, Items, behavior, content, predictor
@@ -36,9 +36,9 @@ search.fit(news.train, groups=news.train["user_id"], items=Items(news.items))
 search.best_estimator_
 
 # %%
-# What was found
-# --------------
-# ``cv_results_`` is a table, with a column for each parameter.
+# Results
+# -------
+# ``cv_results_`` is a table with one column per parameter.
 import pandas as pd
 
 found = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
@@ -46,8 +46,9 @@ names = ["param_content", "param_behavior", "param_predictor__temperature"]
 print(found[[*names, "mean_test_score", "mean_fit_time"]].head(6).round(3).to_string(index=False))
 
 # %%
-# Three folds differ by more than the candidates that read texts do, so the quickest of them is as
-# good a choice as the first of the table. The large step is from looking ids up to reading.
+# The differences between the folds are larger than those between the candidates that read texts.
+# The fastest of these candidates is therefore as good a choice as the first one. The large
+# difference is between operators that read texts and the operator that only looks up ids.
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
@@ -66,17 +67,17 @@ for operator, color in colors.items():
             label=f"{operator}, temperature {temperature:g}",
         )
 axes.axhline(0.5, color="0.7", linestyle=":")
-axes.annotate("a coin", (axes.get_xlim()[1], 0.5), ha="right", va="bottom", color="0.5")
+axes.annotate("random ranking", (axes.get_xlim()[1], 0.5), ha="right", va="bottom", color="0.5")
 axes.set(
     xlabel="seconds to fit",
-    ylabel="GAUC, mean and deviation of three folds",
-    title="Each point is one candidate of the grid",
+    ylabel="GAUC, mean and standard deviation",
+    title="Each point is one candidate of the grid, in three folds",
 )
 axes.legend(fontsize="small", ncols=2, loc="center right")
 plt.show()
 
 # %%
-# The winner, on impressions that no fold has seen
-# ------------------------------------------------
-# The search refits the best candidate on all of ``train``, so it predicts at once.
+# The best candidate on test impressions
+# --------------------------------------
+# The search refits the best candidate on all training impressions, so it can predict directly.
 print(search.best_estimator_.evaluate(news.test, metrics=["gauc", "ndcg@5", "hit@1"]))

@@ -3,19 +3,19 @@
 Cold start
 ==========
 
-A headline is an hour old, a reader has clicked once. A model that reads can rank the one and
-serve the other; a model that looks ids up can't. This example measures both.
+A model that reads content can rank a headline that is an hour old, and serve a reader who has
+clicked once. This example compares it with a model that only looks up ids, on new items and on
+readers with few clicks.
 """
 
 # %%
-# Items that training never met
-# -----------------------------
-# Three in ten headlines of this newspaper appear only after the time of training. They are left
-# out of the catalogue that the models are fitted with, so nothing of them is known, not even
-# their words.
+# Items that are not in the training data
+# ---------------------------------------
+# Three in ten headlines appear only after training. They are also left out of the catalogue that
+# the models are fitted to, so not even their words are known.
 #
-# Two models differ in the content operator alone: one reads title and topic, one has a learned
-# vector for each id.
+# The two models differ only in the content operator: one reads title and topic, the other learns
+# one vector per id.
 from skrec import ContentRecommender, behavior, content, explode
 from skrec.datasets import make_headlines
 
@@ -34,9 +34,9 @@ for name, operator in models.items():
     ).fit(news.train, old_items)
 
 # %%
-# To rank them, hand them over with the call: ``items=`` on any verb adds items for that call, and
-# ``new_items`` is all that is encoded. Candidates are compared among their own kind, old with old
-# and new with new, within each impression.
+# To rank the new items, pass them in the call: ``items=`` of any method adds items for this call,
+# and only these are encoded. Within each impression, old candidates are compared with old ones, and
+# new candidates with new ones.
 import pandas as pd
 
 pairs, y = explode(news.test)
@@ -54,16 +54,16 @@ gauc = pd.DataFrame(
 print(gauc.round(3))
 
 # %%
-# Ids know a lot of old items, since every click on one is about that one. A new item has the mean
-# of all vectors, the same for each, and the ranking of new items is that of a coin. To the model
-# that reads, a new item is a text like any other.
+# The model with ids ranks old items well, because each click trains the vector of one item. All new
+# items have the same vector, the mean of the others, so their ranking is random. For the model that
+# reads content, a new item is a text like any other.
 
 # %%
 # Readers who have clicked little
 # -------------------------------
-# A reader is a history, so nobody has to be in the training data. How many clicks does a model
-# need? Below are the impressions of readers with at least ten clicks, of which the models are
-# shown the latest ``n`` only, and the old candidates alone, on which ids do well.
+# A reader is represented by a history, so readers need not be in the training data. How many clicks
+# does a model need? This part uses the impressions of readers with at least ten clicks, and only
+# the old candidates, on which ids work well. The models see only the latest ``n`` clicks.
 pairs, y = pairs[~candidate_is_new], y[~candidate_is_new]
 many = pairs["history"].str.len() >= 10
 pairs, y = pairs[many], y[many]
@@ -76,9 +76,9 @@ for n in n_clicks:
 print(pd.DataFrame(curves, index=pd.Index(n_clicks, name="clicks")).round(3))
 
 # %%
-# The first clicks tell most. An empty history has an answer too: it is read as one click, learned
-# from those who had no history during training, but there is nothing in it to rank by. On old
-# items ids keep up with text. What they can't do is on the left of the picture.
+# The first clicks are the most informative. An empty history also has a result: it is replaced by
+# one learned click, but contains nothing that is specific to the reader. On old items, ids are as
+# good as text. The left plot shows that they fail on new items.
 import matplotlib.pyplot as plt
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6), layout="constrained", sharey=True)
@@ -88,7 +88,7 @@ for bars in left.containers:
 left.set(title="New items", ylabel="GAUC", ylim=(0.45, 0.95))
 for (name, values), color in zip(curves.items(), ["tab:blue", "tab:orange"], strict=True):
     right.plot(n_clicks, values, "o-", color=color, label=name)
-right.set(title="Readers with few clicks", xlabel="clicks that the model is shown")
+right.set(title="Readers with few clicks", xlabel="clicks that the model sees")
 right.legend()
 for axes in (left, right):
     axes.axhline(0.5, color="0.7", linestyle=":", zorder=0)
@@ -97,7 +97,8 @@ plt.show()
 # %%
 # One reader
 # ----------
-# Three of the new headlines, and how likely a reader is to click them who read these topics last.
+# The topics that a reader clicked last, and the probabilities that this reader clicks three of the
+# new headlines.
 title = news.items.set_index("item_id")["title"]
 topic = news.items.set_index("item_id")["topic"]
 history = news.test["history"].iloc[0]

