@@ -29,7 +29,7 @@ INSTALL_REQUIRES = [
     "transformers>=5",
     "tokenizers>=0.22",  # required by transformers 5.0
     "peft>=0.18",  # the first for transformers 5
-    "accelerate>=1.1",  # required by transformers 5.0 for training
+    "accelerate>=1.2",  # transformers 5.0 imports get_module_size_with_ties
     "huggingface_hub>=1.3",  # required by transformers 5.0
     "numpy>=2",
     "scipy>=1.13",  # the first built for numpy 2
@@ -46,7 +46,7 @@ EXTRAS_REQUIRE = {
     "plot": ["matplotlib>=3.9"],  # skrec.inspection
     "test": [
         "pytest>=8.3",
-        "pytest-cov>=5",
+        "pytest-cov>=7",
         "pytest-xdist>=3.6",
         "codespell>=2.4",
         "import-linter>=2.6",  # contracts of the type acyclic_siblings

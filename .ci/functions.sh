@@ -24,6 +24,6 @@ clean_copy() {
         while IFS= read -r -d '' file; do
             if [ -e "$file" ]; then printf '%s\0' "$file"; fi # deleted, not yet committed
         done |
-        tar -c --null -T - | tar -x -C "$temporary/$1/checkout"
+        tar -c -f - --null -T - | tar -x -f - -C "$temporary/$1/checkout"
     cd "$temporary/$1/checkout"
 }

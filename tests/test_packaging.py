@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+from skrec import __version__
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "skrec").rglob("*.py"))
 # import names that differ from the name of the distribution
@@ -87,3 +89,8 @@ def test_type_annotations_are_shipped():
     # without this file type checkers ignore the annotations of an installed package
     assert (ROOT / "skrec" / "py.typed").is_file()
     assert '"py.typed"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in citation
