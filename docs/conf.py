@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-# before torch: its threads spin while they wait, which beside other processes costs minutes
+# Must be set before torch is imported. Its threads wait in busy loops, which costs minutes if other
+# processes use the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
@@ -23,19 +24,19 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
-    "plain_markdown",  # for FAQ.md and ARCHITECTURE.md, which GitHub shows as they are
+    "plain_markdown",  # for FAQ.md and ARCHITECTURE.md, which GitHub shows, too
     "public_api",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/backreferences"]
 toc_object_entries = False  # methods would crowd the sidebar
-nitpicky = False  # types in docstrings are words, not links
+nitpicky = False  # types in docstrings are descriptions, not links
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings say more
+autodoc_typehints = "none"  # the docstrings are more precise
 autosummary_generate = True
-numpydoc_show_class_members = False  # the class template shows them, public_api skips some
-# from __all__, so that a new operator appears by itself
+numpydoc_show_class_members = False  # the class template shows them, and public_api skips some
+# The reference is derived from __all__, so new operators need no entry.
 public_api.write(HERE / "generated")
 
 sphinx_gallery_conf = {

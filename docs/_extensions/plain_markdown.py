@@ -1,14 +1,21 @@
-"""Read Markdown pages in Sphinx: as much of Markdown as docs/*.md use, and an error for more.
+"""Read Markdown pages in Sphinx, so that GitHub and the documentation show the same file.
 
-A page that GitHub shows and the documentation includes is written once. markdown-it parses it
-(it comes with the dependencies of skrec); here its tree becomes docutils nodes.
+markdown-it parses a page, and this module converts its tree to docutils nodes. It supports the
+parts of Markdown that docs/*.md use, and raises an error for others.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from docutils import nodes
 from docutils.parsers import Parser
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 from sphinx import addnodes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 BLOCKS = {
     "bullet_list": nodes.bullet_list,
@@ -20,15 +27,15 @@ WITH_TEXT = {"paragraph": nodes.paragraph, "strong": nodes.strong, "em": nodes.e
 
 
 class MarkdownParser(Parser):
-    """CommonMark and tables to docutils."""
+    """Parser of CommonMark with tables."""
 
     supported = ("md", "markdown")
 
-    def parse(self, inputstring, document):
-        """Fill `document` with the nodes of a page."""
+    def parse(self, inputstring: str, document: nodes.document) -> None:
+        """Add the nodes of a page to `document`."""
         self.setup_parse(inputstring, document)
         tokens = MarkdownIt("commonmark").enable("table").parse(inputstring)
-        parents = [document]  # parents[n] holds what stands under a heading of level n
+        parents: list[nodes.Element] = [document]  # parents[n] is the parent below level n
         for child in SyntaxTreeNode(tokens).children:
             if child.type != "heading":
                 parents[-1] += convert(child)
@@ -42,8 +49,8 @@ class MarkdownParser(Parser):
         self.finish_parse()
 
 
-def convert_children(node):
-    """Convert a node's children; those of inline text stand one level further down."""
+def convert_children(node: SyntaxTreeNode) -> list[nodes.Node]:
+    """Convert the children of a node; an inline node is replaced by its children."""
     return [
         convert(inner)
         for child in node.children
@@ -51,8 +58,8 @@ def convert_children(node):
     ]
 
 
-def convert(node):
-    """Convert a node of markdown-it's tree, or raise for a kind that is not read yet."""
+def convert(node: SyntaxTreeNode) -> nodes.Node:
+    """Convert a node of the tree, or raise a ValueError if its kind is not supported."""
     kind = node.type
     if kind in BLOCKS:
         return BLOCKS[kind]("", *convert_children(node))
@@ -72,8 +79,8 @@ def convert(node):
     raise ValueError(f"docs/_extensions/plain_markdown.py does not read {kind!r} of Markdown yet")
 
 
-def convert_link(node):
-    """Convert a link; a relative one leads to another page of the documentation."""
+def convert_link(node: SyntaxTreeNode) -> nodes.Node:
+    """Convert a link; a relative link refers to another page of the documentation."""
     target = str(node.attrs["href"])
     if "://" in target:
         return nodes.reference("", "", *convert_children(node), refuri=target)
@@ -84,8 +91,8 @@ def convert_link(node):
     )
 
 
-def convert_table(node):
-    """Convert a table: its head is one row, and its body may be empty."""
+def convert_table(node: SyntaxTreeNode) -> nodes.table:
+    """Convert a table. The head has one row, and the body may be empty."""
     rows = [
         [convert_cell(cell) for cell in row.children]
         for part in node.children
@@ -98,13 +105,13 @@ def convert_table(node):
     return nodes.table("", group)
 
 
-def convert_cell(cell):
+def convert_cell(cell: SyntaxTreeNode) -> nodes.entry:
     """Convert a cell of a table."""
     return nodes.entry("", nodes.paragraph("", "", *convert_children(cell)))
 
 
-def setup(app):
-    """Register with Sphinx."""
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the parser with Sphinx."""
     app.add_source_suffix(".md", "markdown")
     app.add_source_parser(MarkdownParser)
     return {"parallel_read_safe": True}

@@ -1,43 +1,48 @@
 """Write the page of the API reference from the ``__all__`` of every public module.
 
-autosummary reads sources before Sphinx's events could change them, so the page is a file.
+The page is written to a file, because autosummary reads sources before events of Sphinx could
+change them.
 """
+
+from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import skrec
 
-# What a reader looks for first; further public modules follow by name.
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+# The modules that come first; other public modules follow in alphabetical order.
 FIRST = ["skrec", "skrec.content", "skrec.behavior", "skrec.predictor", "skrec.zoo"]
-# Parts of operators that nobody calls by themselves.
-PRIVATE = {"skrec.content._lm"}
 HEAD = """\
 .. Written by docs/_extensions/public_api.py at each build.
 
 API reference
 =============
 
-Every public class and function. What is not listed here is private and may change.
+All public classes and functions. Everything else is private and may change.
 """
 
 
 def public_modules() -> list[ModuleType]:
-    """Return the modules of skrec whose path has no underscore and that say what is public."""
+    """Return the modules with an ``__all__`` and without an underscore in their path."""
     found = {"skrec": skrec}
     for module in pkgutil.walk_packages(skrec.__path__, "skrec."):
         if not any(part.startswith("_") for part in module.name.split(".")):
             found[module.name] = importlib.import_module(module.name)
-    rest = set(found) - set(FIRST) - PRIVATE
+    rest = set(found) - set(FIRST)
     names = [name for name in FIRST if name in found] + sorted(rest)
     return [found[name] for name in names if public_names(found[name])]
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """Return the classes and functions that a module exports: aliased operators, then the rest."""
+    """Return the exported classes and functions of a module: operators with an alias come first."""
     exported = [
         name
         for name in getattr(module, "__all__", ())
@@ -48,7 +53,7 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def section(module: ModuleType) -> str:
-    """Return the section of a module: its summary, its aliases and a table of its names."""
+    """Return the section of a module, with its summary, its aliases and a table of its names."""
     name = module.__name__
     summary = inspect.getdoc(module).split("\n\n")[0]
     aliases = ", ".join(f'``"{alias}"``' for alias in sorted(getattr(module, "ALIASES", {})))
@@ -64,12 +69,12 @@ def section(module: ModuleType) -> str:
 
 
 def page() -> str:
-    """Return the whole page as reST."""
+    """Return the page as reST."""
     return "\n".join([HEAD, *map(section, public_modules())])
 
 
 def write(folder: Path) -> None:
-    """Write the page to ``folder/api.rst`` and remove the stubs of what is public no more."""
+    """Write the page to ``folder/api.rst`` and delete stubs of names that are no longer public."""
     folder.mkdir(exist_ok=True)
     path = folder / "api.rst"
     if not path.exists() or path.read_text() != page():
@@ -82,14 +87,16 @@ def write(folder: Path) -> None:
             stub.unlink()
 
 
-def skip_foreign(app, what, name, obj, skip, options):
-    """Leave out what scikit-learn and torch define: their pages document it."""
+def skip_foreign(
+    app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
+    """Skip members that scikit-learn or torch define, because their pages document them."""
     function = obj.fget if isinstance(obj, property) else obj
     owner = getattr(function, "__module__", None) or "skrec"
     return True if owner.split(".")[0] != "skrec" else None
 
 
-def setup(app):
-    """Register with Sphinx."""
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension with Sphinx."""
     app.connect("autodoc-skip-member", skip_foreign)
     return {"parallel_read_safe": True}
