@@ -25,7 +25,7 @@ class GRU(BehaviorOperator):
     dropout : float, default=0.0
         Dropout rate of the vectors of the clicks.
     user_dropout : float, default=0.5
-        Fraction of user embeddings that are set to zero in training, so that the model learns to
+        Fraction of user embeddings that are set to zero in training. This teaches the model to
         serve unknown users, whose embedding is zero. Ignored if `user_embedding` is None.
 
     See Also
@@ -35,7 +35,7 @@ class GRU(BehaviorOperator):
 
     Notes
     -----
-    In the paper, "con" gives the state and the embedding half of the width each, so that their
+    In the paper, "con" gives the state and the embedding half of the width each; their
     concatenation has the size of an item vector. Here both have the full width, any width is
     possible, and the projection weights them. As in the paper, embeddings that are not dropped
     are not scaled up in training.

@@ -31,7 +31,7 @@ class TargetAttention(BehaviorOperator):
         click does not depend on other rows.
     normalize : bool, default=False
         Whether a softmax makes the weights of a user's clicks sum to 1. In the paper, weights are
-        not normalized, so that the length of the user vector shows how much of the history is
+        not normalized, and the length of the user vector shows how much of the history is
         relevant to the candidate. If True, vectors of long and short histories have similar
         lengths, which is safer with ``predictor.Dot``, whose score grows with the length.
     dropout : float, default=0.0
