@@ -1,7 +1,7 @@
-"""Pictures of fitted recommenders: training, probabilities, groups, popularity.
+"""Plots of fitted recommenders: training, probabilities, metrics by group, and popularity.
 
-As in scikit-learn, a Display is computed by ``from_estimator`` and drawn by ``plot``; it keeps the
-numbers, so it can be drawn again on other axes. matplotlib is needed to draw.
+As in scikit-learn, ``from_estimator`` computes a display and draws it. The display stores its
+numbers, so ``plot`` can draw it again on other axes. Drawing requires matplotlib.
 """
 
 from skrec.inspection._groups import GroupScoreDisplay

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
-def axes(ax: Any = None) -> Any:
-    """Return the axes that were given, or new ones.
+def get_axes(ax: Any = None) -> Any:
+    """Return the given axes, or new ones if they are None.
 
     Raises
     ------
     ImportError
-        Where matplotlib is missing.
+        If matplotlib is not installed.
     """
     if ax is not None:
         return ax

@@ -1,4 +1,4 @@
-"""How much a metric differs from group to group."""
+"""Distribution of a metric over groups."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ import numpy as np
 import pandas as pd
 
 from skrec._data.table import Table, is_table
-from skrec.inspection._answers import Answers
-from skrec.inspection._axes import axes
+from skrec.inspection._axes import get_axes
+from skrec.inspection._scored_candidates import ScoredCandidates
 from skrec.metrics import by_group
 
 
 class GroupScoreDisplay:
-    """Distribution of a metric over groups, such as impressions: for how many it is bad.
+    """Cumulative distribution of a metric over groups, such as impressions.
+
+    Use it to see in how many groups a recommender ranks badly, which a mean does not show.
 
     Parameters
     ----------
     values : Series of float, shape (n_groups,)
-        The metric of each group; NaN where it is not defined.
+        Value of the metric in each group. NaN in groups in which it is undefined.
     metric : str
-        Its name.
+        Name of the metric.
     segments : array-like of shape (n_groups,), default=None
-        What kind each group is of; each kind gets a curve of its own.
+        Segment of each group, such as "cold" or "warm". One curve is drawn per segment.
 
     Attributes
     ----------
     means_ : dict of segment to float
-        The mean of each curve, which is what ``evaluate`` gives of the metric.
+        Mean of each curve, which equals the result of ``evaluate`` for these groups.
     ax_ : matplotlib Axes
+        Axes with the curves.
     figure_ : matplotlib Figure
+        Figure of the axes.
     lines_ : list of matplotlib Line2D
+        One curve per segment.
     """
 
-    def __init__(self, values: Any, metric: str, segments: Any = None):
+    def __init__(self, values: Any, metric: str, segments: Any = None) -> None:
         self.values, self.metric = pd.Series(values), metric
         self.segments = None if segments is None else pd.Series(np.asarray(segments))
         if self.segments is not None and len(self.segments) != len(self.values):
@@ -42,16 +47,17 @@ class GroupScoreDisplay:
                 f"segments must have one entry for each of the {len(self.values)} groups, got "
                 f"{len(self.segments)}"
             )
-        self.means_ = {name: float(part.mean()) for name, part in self._parts()}
+        self.means_ = {name: float(part.mean()) for name, part in self._values_by_segment()}
 
-    def _parts(self) -> list[tuple[Any, pd.Series]]:
-        known = self.values.notna().to_numpy()
-        if not known.any():
+    def _values_by_segment(self) -> list[tuple[Any, pd.Series]]:
+        """Return each segment with the defined values of its groups."""
+        is_defined = self.values.notna().to_numpy()
+        if not is_defined.any():
             raise ValueError(f"{self.metric} is defined in no group: each needs a click and more")
         if self.segments is None:
-            return [("all", self.values[known])]
-        kinds = self.segments[known]
-        return list(self.values[known].groupby(kinds.to_numpy()))
+            return [("all", self.values[is_defined])]
+        segments = self.segments[is_defined]
+        return list(self.values[is_defined].groupby(segments.to_numpy()))
 
     @classmethod
     def from_estimator(
@@ -66,64 +72,69 @@ class GroupScoreDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Draw how a metric of a fitted recommender is distributed.
+        """Compute a metric of a fitted recommender in each group, and draw its distribution.
 
         Parameters
         ----------
         estimator : ContentRecommender
-            A fitted one.
+            Fitted recommender.
         X : table of n_samples rows
-            Impressions, or pairs with an `impression_id`, with clicks.
+            Impressions with clicks, or pairs with clicks and `impression_id`.
         y : array-like of shape (n_samples,), default=None
-            Labels of pairs, where X has no `clicked` column.
+            Labels of pairs, if X has no column `clicked`.
         metric : str, default="gauc"
-            A grouped metric of :mod:`skrec.metrics`.
+            Name of a grouped metric of :mod:`skrec.metrics`.
         by : str or array-like of shape (n_samples,), default=None
-            A column of X, or values, that say which curve a row belongs to, such as cold or warm.
+            Segment of each row, such as "cold" or "warm", or the name of a column of X that
+            contains it. One curve is drawn per segment.
         items : Items or DataFrame-like, default=None
-            New or changed items.
+            Items that extend or replace those of the fitted catalogue.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the lines, as ``Axes.plot`` takes them.
+            Keyword arguments for the lines, passed to ``Axes.ecdf``.
 
         Returns
         -------
         GroupScoreDisplay
+            Display with the drawn curves.
         """
-        answers = Answers.of(estimator, X, y, items)
-        if answers.group is None:
+        candidates = ScoredCandidates.from_estimator(estimator, X, y, items)
+        if candidates.group is None:
             raise ValueError("pairs need an 'impression_id', which says what ranks together")
-        values = by_group(metric, answers.clicked, answers.scores, answers.group)
+        values = by_group(metric, candidates.clicked, candidates.scores, candidates.group)
         segments = None
         if by is not None:
-            kinds = np.asarray(_column(X, by))
-            if len(kinds) != answers.row[-1] + 1:
+            segment_of_row = np.asarray(_values_of(X, by))
+            n_rows = candidates.row[-1] + 1
+            if len(segment_of_row) != n_rows:
                 raise ValueError(
-                    f"by must have one entry for each row of X, got {len(kinds)} of "
-                    f"{answers.row[-1] + 1}"
+                    f"by must have one entry for each row of X, got {len(segment_of_row)} of "
+                    f"{n_rows}"
                 )
-            _, first = np.unique(answers.group, return_index=True)
-            segments = kinds[answers.row[np.sort(first)]]  # groups come in this order, too
+            _, first = np.unique(candidates.group, return_index=True)
+            # by_group returns groups in order of first appearance.
+            segments = segment_of_row[candidates.row[np.sort(first)]]
         return cls(values, metric, segments).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw the share of groups up to each value.
+        """Draw the share of groups whose metric is at most a value, against that value.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the lines, as ``Axes.plot`` takes them.
+            Keyword arguments for the lines, passed to ``Axes.ecdf``.
 
         Returns
         -------
         GroupScoreDisplay
+            Display with the drawn curves.
         """
-        ax = axes(ax)
+        ax = get_axes(ax)
         self.lines_ = []
-        for name, part in self._parts():
+        for name, part in self._values_by_segment():
             label = f"{name}: mean {self.means_[name]:.3f} of {len(part):,}"
             line = ax.ecdf(part.to_numpy(), label=label, **kwargs)
             ax.axvline(self.means_[name], color=line.get_color(), ls=":")
@@ -134,7 +145,8 @@ class GroupScoreDisplay:
         return self
 
 
-def _column(X: Any, by: Any) -> Any:
+def _values_of(X: Any, by: Any) -> Any:
+    """Return `by`, or the column of X that it names."""
     if not isinstance(by, str):
         return by
     if not (is_table(X) and by in Table(X)):

@@ -1,4 +1,4 @@
-"""Whether a recommender repeats what is popular."""
+"""Relation between the popularity of items and their scores."""
 
 from __future__ import annotations
 
@@ -8,34 +8,38 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.utils.validation import check_is_fitted
 
-from skrec.inspection._axes import axes
+from skrec.inspection._axes import get_axes
 
-MAX_USERS = 1000  # histories that are scored: their mean hardly moves with more
+MAX_USERS = 1000  # The mean score hardly changes with more users.
 
 
 class PopularityDisplay:
-    """Mean score of each item against its clicks.
+    """Mean score of each item, plotted against its number of clicks.
 
-    A rank correlation near 1 says that users get what everybody gets; new items, without a click,
-    stand at the left edge.
+    A rank correlation close to 1 means that all users get the same popular items. Items without
+    clicks are at the left edge.
 
     Parameters
     ----------
     n_clicks : ndarray of int, shape (n_items,)
-        Clicks on each item.
+        Number of clicks on each item.
     mean_scores : ndarray of float, shape (n_items,)
-        Its mean score over users.
+        Mean score of each item over users.
 
     Attributes
     ----------
     correlation_ : float
-        Spearman's rank correlation; NaN where all items have the same clicks.
+        Spearman's rank correlation of clicks and scores. NaN if all items have equally many
+        clicks, or equal scores.
     ax_ : matplotlib Axes
+        Axes with the points.
     figure_ : matplotlib Figure
+        Figure of the axes.
     points_ : matplotlib PathCollection
+        One point per item.
     """
 
-    def __init__(self, n_clicks: np.ndarray, mean_scores: np.ndarray):
+    def __init__(self, n_clicks: np.ndarray, mean_scores: np.ndarray) -> None:
         self.n_clicks, self.mean_scores = np.asarray(n_clicks), np.asarray(mean_scores)
         if self.n_clicks.shape != self.mean_scores.shape:
             raise ValueError(
@@ -57,27 +61,28 @@ class PopularityDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Draw popularity in some rows against the scores that a fitted recommender gives.
+        """Count clicks in some rows, score all items with a fitted recommender, and draw both.
 
         Parameters
         ----------
         estimator : ContentRecommender
-            A fitted one.
+            Fitted recommender.
         X : table or list of id lists, of n_samples rows
-            Where clicks are counted: in distinct histories, and clicked candidates. The first
-            1,000 distinct histories are the users whose scores are averaged.
+            Rows in which clicks are counted: the items of distinct histories, and the clicked
+            candidates. Scores are averaged over the first 1,000 distinct histories.
         y : array-like of shape (n_samples,), default=None
-            Labels of pairs, where X has no `clicked` column.
+            Labels of pairs, if X has no column `clicked`.
         items : Items or DataFrame-like, default=None
-            New or changed items.
+            Items that extend or replace those of the fitted catalogue.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the points, as ``Axes.scatter`` takes them.
+            Keyword arguments for the points, passed to ``Axes.scatter``.
 
         Returns
         -------
         PopularityDisplay
+            Display with the drawn points.
         """
         check_is_fitted(estimator, "network_")
         data, scorer = estimator._read(X, items, y, labels="required")
@@ -94,24 +99,25 @@ class PopularityDisplay:
         return cls(n_clicks, total / users.n_rows).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw a point for each item.
+        """Draw one point per item.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the points, as ``Axes.scatter`` takes them.
+            Keyword arguments for the points, passed to ``Axes.scatter``.
 
         Returns
         -------
         PopularityDisplay
+            Display with the drawn points.
         """
-        ax = axes(ax)
+        ax = get_axes(ax)
         style = {"s": 12, "alpha": 0.5, "linewidths": 0, **kwargs}
         label = f"{len(self.n_clicks):,} items, rank correlation {self.correlation_:.2f}"
         self.points_ = ax.scatter(self.n_clicks, self.mean_scores, label=label, **style)
-        ax.set_xscale("symlog")  # 0 is a value, too
+        ax.set_xscale("symlog")  # in contrast to "log", it can show 0 clicks
         ax.set(xlabel="clicks on the item", ylabel="mean score over users", xlim=(-0.3, None))
         ax.legend(loc="upper left")
         self.ax_, self.figure_ = ax, ax.figure

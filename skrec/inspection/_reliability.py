@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say."""
+"""Calibration of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from skrec.inspection._answers import Answers
-from skrec.inspection._axes import axes
+from skrec.inspection._axes import get_axes
+from skrec.inspection._scored_candidates import ScoredCandidates
 from skrec.metrics import compute
 
 
 class ReliabilityDisplay:
-    """Share of clicks against predicted probability, in bins, with how many fall into each.
+    """Share of clicks against predicted probability, in bins, with a histogram.
 
-    Clicks are rare, so bins hold equal numbers of candidates: of equal width, nearly all
-    candidates would be in the first.
+    Each bin contains the same number of candidates. Clicks are rare, so with bins of equal width
+    nearly all candidates would be in the first bin.
 
     Parameters
     ----------
     prob_true, prob_pred : ndarray of shape (n_bins,)
-        Share of clicks and mean probability in each bin.
+        Share of clicks and mean predicted probability in each bin.
     ece : float
-        Expected calibration error: the mean distance of share and probability, in 10 bins of
-        equal width, as :func:`skrec.metrics.ece` computes it.
+        Expected calibration error in 10 bins of equal width, as computed by
+        :func:`skrec.metrics.ece`.
     y_proba : ndarray of shape (n_candidates,)
-        All probabilities, for the histogram.
+        Predicted probabilities of all candidates, for the histogram.
     name : str, default=None
-        For the legend.
+        Name of the curve in the legend.
 
     Attributes
     ----------
-    ax_, histogram_ax_ : matplotlib Axes
+    ax_ : matplotlib Axes
+        Axes with the curve.
+    histogram_ax_ : matplotlib Axes or None
+        Axes with the histogram. None if it was not drawn.
     figure_ : matplotlib Figure
+        Figure of the axes.
     line_ : matplotlib Line2D
+        Curve.
 
     See Also
     --------
-    sklearn.calibration.CalibrationDisplay : The same for two-dimensional data.
+    sklearn.calibration.CalibrationDisplay : A similar display for classifiers of scikit-learn.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class ReliabilityDisplay:
         y_proba: np.ndarray,
         *,
         name: str | None = None,
-    ):
+    ) -> None:
         self.prob_true, self.prob_pred = prob_true, prob_pred
         self.ece, self.y_proba, self.name = ece, y_proba, name
 
@@ -67,39 +72,42 @@ class ReliabilityDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Draw the probabilities of a fitted recommender.
+        """Compute the probabilities of a fitted recommender and draw their calibration.
 
         Parameters
         ----------
         estimator : ContentRecommender
-            A fitted one.
+            Fitted recommender.
         X : table of n_samples rows
             Impressions or pairs with clicks.
         y : array-like of shape (n_samples,), default=None
-            Labels of pairs, where X has no `clicked` column.
+            Labels of pairs, if X has no column `clicked`.
         items : Items or DataFrame-like, default=None
-            New or changed items.
+            Items that extend or replace those of the fitted catalogue.
         calibrated : bool, default=True
-            Whether to draw ``predict_proba``, or the sigmoid of the bare scores.
+            Whether to use the probabilities of ``predict_proba``. If False, the sigmoid of the
+            uncalibrated scores is used.
         n_bins : int, default=10
-            Bins, of equal numbers of candidates.
+            Number of bins. All bins contain the same number of candidates.
         name : str, default=None
-            For the legend; None says whether it is calibrated.
+            Name of the curve in the legend. If None, it is "calibrated" or "not calibrated".
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the line, as ``Axes.plot`` takes them.
+            Keyword arguments for the line, passed to ``Axes.plot``.
 
         Returns
         -------
         ReliabilityDisplay
+            Display with the drawn curve.
         """
-        answers = Answers.of(estimator, X, y, items)
+        candidates = ScoredCandidates.from_estimator(estimator, X, y, items)
         a, b = estimator.calibration_ if calibrated else (1.0, 0.0)
-        proba = expit(a * answers.scores.astype(np.float64) + b)
+        proba = expit(a * candidates.scores.astype(np.float64) + b)
         name = name or ("calibrated" if calibrated else "not calibrated")
-        made = cls.from_predictions
-        return made(answers.clicked, proba, n_bins=n_bins, name=name, ax=ax, **kwargs)
+        return cls.from_predictions(
+            candidates.clicked, proba, n_bins=n_bins, name=name, ax=ax, **kwargs
+        )
 
     @classmethod
     def from_predictions(
@@ -112,26 +120,27 @@ class ReliabilityDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Draw probabilities.
+        """Draw the calibration of given probabilities.
 
         Parameters
         ----------
         y_true : array-like of shape (n_candidates,)
-            1 for clicked candidates, 0 for others.
+            Labels: 1 for clicked candidates, 0 for others.
         y_proba : array-like of shape (n_candidates,)
             Probabilities of a click.
         n_bins : int, default=10
-            Bins, of equal numbers of candidates.
+            Number of bins. All bins contain the same number of candidates.
         name : str, default=None
-            For the legend.
+            Name of the curve in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the line, as ``Axes.plot`` takes them.
+            Keyword arguments for the line, passed to ``Axes.plot``.
 
         Returns
         -------
         ReliabilityDisplay
+            Display with the drawn curve.
         """
         from sklearn.calibration import calibration_curve
 
@@ -141,22 +150,23 @@ class ReliabilityDisplay:
         return cls(true, predicted, error, y_proba, name=name).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, histogram: bool = True, **kwargs: Any) -> Any:
-        """Draw the curve over a histogram of all probabilities.
+        """Draw the curve, and a histogram of all probabilities.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         histogram : bool, default=True
-            Whether to draw how many candidates have which probability, on the right axis.
+            Whether to draw the histogram of the probabilities, with its own axis on the right.
         **kwargs : dict
-            For the line, as ``Axes.plot`` takes them.
+            Keyword arguments for the line, passed to ``Axes.plot``.
 
         Returns
         -------
         ReliabilityDisplay
+            Display with the drawn curve.
         """
-        ax = axes(ax)
+        ax = get_axes(ax)
         label = f"ECE {self.ece:.3f}" if self.name is None else f"{self.name}, ECE {self.ece:.3f}"
         (line,) = ax.plot(
             self.prob_pred, self.prob_true, **{"marker": "o", "label": label, **kwargs}

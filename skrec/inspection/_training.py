@@ -1,4 +1,4 @@
-"""How training went."""
+"""Loss and validation score during training."""
 
 from __future__ import annotations
 
@@ -8,31 +8,36 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skrec.inspection._axes import axes
+from skrec.inspection._axes import get_axes
 
 
 class TrainingCurveDisplay:
-    """Loss and validation score of each epoch.
+    """Training loss and validation score per epoch.
 
     Parameters
     ----------
     losses : sequence of float, of length n_epochs
-        Mean training losses.
+        Mean training loss of each epoch.
     scores : sequence of float
-        Validation scores of the last epochs; empty where nothing was held out.
+        Validation score of each epoch, starting with the first. It may be shorter than `losses`,
+        and is empty if no data was held out.
     score_name : str, default="score"
-        What they measure.
+        Name of the validation metric.
 
     Attributes
     ----------
     epochs_ : ndarray of int, shape (n_epochs,)
-        1, 2, ...
+        Numbers of the epochs, starting with 1.
     best_epoch_ : int or None
-        The epoch whose weights were kept: the one with the best score, if there are scores.
-    ax_, score_ax_ : matplotlib Axes
-        Those of the losses and of the scores; the latter None where there are none.
+        Epoch with the best validation score, whose weights are kept. None if there are no scores.
+    ax_ : matplotlib Axes
+        Axes with the losses.
+    score_ax_ : matplotlib Axes or None
+        Axes with the scores. None if there are no scores.
     figure_ : matplotlib Figure
+        Figure of the axes.
     lines_ : list of matplotlib Line2D
+        Lines of the losses, the scores and the best epoch, if present.
 
     Examples
     --------
@@ -44,7 +49,7 @@ class TrainingCurveDisplay:
 
     def __init__(
         self, losses: Sequence[float], scores: Sequence[float] = (), score_name: str = "score"
-    ):
+    ) -> None:
         if not len(losses):
             raise ValueError("losses is empty: no epoch was run")
         if len(scores) > len(losses):
@@ -55,7 +60,7 @@ class TrainingCurveDisplay:
         self.scores = np.asarray(scores, dtype=float)
         self.score_name = score_name
         self.epochs_ = np.arange(1, len(self.losses) + 1)
-        # epochs of partial_fit have losses alone
+        # Epochs of partial_fit come last and have no validation score.
         self._scored = self.epochs_[: len(self.scores)]
         known = np.isfinite(self.scores)
         self.best_epoch_ = (
@@ -64,42 +69,44 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw the training of a fitted recommender.
+        """Draw the training curves of a fitted recommender.
 
         Parameters
         ----------
         estimator : ContentRecommender
-            A fitted one.
+            Fitted recommender.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the line of the losses, as ``Axes.plot`` takes them.
+            Keyword arguments for the line of the losses, passed to ``Axes.plot``.
 
         Returns
         -------
         TrainingCurveDisplay
+            Display with the drawn curves.
         """
         check_is_fitted(estimator, "network_")
-        made = cls(estimator.loss_curve_, estimator.validation_scores_, estimator.scoring)
-        return made.plot(ax, **kwargs)
+        display = cls(estimator.loss_curve_, estimator.validation_scores_, estimator.scoring)
+        return display.plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw losses on the left axis, scores on the right one, and the epoch that was kept.
+        """Draw losses on the left axis, scores on the right axis, and mark the best epoch.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes new ones.
+            Axes to draw on. If None, new axes are created.
         **kwargs : dict
-            For the line of the losses, as ``Axes.plot`` takes them.
+            Keyword arguments for the line of the losses, passed to ``Axes.plot``.
 
         Returns
         -------
         TrainingCurveDisplay
+            Display with the drawn curves.
         """
         from matplotlib.ticker import MaxNLocator
 
-        ax = axes(ax)
+        ax = get_axes(ax)
         style = {"color": "C0", "marker": ".", "label": "training loss", **kwargs}
         lines = ax.plot(self.epochs_, self.losses, **style)
         ax.set(xlabel="epoch", ylabel="training loss")

@@ -1,4 +1,4 @@
-"""Displays: the numbers they are made of, and what they draw."""
+"""Displays: their numbers, and what they draw."""
 
 import matplotlib as mpl
 import numpy as np
@@ -34,7 +34,7 @@ def draw(display, rec, news, **kwargs):
 
 
 @pytest.mark.parametrize("display", ALL)
-def test_axes_are_made_or_taken(display, fitted, news):
+def test_axes_are_created_or_reused(display, fitted, news):
     made = draw(display, fitted, news)
     assert isinstance(made, display)
     assert made.figure_ is made.ax_.figure
@@ -48,12 +48,12 @@ def test_axes_are_made_or_taken(display, fitted, news):
 
 
 @pytest.mark.parametrize("display", ALL)
-def test_unfitted_recommenders_say_so(display, news):
+def test_unfitted_recommender_raises(display, news):
     with pytest.raises(NotFittedError):
         draw(display, ContentRecommender(), news)
 
 
-def test_drawing_says_what_is_missing(monkeypatch, fitted, news):
+def test_missing_matplotlib_raises(monkeypatch, fitted, news):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="drawing needs matplotlib: pip install matplotlib"):
         PopularityDisplay.from_estimator(fitted, news.test)
@@ -62,7 +62,7 @@ def test_drawing_says_what_is_missing(monkeypatch, fitted, news):
 # Training
 
 
-def test_training_curve_has_what_fit_kept(news, make_recommender):
+def test_training_curve_shows_the_fitted_attributes(news, make_recommender):
     rec = make_recommender(max_epochs=4, learning_rate=0.02).fit(news.train, news.items)
     display = TrainingCurveDisplay.from_estimator(rec)
     loss, score, kept = display.lines_
@@ -86,7 +86,7 @@ def test_training_curve_without_a_held_out_part(news, make_recommender):
     assert TrainingCurveDisplay([1.0, 0.5], [np.nan, np.nan]).best_epoch_ is None
 
 
-def test_training_curves_that_cannot_be():
+def test_invalid_training_curves_raise():
     with pytest.raises(ValueError, match="no epoch was run"):
         TrainingCurveDisplay([])
     with pytest.raises(ValueError, match="2 scores of 1 epochs"):
@@ -142,7 +142,7 @@ def test_values_by_group_in_order_of_first_appearance():
 
 
 @pytest.mark.parametrize("metric", ["gauc", "mrr", "ndcg@5"])
-def test_group_means_are_what_evaluate_gives(fitted, news, metric):
+def test_group_means_equal_evaluate(fitted, news, metric):
     display = GroupScoreDisplay.from_estimator(fitted, news.test, metric=metric)
     wanted = fitted.evaluate(news.test, metrics=metric)
     assert display.means_["all"] == pytest.approx(wanted[metric])
@@ -162,7 +162,7 @@ def test_groups_by_a_column_or_values(fitted, news):
     assert again.means_ == pytest.approx(display.means_)
 
 
-def test_groups_that_cannot_be_drawn(fitted, news):
+def test_invalid_groups_raise(fitted, news):
     with pytest.raises(ValueError, match="by='kind' is no column of X"):
         GroupScoreDisplay.from_estimator(fitted, news.test, by="kind")
     with pytest.raises(ValueError, match="one entry for each row of X, got 2 of 48"):

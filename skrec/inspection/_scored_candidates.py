@@ -1,4 +1,4 @@
-"""Labels, scores and groups of rows, flat, as the pictures need them."""
+"""Scores and labels of all candidates in some rows, as flat arrays for displays."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from sklearn.utils.validation import check_is_fitted
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Candidates of all rows, end to end.
+class ScoredCandidates:
+    """Candidates of all rows, concatenated.
 
     Attributes
     ----------
-    clicked : ndarray of int8, shape (P,)
-    scores : ndarray of shape (P,)
-    row : ndarray of int64, shape (P,)
-        The row of X of each.
-    group : ndarray of int64, shape (P,), or None
-        What ranks together.
+    clicked : ndarray of int8, shape (n_candidates,)
+        Label of each candidate, 0 or 1.
+    scores : ndarray of shape (n_candidates,)
+        Score of each candidate.
+    row : ndarray of int64, shape (n_candidates,)
+        Row of X that contains the candidate.
+    group : ndarray of int64, shape (n_candidates,), or None
+        Group within which the candidate is ranked.
     """
 
     clicked: np.ndarray
@@ -29,8 +31,8 @@ class Answers:
     group: np.ndarray | None
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any, items: Any) -> Answers:
-        """Score impressions or pairs with clicks."""
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, items: Any) -> ScoredCandidates:
+        """Score the candidates of labeled impressions or pairs with a fitted recommender."""
         check_is_fitted(estimator, "network_")
         data, scorer = estimator._read(X, items, y, labels="required")
         if data.kind == "histories":
