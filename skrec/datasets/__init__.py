@@ -1,4 +1,4 @@
-"""Data to try recommenders on: generated headlines, and files as their owners publish them."""
+"""Data sets: generated headlines, readers of published files, and downloads."""
 
 from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon

@@ -1,4 +1,4 @@
-"""Adressa: news of Adresseavisen in Norwegian, and who read them."""
+"""Reader of Adressa: Norwegian news of Adresseavisen, and the clicks of its readers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from skrec._data.arrow import lists
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings, first_of_each
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings, first_row_per_item
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
-from skrec.datasets._files.reading import Reading
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 
 _EVENTS = {
     "userId": pa.string(),
@@ -52,23 +52,24 @@ def read_adressa(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read Adressa, one week or ten weeks of it: news, and who read them when.
+    """Read Adressa: Norwegian news and the clicks of their readers in one week or ten weeks.
 
-    Nothing is downloaded. An event with the id and title of an article is a click; others, such as
-    visits of the front page, are left out, and what somebody opens again counts the first time
-    only. Clicks become impressions by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is an event with the id and the title of an article. Other
+    events, such as visits to the front page, are left out. If a user opens an article several
+    times, only the first click is used. Clicks become impressions with
+    :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with a file of events a day, such as ``20170101``, or the archive as published,
-        such as ``one_week.tar.gz``.
+        Folder with one file of events per day, such as ``20170101``, or the published archive, such
+        as ``one_week.tar.gz``.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -76,26 +77,27 @@ def read_adressa(
         A dictionary with these fields.
 
         items : Items
-            The news, as they were first met: `title` (text), `category` and `subcategory` (the
-            first and the last of "nyheter|trondheim"), and `keywords` (multi-category).
+            The news: `title` (text), `category` and `subcategory` (category; the first and the last
+            part of a path such as "nyheter|trondheim"), and `keywords` (multi-category). The first
+            event of an article determines its content.
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them.
+            Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, their licence, and what to cite.
+            Description of the data, their license, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where there is no file of a day.
+        If there is no file of a day.
     ValueError
-        For files that can't be read, and where no user has enough clicks.
+        If a file can't be read, or if no user has enough clicks.
 
     Notes
     -----
-    The format is described at https://reclab.idi.ntnu.no/dataset/. Read are `userId`, `id`, `time`,
-    `title`, `category1` and `keywords`, which the light versions have.
+    The format is described at https://reclab.idi.ntnu.no/dataset/. Only the fields `userId`, `id`,
+    `time`, `title`, `category1` and `keywords` are read, so the light versions are sufficient.
 
     References
     ----------
@@ -108,58 +110,61 @@ def read_adressa(
     >>> data = datasets.read_adressa("one_week.tar.gz", min_clicks=5)  # doctest: +SKIP
     """
     settings = check_settings(**settings)
-    return kept_copy("adressa", path, settings, _read, data_home=data_home, verbose=verbose)
+    return read_cached("adressa", path, settings, _read, data_home=data_home, verbose=verbose)
 
 
-def _read(path: Path, reading: Reading, **settings: Any) -> DataBunch:
+def _read(path: Path, converter: Converter, **settings: Any) -> DataBunch:
+    """Read the clicks and news of all days."""
     clicks, news = [], []
-    for day in _read_days(path, reading):
+    for day in _read_days(path, converter):
         table = _clicks(day)
         clicks.append(table.select(["user_id", "item_id", "time"]))
-        # texts are kept once a day: in ten weeks, the clicks' own would be gigabytes
-        news.append(first_of_each(table.drop_columns("user_id")))
+        # keep each text once per day, because the texts of all clicks can take gigabytes
+        news.append(first_row_per_item(table.drop_columns("user_id")))
     if not clicks:
         raise FileNotFoundError(
             f"no events in {path}: looked for files of a day, such as 20170101, in a folder or a "
             ".tar.gz file"
         )
-    return bunch_of_ratings(
+    return dataset_from_ratings(
         _news(pa.concat_tables(news).sort_by("time")),
         pa.concat_tables(clicks),
         _DESCR.format(path=path, n_days=len(clicks)),
         settings,
-        reading,
-        what="clicks",
+        converter,
+        event_name="clicks",
         first_only=True,
     )
 
 
-def _read_days(path: Path, reading: Reading) -> Iterator[pa.Table]:
+def _read_days(path: Path, converter: Converter) -> Iterator[pa.Table]:
+    """Yield the events of each day."""
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file() and _DAY.fullmatch(file.name):
-                yield pa.concat_tables(reading.json_lines(file, _EVENTS))
+                yield pa.concat_tables(converter.read_json_lines(file, _EVENTS))
     elif not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     elif not tarfile.is_tarfile(path):
         raise ValueError(f"path must be a folder or a .tar.gz file, got {path}")
     else:
-        yield from _read_archive(path, reading)
+        yield from _read_archive(path, converter)
 
 
-def _read_archive(path: Path, reading: Reading) -> Iterator[pa.Table]:
+def _read_archive(path: Path, converter: Converter) -> Iterator[pa.Table]:
+    """Yield the events of each day in a tar archive."""
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and _DAY.fullmatch(Path(member.name).name):
-                    blocks = reading.json_member(path, archive, member, _EVENTS)
+                    blocks = converter.read_json_member(path, archive, member, _EVENTS)
                     yield pa.concat_tables(blocks)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def _clicks(events: pa.Table) -> pa.Table:
-    """Return the events that are clicks on news, in the order of time."""
+    """Return the events that are clicks on news, sorted by time."""
     needed = [pc.is_valid(events[name]) for name in ("userId", "id", "time", "title")]
     clicks = events.filter(reduce(pc.and_, needed)).sort_by("time")
     times = clicks["time"].cast(pa.timestamp("s"))
@@ -168,23 +173,24 @@ def _clicks(events: pa.Table) -> pa.Table:
 
 
 def _news(news: pa.Table) -> pa.Table:
+    """Return the columns of the catalogue."""
     sections = pc.fill_null(news["category1"], "")
-    known = pc.if_else(pc.equal(sections, ""), None, sections)
+    sections = pc.if_else(pc.equal(sections, ""), None, sections)
     return pa.table(
         {
             "item_id": news["item_id"],
             "title": news["title"],
-            "category": as_category(pc.replace_substring_regex(known, r"\|.*", "")),
-            "subcategory": as_category(pc.replace_substring_regex(known, r".*\|", "")),
+            "category": as_category(pc.replace_substring_regex(sections, r"\|.*", "")),
+            "subcategory": as_category(pc.replace_substring_regex(sections, r".*\|", "")),
             "keywords": _split_at_commas(pc.fill_null(news["keywords"], "")),
         }
     )
 
 
 def _split_at_commas(texts: pa.ChunkedArray) -> pa.Array:
-    """Return the words of each text, of which none is empty."""
+    """Split texts at commas, and leave out empty words."""
     split = pc.split_pattern(texts.combine_chunks(), ",")
     words = pc.utf8_trim_whitespace(split.flatten())
-    real = pc.not_equal(words, "")
-    row = pc.list_parent_indices(split).filter(real).to_numpy()
-    return lists(words.filter(real), np.bincount(row, minlength=len(texts)))
+    is_word = pc.not_equal(words, "")
+    row = pc.list_parent_indices(split).filter(is_word).to_numpy()
+    return lists(words.filter(is_word), np.bincount(row, minlength=len(texts)))

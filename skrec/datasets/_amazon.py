@@ -1,4 +1,4 @@
-"""Amazon reviews as their collectors publish them: what users bought and how they rated it."""
+"""Reader of Amazon reviews: products, and the ratings of their buyers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings, one_text
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings, join_texts
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
-from skrec.datasets._headlines.make import check_real
 
 _TEXTS = pa.list_(pa.string())
 _REVIEWS = {
@@ -73,28 +73,28 @@ def read_amazon(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read reviews of one category of Amazon's products, in the format of 2018 or of 2023.
+    """Read reviews of one category of Amazon's products, in the format of 2018 or 2023.
 
-    Nothing is downloaded. A click is a rating of at least `threshold`; ratings become impressions
-    by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a rating of at least `threshold`. Ratings become impressions
+    with :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        A folder with the reviews and the products' metadata of a category, such as
-        ``Video_Games.json.gz`` and ``meta_Video_Games.json.gz`` (2018), or ``.jsonl`` files (2023),
-        gzipped or not.
+        Folder with the reviews of a category and the metadata of its products, such as
+        ``Video_Games.json.gz`` and ``meta_Video_Games.json.gz`` (2018), or ``.jsonl`` files (2023).
+        The files can be compressed with gzip.
     category : str, default=None
-        The category, as in the files' names, such as "Video_Games"; None where the folder has only
-        one.
+        Name of the category in the file names, such as "Video_Games". It can be None if the folder
+        contains only one category.
     threshold : float, default=4
-        Lowest rating, of 1 to 5, that is a click.
+        Lowest rating that is a click, in [1, 5].
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -103,20 +103,20 @@ def read_amazon(
 
         items : Items
             The products: `title` and `description` (text), `brand` (category; the store in 2023)
-            and `categories` (multi-category). Their ids are ASINs, in 2023 those of the parents.
+            and `categories` (multi-category). The ids are ASINs (2018) or parent ASINs (2023).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them.
+            Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For files that can't be read, and where no user has enough clicks.
+        If a file can't be read, or if no user has enough clicks.
 
     Notes
     -----
@@ -138,7 +138,7 @@ def read_amazon(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "amazon",
         path,
         {"category": category, "threshold": threshold, **settings},
@@ -149,8 +149,9 @@ def read_amazon(
 
 
 def _read(
-    folder: Path, reading: Reading, category: str | None, threshold: float, **settings: Any
+    folder: Path, converter: Converter, category: str | None, threshold: float, **settings: Any
 ) -> DataBunch:
+    """Find the files of a category, and read them."""
     name = "*" if category is None else category
     products = find_file(folder, f"meta_{name}.json*", what="the metadata of products")
     name = products.name.removeprefix("meta_").partition(".")[0]
@@ -158,31 +159,34 @@ def _read(
         folder, f"{name}_5.json*", f"{name}.json*", f"reviews_{name}.json*", what="the reviews"
     )
     version = "2023" if ".jsonl" in products.name else "2018"
-    events = (_ratings(table, version) for table in reading.json_lines(reviews, _REVIEWS[version]))
-    return bunch_of_ratings(
-        _read_products(products, version, reading),
-        reading.write("events", events),
+    tables = converter.read_json_lines(reviews, _REVIEWS[version])
+    events = (_ratings(table, version) for table in tables)
+    return dataset_from_ratings(
+        _read_products(products, version, converter),
+        converter.write("events", events),
         _DESCR.format(version=version, reviews=reviews, products=products),
         settings,
-        reading,
+        converter,
         threshold=threshold,
     )
 
 
 def _ratings(table: pa.Table, version: str) -> pa.Table:
+    """Return ratings with the column names and time type of events."""
     table = table.rename_columns(["user_id", "item_id", "rating", "time"]).drop_null()
     unit = "ms" if version == "2023" else "s"
     return table.set_column(3, "time", table["time"].cast(pa.timestamp(unit)))
 
 
-def _read_products(file: Path, version: str, reading: Reading) -> pa.Table:
-    table = pa.concat_tables(reading.json_lines(file, _PRODUCTS[version]))
+def _read_products(file: Path, version: str, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue."""
+    table = pa.concat_tables(converter.read_json_lines(file, _PRODUCTS[version]))
     item_id, title, description, brand, categories = table.columns
     return pa.table(
         {
             "item_id": item_id,
             "title": pc.fill_null(title, ""),
-            "description": one_text(description),
+            "description": join_texts(description),
             "brand": as_category(brand),
             "categories": categories,
         }

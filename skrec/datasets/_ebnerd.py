@@ -1,4 +1,4 @@
-"""EB-NeRD: news of Ekstra Bladet in Danish, and what readers were shown and clicked."""
+"""Reader of EB-NeRD: Danish news of Ekstra Bladet, with impressions and clicks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from skrec._data.arrow import lists
 from skrec._data.ragged import gather_ranges
 from skrec.datasets._clicks.ratings import as_category
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
 
 _ARTICLES = ["article_id", "title", "subtitle", "category_str", "topics"]
 _BEHAVIORS = [
@@ -29,7 +29,7 @@ _HISTORY = ["user_id", "article_id_fixed"]
 _DESCR = """\
 EB-NeRD, the Ekstra Bladet News Recommendation Dataset, as impressions
 ----------------------------------------------------------------------
-News and the behaviour of readers of ekstrabladet.dk in six weeks of 2023, read from
+News and the behavior of readers of ekstrabladet.dk in six weeks of 2023, read from
 {path}
 
 Items        {n_items:,} articles: title, subtitle, category, topics; in Danish
@@ -53,23 +53,24 @@ def read_ebnerd(
     data_home: str | os.PathLike[str] | None = None,
     verbose: bool = False,
 ) -> DataBunch:
-    """Read EB-NeRD: impressions as they were shown, with what was clicked.
+    """Read EB-NeRD: the candidates that readers were shown, and which of them they clicked.
 
     Nothing is downloaded.
 
     Parameters
     ----------
     path : str or path-like
-        The unpacked folder, of demo, small or large, with ``articles.parquet`` and the folders
-        ``train`` and ``validation``, each with ``behaviors.parquet`` and ``history.parquet``.
+        Unpacked folder of the demo, small or large version. It contains ``articles.parquet`` and
+        the folders ``train`` and ``validation``, each with ``behaviors.parquet`` and
+        ``history.parquet``.
     valid_days : int, default=1
-        Number of days at the end of the training part that validate.
+        Number of days at the end of the training part that become `valid`.
     max_history : int, default=50
-        Number of clicks kept in a history, the latest ones.
+        Maximum number of clicks in a history. The latest clicks are kept.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
 
     Returns
     -------
@@ -80,21 +81,22 @@ def read_ebnerd(
             The articles: `title` and `subtitle` (text), `category` (category) and `topics`
             (multi-category).
         train, valid, test : pyarrow.Table
-            One row an impression: `impression_id`, `user_id`, `time`, `history` (list of ids,
-            oldest first: the clicks of the weeks before the part, which are the same for all of a
-            user's impressions in it), `candidates` (list of ids, as shown) and `clicked` (list of
-            0 and 1). `test` is the folder validation; without one it is empty.
+            One row per impression: `impression_id`, `user_id`, `time`, `history` (list of ids,
+            oldest first), `candidates` (list of ids in the order of the files) and `clicked` (list
+            of 0 and 1). The history of a user contains the clicks of the weeks before a part, and
+            is the same for all impressions of that part. `test` is the folder ``validation``. It is
+            empty if there is no such folder.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For files that can't be read or lack a column.
+        If a file can't be read or lacks a column, or if a parameter is out of its range.
 
     References
     ----------
@@ -108,7 +110,7 @@ def read_ebnerd(
     """
     check_count("valid_days", valid_days, 0)
     check_count("max_history", max_history, 1)
-    return kept_copy(
+    return read_cached(
         "ebnerd",
         path,
         {"valid_days": valid_days, "max_history": max_history},
@@ -118,11 +120,12 @@ def read_ebnerd(
     )
 
 
-def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> DataBunch:
+def _read(folder: Path, converter: Converter, valid_days: int, max_history: int) -> DataBunch:
+    """Read the articles and the impressions of both parts."""
     from skrec._data.items import Items
 
     file = find_file(folder, "articles.parquet", what="the articles")
-    articles = pa.concat_tables(reading.parquet(file, _ARTICLES))
+    articles = pa.concat_tables(converter.read_parquet(file, _ARTICLES))
     items = Items(
         pa.table(
             {
@@ -134,11 +137,11 @@ def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> 
             }
         )
     )
-    rows = _read_part(folder / "train", max_history, reading)
-    train, valid = reading.write_days(rows, valid_days)
+    rows = _read_part(folder / "train", max_history, converter)
+    train, valid = converter.write_train_valid(rows, valid_days)
     test = train.slice(0, 0)
     if (folder / "validation").is_dir():
-        test = reading.write("test", _read_part(folder / "validation", max_history, reading))
+        test = converter.write("test", _read_part(folder / "validation", max_history, converter))
     return DataBunch(
         items=items,
         train=train,
@@ -156,25 +159,35 @@ def _read(folder: Path, reading: Reading, valid_days: int, max_history: int) -> 
     )
 
 
-def _read_part(folder: Path, max_history: int, reading: Reading) -> Iterator[pa.Table]:
-    """Yield blocks of a part's impressions, with the history of each one's reader."""
+def _read_part(folder: Path, max_history: int, converter: Converter) -> Iterator[pa.Table]:
+    """Yield blocks of the impressions of a part, with the histories of their readers."""
     file = find_file(folder, "history.parquet", what="the histories")
-    past = pa.concat_tables(reading.parquet(file, _HISTORY))
+    past = pa.concat_tables(converter.read_parquet(file, _HISTORY))
     file = find_file(folder, "behaviors.parquet", what="the impressions")
-    for rows in reading.parquet(file, _BEHAVIORS):
+    for rows in converter.read_parquet(file, _BEHAVIORS):
         yield _impressions(rows, past, max_history)
 
 
 def _impressions(rows: pa.Table, past: pa.Table, max_history: int) -> pa.Table:
+    """Return a block of impressions.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Rows of ``behaviors.parquet``.
+    past : pyarrow.Table
+        One row per reader of ``history.parquet``.
+    max_history : int
+    """
     reader = pc.index_in(rows["user_id"], value_set=past["user_id"].combine_chunks())
-    known = pc.is_valid(reader).to_numpy()
-    who, row_of_who = np.unique(pc.fill_null(reader, 0).to_numpy(), return_inverse=True)
-    clicks = pc.list_slice(pc.fill_null(past["article_id_fixed"].take(pa.array(who)), []), 0)
+    has_history = pc.is_valid(reader).to_numpy()
+    distinct, inverse = np.unique(pc.fill_null(reader, 0).to_numpy(), return_inverse=True)
+    clicks = pc.list_slice(pc.fill_null(past["article_id_fixed"].take(pa.array(distinct)), []), 0)
     n_clicks = pc.list_value_length(clicks).to_numpy()
     stops = np.cumsum(n_clicks)
     starts = np.maximum(stops - n_clicks, stops - max_history)
-    lengths = np.where(known, (stops - starts)[row_of_who], 0)
-    first = starts[row_of_who]
+    lengths = np.where(has_history, (stops - starts)[inverse], 0)
+    first = starts[inverse]
     at, _ = gather_ranges(first, first + lengths)
     history = pc.list_flatten(clicks).combine_chunks().take(pa.array(at)).cast(pa.int64())
     shown, n_shown = _flat(rows["article_ids_inview"])
@@ -196,6 +209,6 @@ def _impressions(rows: pa.Table, past: pa.Table, max_history: int) -> pa.Table:
 
 
 def _flat(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return all values of a column of lists, and how many each list has."""
+    """Return all values of a column of lists, and the length of each list."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     return pc.list_flatten(column).to_numpy().astype(np.int64), lengths

@@ -1,4 +1,4 @@
-"""Goodreads: books with descriptions, and what readers thought of them."""
+"""Reader of Goodreads: books with descriptions, and the ratings of their readers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
-from skrec.datasets._headlines.make import check_real
 
 _BOOKS = {
     **dict.fromkeys(["book_id", "title", "description", "publisher", "language_code"], pa.string()),
@@ -27,8 +27,8 @@ _INTERACTIONS = {
     "rating": pa.float64(),
     "date_updated": pa.string(),
 }
-N_SHELVES = 5  # of readers' shelves for a book, the most used ones
-_TIME = (  # Mon Aug 01 13:41:57 -0700 2011
+N_SHELVES = 5  # number of shelves per book; the files list the most used shelves first
+_TIME = (  # for instance Mon Aug 01 13:41:57 -0700 2011
     r"^\w{3} (?P<month>\w{3}) (?P<day>\d\d) "
     r"(?P<clock>[\d:]{8}) (?P<zone>[+-]\d{4}) (?P<year>\d{4})$"
 )
@@ -58,27 +58,28 @@ def read_goodreads(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read Goodreads, the whole or one genre, as a catalogue of books and impressions.
+    """Read all of Goodreads or one genre: books and the ratings of their readers.
 
-    Nothing is downloaded. A click is a rating of at least `threshold`; a book on a shelf without a
-    rating, which the files have as 0, is met but no click. They become impressions by
-    :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a rating of at least `threshold`. Books that a user has put on
+    a shelf without a rating (rating 0 in the files) are not clicks, and are not used as negatives
+    of the user. Ratings become impressions with :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``goodreads_books_GENRE.json.gz`` and
-        ``goodreads_interactions_GENRE.json.gz``, gzipped or not.
+        Folder with ``goodreads_books_GENRE.json.gz`` and
+        ``goodreads_interactions_GENRE.json.gz``. The files can be uncompressed.
     genre : str, default=None
-        The genre, as in the files' names, such as "poetry"; None where the folder has only one.
+        Name of the genre in the file names, such as "poetry". It can be None if the folder contains
+        only one genre.
     threshold : float, default=4
-        Lowest rating, of 1 to 5, that is a click.
+        Lowest rating that is a click, in [1, 5].
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -87,21 +88,21 @@ def read_goodreads(
 
         items : Items
             The books: `title` and `description` (text), `publisher` and `language` (category) and
-            `shelves` (multi-category: the five that most readers put it on).
+            `shelves` (multi-category; the five shelves that most readers put the book on).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them; the time of a rating is
-            that of its last change.
+            Impressions, as returned by :func:`impressions_from_clicks`. The time of a
+            rating is the time of its last change.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For files that can't be read, and where no user has enough clicks.
+        If a file can't be read, or if no user has enough clicks.
 
     Notes
     -----
@@ -119,7 +120,7 @@ def read_goodreads(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "goodreads",
         path,
         {"genre": genre, "threshold": threshold, **settings},
@@ -130,8 +131,9 @@ def read_goodreads(
 
 
 def _read(
-    folder: Path, reading: Reading, genre: str | None, threshold: float, **settings: Any
+    folder: Path, converter: Converter, genre: str | None, threshold: float, **settings: Any
 ) -> DataBunch:
+    """Find the files of a genre, and read them."""
     ending = "*.json*" if genre is None else f"_{genre}.json*"
     books = find_file(folder, f"goodreads_books{ending}", what="the books")
     interactions = find_file(
@@ -140,20 +142,20 @@ def _read(
         f"goodreads_reviews{ending}",
         what="the interactions",
     )
-    events = (
-        _ratings(table, interactions) for table in reading.json_lines(interactions, _INTERACTIONS)
-    )
-    return bunch_of_ratings(
-        _read_books(books, reading),
-        reading.write("events", events),
+    tables = converter.read_json_lines(interactions, _INTERACTIONS)
+    events = (_ratings(table, interactions) for table in tables)
+    return dataset_from_ratings(
+        _read_books(books, converter),
+        converter.write("events", events),
         _DESCR.format(interactions=interactions, books=books),
         settings,
-        reading,
+        converter,
         threshold=threshold,
     )
 
 
 def _ratings(table: pa.Table, file: Path) -> pa.Table:
+    """Return ratings with the column names and time type of events."""
     user, book, rating, time = table.columns
     return pa.table(
         {"user_id": user, "item_id": book, "rating": rating, "time": _times(time, file)}
@@ -161,7 +163,7 @@ def _ratings(table: pa.Table, file: Path) -> pa.Table:
 
 
 def _times(texts: pa.ChunkedArray, file: Path) -> pa.Array:
-    """Read times such as Mon Aug 01 13:41:57 -0700 2011, as those of Greenwich."""
+    """Convert times such as Mon Aug 01 13:41:57 -0700 2011 to timestamps in UTC."""
     texts = texts.combine_chunks()
     parts = pc.extract_regex(texts, _TIME)
     month, day, clock, zone, year = (
@@ -182,8 +184,10 @@ def _times(texts: pa.ChunkedArray, file: Path) -> pa.Array:
         raise ValueError(f"{file}: date_updated: {error}") from error
 
 
-def _read_books(file: Path, reading: Reading) -> pa.Table:
-    table = pa.concat_tables(_with_few_shelves(table) for table in reading.json_lines(file, _BOOKS))
+def _read_books(file: Path, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue."""
+    tables = converter.read_json_lines(file, _BOOKS)
+    table = pa.concat_tables(_keep_top_shelves(table) for table in tables)
     return pa.table(
         {
             "item_id": table["book_id"],
@@ -196,7 +200,8 @@ def _read_books(file: Path, reading: Reading) -> pa.Table:
     )
 
 
-def _with_few_shelves(table: pa.Table) -> pa.Table:
+def _keep_top_shelves(table: pa.Table) -> pa.Table:
+    """Replace the shelves of each book by the names of the first `N_SHELVES`."""
     names = pc.list_slice(table["popular_shelves"], 0, N_SHELVES).combine_chunks()
     shelves = pa.ListArray.from_arrays(names.offsets, pc.struct_field(names.values, "name"))
     at = table.column_names.index("popular_shelves")

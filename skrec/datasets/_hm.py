@@ -1,4 +1,4 @@
-"""H&M's purchases: articles of clothing with descriptions, and two years of transactions."""
+"""Reader of H&M: articles of clothing with descriptions, and two years of purchases."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
 
 _TEXTS = ["prod_name", "detail_desc"]
 _CATEGORIES = [
@@ -41,19 +41,19 @@ def read_hm(
 ) -> DataBunch:
     """Read H&M's articles and purchases.
 
-    Nothing is downloaded. A click is a purchase; purchases become impressions by
+    Nothing is downloaded. A click is a purchase. Purchases become impressions with
     :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``articles.csv`` and ``transactions_train.csv``.
+        Folder with ``articles.csv`` and ``transactions_train.csv``.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -62,22 +62,22 @@ def read_hm(
 
         items : Items
             The articles: `prod_name` and `detail_desc` (text), and eight categories from
-            `product_type_name` to `garment_group_name`. Their ids are ints: "0108775015" is
+            `product_type_name` to `garment_group_name`. The ids are ints: "0108775015" becomes
             108775015.
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them; times are days, within
-            which the order is that of the ids.
+            Impressions, as returned by :func:`impressions_from_clicks`. Times are days. The
+            clicks of a day are sorted by item id.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and their licence.
+            Description of the data, and their license.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For files that can't be read, and where no user has enough clicks.
+        If a file can't be read, or if no user has enough clicks.
 
     Notes
     -----
@@ -90,7 +90,7 @@ def read_hm(
     >>> data = datasets.read_hm("h-and-m")  # doctest: +SKIP
     """
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "hm",
         path,
         settings,
@@ -100,25 +100,28 @@ def read_hm(
     )
 
 
-def _read(folder: Path, reading: Reading, **settings: Any) -> DataBunch:
+def _read(folder: Path, converter: Converter, **settings: Any) -> DataBunch:
+    """Read the articles and the purchases."""
     articles = find_file(folder, "articles.csv", what="the articles")
     purchases = find_file(folder, "transactions_train.csv", what="the purchases")
     types = {"customer_id": pa.string(), "article_id": pa.int64(), "t_dat": pa.date32()}
-    events = reading.columns(purchases, types).rename_columns(["user_id", "item_id", "time"])
+    events = converter.read_csv_columns(purchases, types)
+    events = events.rename_columns(["user_id", "item_id", "time"])
     events = events.set_column(2, "time", events["time"].cast(pa.timestamp("s")))
-    return bunch_of_ratings(
-        _read_articles(articles, reading),
+    return dataset_from_ratings(
+        _read_articles(articles, converter),
         events,
         _DESCR.format(path=folder),
         settings,
-        reading,
-        what="purchases",
+        converter,
+        event_name="purchases",
     )
 
 
-def _read_articles(file: Path, reading: Reading) -> pa.Table:
+def _read_articles(file: Path, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue."""
     names = dict.fromkeys([*_TEXTS, *_CATEGORIES], pa.string())
-    table = reading.columns(file, {"article_id": pa.int64(), **names})
+    table = converter.read_csv_columns(file, {"article_id": pa.int64(), **names})
     texts = {name: pc.fill_null(table[name], "") for name in _TEXTS}
     categories = {name: as_category(table[name]) for name in _CATEGORIES}
     return pa.table({"item_id": table["article_id"], **texts, **categories})

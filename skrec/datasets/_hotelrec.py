@@ -1,4 +1,4 @@
-"""HotelRec: fifty million reviews of hotels, which are known by their names and places."""
+"""Reader of HotelRec: hotels with names and places, and fifty million reviews."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import FirstRows, as_category, bunch_of_ratings
+from skrec.datasets._clicks.ratings import ItemCollector, as_category, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
-from skrec.datasets._headlines.make import check_real
 
 _REVIEWS = {
     "author": pa.string(),
@@ -49,23 +49,24 @@ def read_hotelrec(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read HotelRec: hotels and who liked them.
+    """Read HotelRec: hotels and the ratings of their guests.
 
-    Nothing is downloaded. A click is a rating of at least `threshold`; reviews become impressions
-    by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a rating of at least `threshold`. Reviews become impressions
+    with :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``HotelRec.txt`` or ``HotelRec.json``, a JSON object a line, gzipped or not.
+        Folder with ``HotelRec.txt`` or ``HotelRec.json``, with one JSON object per line. The file
+        can be compressed with gzip.
     threshold : float, default=4
-        Lowest rating, of 1 to 5, that is a click.
+        Lowest rating that is a click, in [1, 5].
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -73,21 +74,21 @@ def read_hotelrec(
         A dictionary with these fields.
 
         items : Items
-            The hotels, as their addresses on the web name them: `name` and `place` (text), and
-            `place_id` (category). Their ids are ints.
+            The hotels: `name` and `place` (text), and `place_id` (category). All columns and the
+            ids, which are ints, come from the web addresses of the hotels.
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them.
+            Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where the file is missing.
+        If the file is missing.
     ValueError
-        For a file that can't be read, and where no user has enough clicks.
+        If the file can't be read, or if no user has enough clicks.
 
     Notes
     -----
@@ -105,7 +106,7 @@ def read_hotelrec(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "hotelrec",
         path,
         {"threshold": threshold, **settings},
@@ -115,26 +116,27 @@ def read_hotelrec(
     )
 
 
-def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+def _read(folder: Path, converter: Converter, threshold: float, **settings: Any) -> DataBunch:
+    """Read the reviews, which also contain the hotels."""
     file = find_file(folder, "HotelRec*.txt*", "HotelRec*.json*", what="the reviews")
-    hotels = FirstRows()
-    events = reading.write("events", _read_reviews(file, reading, hotels))
+    hotels = ItemCollector()
+    events = converter.write("events", _read_reviews(file, converter, hotels))
     items = hotels.table()
     place_id = as_category(items["place_id"])
-    return bunch_of_ratings(
+    return dataset_from_ratings(
         items.set_column(items.column_names.index("place_id"), "place_id", place_id),
         events,
         _DESCR.format(file=file),
         settings,
-        reading,
+        converter,
         threshold=threshold,
-        what="reviews",
+        event_name="reviews",
     )
 
 
-def _read_reviews(file: Path, reading: Reading, hotels: FirstRows) -> Iterator[pa.Table]:
-    """Read reviews, and add the hotels that they are of to others."""
-    for table in reading.json_lines(file, _REVIEWS):
+def _read_reviews(file: Path, converter: Converter, hotels: ItemCollector) -> Iterator[pa.Table]:
+    """Yield blocks of reviews, and add their hotels to a collector."""
+    for table in converter.read_json_lines(file, _REVIEWS):
         reviews = table.drop_null()
         urls = reviews["hotel_url"].combine_chunks().dictionary_encode()
         parts = pc.extract_regex(urls.dictionary, _URL)

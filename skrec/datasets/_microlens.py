@@ -1,4 +1,4 @@
-"""MicroLens: short videos with titles, and who watched them."""
+"""Reader of MicroLens: short videos with titles, and the clicks of their viewers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import bunch_of_ratings
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
 
 _DESCR = """\
 MicroLens as impressions
@@ -37,21 +37,22 @@ def read_microlens(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read MicroLens: the titles of its videos, and who watched them when.
+    """Read MicroLens: the titles of short videos, and the clicks of their viewers.
 
-    Nothing is downloaded. Clicks become impressions by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a comment of a user on a video. Clicks become impressions with
+    :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``MicroLens-..._pairs.csv`` (with the header user,item,timestamp) and
+        Folder with ``MicroLens-..._pairs.csv`` (with the header user,item,timestamp) and
         ``MicroLens-..._title_en.csv`` (item and title, with or without a header).
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -61,18 +62,18 @@ def read_microlens(
         items : Items
             The videos: `title` (text).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them.
+            Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For files that can't be read, and where no user has enough clicks.
+        If a file can't be read, or if no user has enough clicks.
 
     Notes
     -----
@@ -89,7 +90,7 @@ def read_microlens(
     >>> data = datasets.read_microlens("MicroLens-100k")  # doctest: +SKIP
     """
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "microlens",
         path,
         settings,
@@ -99,35 +100,40 @@ def read_microlens(
     )
 
 
-def _read(folder: Path, reading: Reading, **settings: Any) -> DataBunch:
+def _read(folder: Path, converter: Converter, **settings: Any) -> DataBunch:
+    """Read the titles and the clicks."""
     pairs = find_file(folder, "MicroLens*pairs.csv", what="the clicks")
     titles = find_file(folder, "MicroLens*title_en.csv", "MicroLens*title*.csv", what="the titles")
     types = dict.fromkeys(["user", "item", "timestamp"], pa.int64())
-    events = reading.columns(pairs, types).rename_columns(["user_id", "item_id", "time"])
+    events = converter.read_csv_columns(pairs, types).rename_columns(["user_id", "item_id", "time"])
     events = events.set_column(2, "time", events["time"].cast(pa.timestamp("ms")))
-    description = _DESCR.format(path=folder)
-    return bunch_of_ratings(
-        _read_titles(titles, reading), events, description, settings, reading, what="clicks"
+    return dataset_from_ratings(
+        _read_titles(titles, converter),
+        events,
+        _DESCR.format(path=folder),
+        settings,
+        converter,
+        event_name="clicks",
     )
 
 
-def _read_titles(file: Path, reading: Reading) -> pa.Table:
-    """Read lines of an id, a comma and a title, which may have commas and be in quotes."""
-    lines = reading.table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
+def _read_titles(file: Path, converter: Converter) -> pa.Table:
+    """Read lines with an id, a comma and a title. Titles can contain commas and be in quotes."""
+    lines = converter.read_table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
     fields = pc.split_pattern(lines, ",", max_splits=1)
     item_id = pc.list_element(fields, 0)
     is_id = pc.match_substring_regex(item_id, r"^\d+$").to_numpy(zero_copy_only=False)
-    whole = (pc.list_value_length(fields).to_numpy() == 2) & is_id
-    bad = np.flatnonzero(~whole[1:]) + 1  # line 1 may be a header
+    is_valid = (pc.list_value_length(fields).to_numpy() == 2) & is_id
+    bad = np.flatnonzero(~is_valid[1:]) + 1  # line 1 can be a header
     if len(bad):
         raise ValueError(
             f"{file}, line {bad[0] + 1}: expected an id, a comma and a title, "
             f"got {lines[int(bad[0])].as_py()[:80]!r}"
         )
-    kept = fields.filter(pa.array(whole))
+    fields = fields.filter(pa.array(is_valid))
     return pa.table(
         {
-            "item_id": pc.list_element(kept, 0).cast(pa.int64()),
-            "title": pc.utf8_trim(pc.list_element(kept, 1), '" '),
+            "item_id": pc.list_element(fields, 0).cast(pa.int64()),
+            "title": pc.utf8_trim(pc.list_element(fields, 1), '" '),
         }
     )

@@ -1,4 +1,4 @@
-"""MIND: news of MSN, and what readers were shown and clicked."""
+"""Reader of MIND: news of MSN, with impressions and clicks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +14,9 @@ import pyarrow.compute as pc
 from skrec._common.checks import check_count
 from skrec._data.arrow import lists
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
-from skrec.datasets._files.files import find_folder, opened
-from skrec.datasets._files.reading import Reading
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
+from skrec.datasets._files.files import AnyPath, find_layout, open_folder_or_zip
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _SIZE = re.compile(r"demo|small|large", re.IGNORECASE)
@@ -38,13 +37,13 @@ _TIME = "%m/%d/%Y %I:%M:%S %p"
 _DESCR = """\
 MIND, the Microsoft News Dataset, as impressions
 ------------------------------------------------
-News and the behaviour of readers of MSN News in six weeks of 2019, read from
+News and the behavior of readers of MSN News in six weeks of 2019, read from
 {source}
 
 Items        {n_items} news: title, abstract, category, subcategory
 Train        {n_train} impressions of the file train, without its last {valid_days} day(s)
 Valid        {n_valid} impressions of these days
-Test         {n_test} impressions of the file dev: the one called test has no labels
+Test         {n_test} impressions of the file dev, because the file test has no labels
 Unlabelled   {n_unlabelled} impressions of the file test
 
 Licence      Microsoft Research License Terms: for research, not for commercial use
@@ -61,22 +60,22 @@ def read_mind(
     data_home: str | os.PathLike[str] | None = None,
     verbose: bool = False,
 ) -> DataBunch:
-    """Read MIND: impressions as they were shown, with what was clicked.
+    """Read MIND: the candidates that readers were shown, and which of them they clicked.
 
     Nothing is downloaded.
 
     Parameters
     ----------
     path : str or path-like
-        The folder that holds the parts of MINDsmall, MINDlarge or a demo: folders or .zip files as
-        published, with "train", "dev" (or "valid") and perhaps "test" in their names, such as
-        ``MINDsmall_train.zip``. Or one part, which is then all that is read.
+        Folder with the parts of MINDsmall, MINDlarge or a demo. A part is a folder or a published
+        .zip file with "train", "dev" (or "valid") or "test" in its name, such as
+        ``MINDsmall_train.zip``. It can also be the path of a single part.
     valid_days : int, default=1
-        Number of days at the end of the training part that validate.
+        Number of days at the end of the training part that become `valid`.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
 
     Returns
     -------
@@ -85,28 +84,28 @@ def read_mind(
 
         items : Items
             The news of all parts: `title` and `abstract` (text), `category` and `subcategory`
-            (category). Their ids are those of MIND, such as "N55528".
+            (category). The ids are those of MIND, such as "N55528".
         train, valid, test : pyarrow.Table
-            One row an impression, as in the files: `impression_id` (no two alike in the tables),
-            `user_id`, `time`, `history` (list of ids, oldest first, empty for new readers),
-            `candidates` (list of ids, as shown) and `clicked` (list of 0 and 1). `test` is the
-            part called dev; a table without such a part is empty.
+            One row per impression: `impression_id` (unique over the tables), `user_id`, `time`,
+            `history` (list of ids, oldest first, empty for new readers), `candidates` (list of ids
+            in the order of the files) and `clicked` (list of 0 and 1). `test` is the part dev. If a
+            part is missing, its table is empty.
         unlabelled : pyarrow.Table or None
-            The part called test, whose clicks are not published.
+            The part test, whose clicks are not published.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         sources : list of str
-            The files that were read.
+            Paths of the files that were read.
         DESCR : str
-            What the data are, their licence, and what to cite.
+            Description of the data, their license, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where `path` does not exist or holds no part of MIND.
+        If `path` does not exist or contains no part of MIND.
     ValueError
-        For a line that can't be read, with file and line, and for a folder with parts of two
-        sizes, which number their news differently.
+        If a line can't be read, with the file and the line in the message, or if the folder
+        contains parts of two sizes. The sizes number their news differently.
 
     References
     ----------
@@ -120,7 +119,7 @@ def read_mind(
     >>> rec = zoo.NAML().fit(data.train, data.items)  # doctest: +SKIP
     """
     check_count("valid_days", valid_days, 0)
-    return kept_copy(
+    return read_cached(
         "mind",
         path,
         {"valid_days": valid_days},
@@ -130,19 +129,20 @@ def read_mind(
     )
 
 
-def _read(path: Path, reading: Reading, valid_days: int) -> DataBunch:
+def _read(path: Path, converter: Converter, valid_days: int) -> DataBunch:
+    """Read the news and impressions of all parts."""
     from skrec._data.items import Items
 
     news, parts, n_before = [], {}, 0
     for name, part in _find_parts(path).items():
-        with opened(part) as root:
-            folder, _ = find_folder(root, _FILES, "MIND")
-            news.append(_read_news(folder / "news.tsv", reading))
-            blocks = read_behaviors(folder / "behaviors.tsv", n_before, reading)
+        with open_folder_or_zip(part) as root:
+            folder, _ = find_layout(root, _FILES, "MIND")
+            news.append(_read_news(folder / "news.tsv", converter))
+            blocks = read_behaviors(folder / "behaviors.tsv", n_before, converter)
             if name == "train":
-                parts["train"], parts["valid"] = reading.write_days(blocks, valid_days)
+                parts["train"], parts["valid"] = converter.write_train_valid(blocks, valid_days)
             else:
-                parts[name] = reading.write(name, blocks)
+                parts[name] = converter.write(name, blocks)
         n_before = sum(part.num_rows for part in parts.values())
     empty = next(iter(parts.values())).slice(0, 0)
     train, valid, test = (parts.get(name, empty) for name in ("train", "valid", "test"))
@@ -168,7 +168,7 @@ def _read(path: Path, reading: Reading, valid_days: int) -> DataBunch:
 
 
 def _find_parts(path: Path) -> dict[str, Path]:
-    """Return the folders or archives of the parts by what they become."""
+    """Return the folder or archive of each part: train, test (MIND's dev) and unlabelled."""
     if not path.is_dir() or (path / "behaviors.tsv").exists():
         return {_part_of(path.name) or "train": path}
     found: list[tuple[str, Path]] = []
@@ -187,20 +187,22 @@ def _find_parts(path: Path) -> dict[str, Path]:
             f"{path} holds parts of MIND {' and '.join(sorted(sizes))}, which number their news "
             "differently; put each size into a folder of its own"
         )
-    # the folder comes before the archive it is from
+    # an unpacked folder sorts before its archive and takes precedence
     first = dict(reversed(found))
     return {name: first[name] for name in _PARTS if name in first}
 
 
 def _part_of(name: str) -> str | None:
+    """Return the part that a file name contains, or None."""
     for part, pattern in _PARTS.items():
         if re.search(pattern, name, re.IGNORECASE):
             return part
     return None
 
 
-def _read_news(file: Any, reading: Reading) -> pa.Table:
-    table = reading.table(file, dict.fromkeys(_NEWS, pa.string()))
+def _read_news(file: AnyPath, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue."""
+    table = converter.read_table(file, dict.fromkeys(_NEWS, pa.string()))
     for name in ("category", "subcategory"):
         at = table.column_names.index(name)
         table = table.set_column(at, name, table[name].combine_chunks().dictionary_encode())
@@ -208,16 +210,29 @@ def _read_news(file: Any, reading: Reading) -> pa.Table:
 
 
 def _distinct(news: pa.Table) -> pa.Table:
-    """Keep the first of the news with each id: parts repeat each other."""
+    """Keep the first row of each id, because parts repeat each other's news."""
     codes = news["item_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     _, first = np.unique(codes, return_index=True)
     return news.unify_dictionaries().combine_chunks().take(pa.array(np.sort(first)))
 
 
-def read_behaviors(file: Any, n_before: int, reading: Reading) -> Iterator[pa.Table]:
-    """Yield blocks of impressions; their numbers start anew in each file, so files before count."""
-    labelled = None
-    for first_line, rows in reading.rows(file, _BEHAVIORS):
+def read_behaviors(file: AnyPath, n_before: int, converter: Converter) -> Iterator[pa.Table]:
+    """Yield blocks of impressions of a ``behaviors.tsv``.
+
+    Parameters
+    ----------
+    file : Path or zipfile.Path
+    n_before : int
+        Number of impressions in other files. It is added to the ids, which start at 1 in each file.
+    converter : Converter
+
+    Yields
+    ------
+    pyarrow.Table
+        Impressions, without `clicked` if the file has no labels.
+    """
+    is_labelled = None
+    for first_line, rows in converter.read_rows(file, _BEHAVIORS):
         shown, n_shown = split_words(rows["impressions"])
         columns = {
             "impression_id": pc.add(rows["impression_id"], n_before),
@@ -228,9 +243,9 @@ def read_behaviors(file: Any, n_before: int, reading: Reading) -> Iterator[pa.Ta
         labels = pc.utf8_slice_codeunits(shown, -2)
         clicked = pc.equal(labels, "-1")
         has_label = pc.or_(clicked, pc.equal(labels, "-0")).to_numpy(zero_copy_only=False)
-        if labelled is None:
-            labelled = bool(has_label.any()) or not len(has_label)
-        if not labelled:
+        if is_labelled is None:
+            is_labelled = bool(has_label.any()) or not len(has_label)
+        if not is_labelled:
             yield pa.table({**columns, "candidates": lists(shown, n_shown)})
             continue
         if not has_label.all():
@@ -246,18 +261,18 @@ def read_behaviors(file: Any, n_before: int, reading: Reading) -> Iterator[pa.Ta
         )
 
 
-def read_time_column(column: pa.ChunkedArray, file: Any) -> pa.ChunkedArray:
-    """Read times such as 11/13/2019 8:36:57 AM."""
+def read_time_column(column: pa.ChunkedArray, file: AnyPath) -> pa.ChunkedArray:
+    """Convert times such as 11/13/2019 8:36:57 AM to timestamps."""
     try:
         return pc.strptime(column, format=_TIME, unit="s")
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: {error}; times are such as 11/13/2019 8:36:57 AM") from error
+        raise ValueError(f"{file}: {error}; expected a time like 11/13/2019 8:36:57 AM") from error
 
 
 def split_words(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """Split texts at blanks: return all words, and how many each text has."""
+    """Split texts at blanks. Return all words, and the number of words per text."""
     split = pc.split_pattern(column.combine_chunks(), " ")
     words, row = split.flatten(), pc.list_parent_indices(split)
-    real = pc.not_equal(words, "")
-    n_words = np.bincount(row.filter(real).to_numpy(), minlength=len(column))
-    return words.filter(real), n_words
+    is_word = pc.not_equal(words, "")
+    n_words = np.bincount(row.filter(is_word).to_numpy(), minlength=len(column))
+    return words.filter(is_word), n_words

@@ -1,4 +1,4 @@
-"""MovieLens as GroupLens publishes it, turned into impressions with sampled negatives."""
+"""Reader of MovieLens: films, and the ratings of the users of movielens.org."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings, impressions_from_clicks
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
-from skrec.datasets._files.files import find_folder, opened
-from skrec.datasets._files.reading import Reading
-from skrec.datasets._headlines.make import check_real
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
+from skrec.datasets._files.files import AnyPath, find_layout, open_folder_or_zip
 
 _LAYOUTS = {
     "100k": ("u.data", "u.item", "u.genre"),
@@ -86,36 +86,38 @@ def read_movielens(
     """Read a MovieLens data set as a catalogue of films and impressions.
 
     Nothing is downloaded. A click is a rating of at least `threshold`. The clicks of each user are
-    ordered by time, then by film id, and cut into history, train, valid and test in this order;
-    each click of a part becomes an impression, together with films that the user never rated.
+    sorted by time, then by film id, and split into history, train, valid and test in this order.
+    Each click of train, valid and test becomes an impression, in which the other candidates are
+    sampled films that the user never rated.
 
     Parameters
     ----------
     path : str or path-like
-        The unpacked folder, or the .zip file as published, of MovieLens 100K, 1M, 10M, 20M, 25M,
-        32M, latest or latest-small.
+        Unpacked folder or published .zip file of MovieLens 100K, 1M, 10M, 20M, 25M, 32M, latest or
+        latest-small.
     threshold : float, default=4
         Lowest rating that is a click.
     n_valid, n_test : int, default=1, 2
-        Number of each user's last clicks that validate and test; those that test are the latest.
+        Number of clicks per user in valid and test. The latest clicks are in test.
     n_train : int, default=10
-        Number of clicks before them to train on; at most half of what is left, so that the others
-        make a history.
+        Number of clicks per user in train. At most half of the clicks before valid are used, so
+        that the other half can serve as history.
     n_negatives : int, default=4
-        Number of negatives of each impression in train.
+        Number of negatives per impression in train.
     n_negatives_eval : int, default=20
-        Number of negatives of each impression in valid and test.
+        Number of negatives per impression in valid and test.
     max_history : int, default=50
-        Number of clicks kept in a history, the latest ones.
+        Maximum number of clicks in a history. The latest clicks are kept.
     min_clicks : int, default=8
-        Users with fewer clicks are left out; more than `n_valid` + `n_test`.
+        Minimum number of clicks per user. Users with fewer clicks are left out. It must be larger
+        than `n_valid` + `n_test`.
     random_state : int, RandomState instance, Generator or None, default=0
-        Seed of the negatives and of the order of candidates. The same int gives the same data, and
-        `n_train` and `n_negatives` do not change what is drawn for valid and test.
+        Seed of the negatives and of the order of candidates. The same int gives the same data.
+        `n_train` and `n_negatives` do not change valid and test.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
 
     Returns
     -------
@@ -123,37 +125,39 @@ def read_movielens(
         A dictionary with these fields.
 
         items : Items
-            All films: `title` (text, without the year), `year` (category: for some films it is not
-            known, and a null number would be an error) and `genres` (multi-category; empty where
-            the data say "unknown" or "(no genres listed)"). Their ids are those of MovieLens.
+            All films: `title` (text, without the year), `year` (category, null if unknown) and
+            `genres` (multi-category, empty if the data contain "unknown" or "(no genres listed)").
+            The year is not a number, because numbers must not be null. The ids are those of
+            MovieLens.
         train, valid, test : pyarrow.Table
-            One row an impression, by user, then by time: `impression_id` (no two alike in the three
-            tables), `user_id`, `time` (of the click, in seconds, UTC), `history` (list of ids,
-            oldest first), `candidates` (list of ids in random order) and `clicked` (list of 0 and
-            1, of which one is 1).
+            One row per impression, sorted by user, then by time: `impression_id` (unique over the
+            three tables), `user_id`, `time` (time of the click in UTC, in seconds), `history` (list
+            of ids, oldest first), `candidates` (list of ids in random order) and `clicked` (list of
+            0 and 1, with exactly one 1).
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, their licence, and what to cite.
+            Description of the data, their license, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where `path` does not exist or holds none of the data sets.
+        If `path` does not exist or contains none of the data sets.
     ValueError
-        For a line that cannot be read, with file and line; where no user has enough clicks; where a
-        user has rated so much that too few negatives are left; for a parameter out of its range.
+        If a line can't be read, with the file and the line in the message; if no user has enough
+        clicks; if a user has too few unrated films for the negatives; if a parameter is out of its
+        range.
     TypeError
-        For a parameter of the wrong type.
+        If a count is not an int.
 
     See Also
     --------
-    make_headlines : Generated data that need no file.
+    make_headlines : Generate data without any file.
 
     Notes
     -----
-    Ratings of films that the list of films lacks are left out. Titles stay as they are published
-    otherwise: "Usual Suspects, The". The format is described in the README of each data set, at
+    Ratings of films that are not in the list of films are left out. Apart from the year, titles are
+    not changed: "Usual Suspects, The". The format is described in the README of each data set, at
     https://grouplens.org/datasets/movielens/.
 
     References
@@ -162,7 +166,7 @@ def read_movielens(
     ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19.
     https://doi.org/10.1145/2827872
     """
-    check_real("threshold", threshold, -math.inf, math.inf)
+    check_real("threshold", threshold, -math.inf)
     settings = {
         "n_valid": n_valid,
         "n_test": n_test,
@@ -174,7 +178,7 @@ def read_movielens(
         "random_state": random_state,
     }
     check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "movielens",
         path,
         {"threshold": threshold, **settings},
@@ -184,13 +188,14 @@ def read_movielens(
     )
 
 
-def _read(path: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+def _read(path: Path, converter: Converter, threshold: float, **settings: Any) -> DataBunch:
+    """Read films and ratings, and make impressions."""
     from skrec._data.items import Items
 
-    with opened(path) as root:
-        folder, layout = find_folder(root, _LAYOUTS, "MovieLens")
-        films = _read_films(folder, layout, reading)
-        ratings = _read_ratings(folder, layout, films["item_id"].to_numpy(), reading)
+    with open_folder_or_zip(path) as root:
+        folder, layout = find_layout(root, _LAYOUTS, "MovieLens")
+        films = _read_films(folder, layout, converter)
+        ratings = _read_ratings(folder, layout, films["item_id"].to_numpy(), converter)
     data = impressions_from_clicks(
         ratings.filter(pc.greater_equal(ratings["rating"], threshold)),
         seen=ratings,
@@ -218,16 +223,16 @@ def _read(path: Path, reading: Reading, threshold: float, **settings: Any) -> Da
     )
 
 
-def _read_films(folder: Any, layout: str, reading: Reading) -> pa.Table:
-    """Read the films, by id, with columns as Items reads them."""
+def _read_films(folder: AnyPath, layout: str, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue, sorted by id."""
     file = folder / _LAYOUTS[layout][1]
     if layout == "100k":
-        names = _parse(folder / "u.genre", _GENRES_100K, reading)["genre"]
-        films = _parse(file, _FILMS_100K | dict.fromkeys(names.to_pylist(), pa.int8()), reading)
+        names = _parse(folder / "u.genre", _GENRES_100K, converter)["genre"]
+        films = _parse(file, _FILMS_100K | dict.fromkeys(names.to_pylist(), pa.int8()), converter)
         flags = np.column_stack([films[name].to_numpy() for name in names.to_pylist()])
         genres = [names.filter(pa.array(row == 1)).to_pylist() for row in flags]
     else:
-        films = _parse(file, _FILMS, reading)
+        films = _parse(file, _FILMS, converter)
         genres = [text.split("|") for text in films["genres"].to_pylist()]
     known = [[genre for genre in row if genre not in _NO_GENRE] for row in genres]
     titles = films["title"].to_pandas().str.extract(_TITLE)
@@ -242,16 +247,18 @@ def _read_films(folder: Any, layout: str, reading: Reading) -> pa.Table:
     return table.sort_by("item_id")
 
 
-def _read_ratings(folder: Any, layout: str, item_ids: np.ndarray, reading: Reading) -> pa.Table:
-    """Read the ratings of films that are listed."""
-    table = _parse(folder / _LAYOUTS[layout][0], _RATINGS, reading)
+def _read_ratings(
+    folder: AnyPath, layout: str, item_ids: np.ndarray, converter: Converter
+) -> pa.Table:
+    """Read the ratings of known films."""
+    table = _parse(folder / _LAYOUTS[layout][0], _RATINGS, converter)
     table = table.rename_columns(["user_id", "item_id", "rating", "time"])
     table = table.set_column(3, "time", table["time"].cast(pa.timestamp("s")))
     return table.filter(pa.array(np.isin(table["item_id"].to_numpy(), item_ids)))
 
 
-def _parse(file: Any, types: dict[str, pa.DataType], reading: Reading) -> pa.Table:
-    """Read a file whose fields, in order, have these names and types."""
+def _parse(file: AnyPath, types: dict[str, pa.DataType], converter: Converter) -> pa.Table:
+    """Read a file whose fields have these names and types, in order."""
     separator = _SEPARATORS[Path(file.name).suffix]
     is_csv = separator == ","
-    return reading.table(file, types, separator, header=is_csv, quoted=is_csv)
+    return converter.read_table(file, types, separator, header=is_csv, quoted=is_csv)

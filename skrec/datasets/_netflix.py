@@ -1,4 +1,4 @@
-"""The Netflix Prize: a hundred million ratings of films that are known by title and year."""
+"""Reader of the Netflix Prize: films with title and year, and a hundred million ratings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import check_lines, find_file
-from skrec.datasets._files.reading import Reading
-from skrec.datasets._headlines.make import check_real
 
 _LINE = {"line": pa.string()}
 _DESCR = """\
@@ -41,24 +41,24 @@ def read_netflix(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read the Netflix Prize's films and ratings.
+    """Read the films and ratings of the Netflix Prize.
 
-    Nothing is downloaded. A click is a rating of at least `threshold` stars; ratings become
-    impressions by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a rating of at least `threshold` stars. Ratings become
+    impressions with :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``movie_titles.csv`` (or .txt), and either ``combined_data_1.txt`` and its
-        like, or the folder ``training_set`` with a file for each film.
+        Folder with ``movie_titles.csv`` (or .txt), and either the files ``combined_data_1.txt``,
+        ``combined_data_2.txt`` and so on, or the folder ``training_set`` with one file per film.
     threshold : float, default=4
-        Lowest number of stars, of 1 to 5, that is a click.
+        Lowest number of stars that is a click, in [1, 5].
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -66,25 +66,26 @@ def read_netflix(
         A dictionary with these fields.
 
         items : Items
-            The films: `title` (text) and `year` (category; null where it is not known).
+            The films: `title` (text) and `year` (category, null if unknown).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them; times are days, within
-            which the order is that of the ids.
+            Impressions, as returned by :func:`impressions_from_clicks`. Times are days. The
+            clicks of a day are sorted by item id.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For a line that can't be read, with file and line, and where no user has enough clicks.
+        If a line can't be read, with the file and the line in the message, or if no user has enough
+        clicks.
 
     Notes
     -----
-    The format is described in the README that comes with it, and at
+    The format is described in the README of the data set, and at
     https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data.
 
     References
@@ -98,7 +99,7 @@ def read_netflix(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "netflix",
         path,
         {"threshold": threshold, **settings},
@@ -108,29 +109,31 @@ def read_netflix(
     )
 
 
-def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+def _read(folder: Path, converter: Converter, threshold: float, **settings: Any) -> DataBunch:
+    """Read the films and the ratings of all files."""
     titles = find_file(folder, "movie_titles.csv", "movie_titles.txt", what="the films")
     parts = sorted(folder.glob("combined_data_*.txt")) or sorted(folder.glob("training_set/mv_*"))
     if not parts:
         raise FileNotFoundError(
             f"no ratings in {folder}: looked for combined_data_*.txt or training_set/mv_*.txt"
         )
-    events = chain.from_iterable(_read_ratings(part, reading) for part in parts)
-    return bunch_of_ratings(
-        _read_films(titles, reading),
-        reading.write("events", events),
+    events = chain.from_iterable(_read_ratings(part, converter) for part in parts)
+    return dataset_from_ratings(
+        _read_films(titles, converter),
+        converter.write("events", events),
         _DESCR.format(path=folder),
         settings,
-        reading,
+        converter,
         threshold=threshold,
     )
 
 
-def _read_films(file: Path, reading: Reading) -> pa.Table:
-    """Read lines of an id, a year or NULL, and a title, which may have commas."""
-    lines = reading.table(file, _LINE, "\x1f")["line"].combine_chunks()
-    good = pc.match_substring_regex(lines, r"^\d+,(\d{4}|NULL),").to_numpy(zero_copy_only=False)
-    check_lines(file, 0, lines, good, "an id, a year and a title")
+def _read_films(file: Path, converter: Converter) -> pa.Table:
+    """Read lines with an id, a year or NULL, and a title. Titles can contain commas."""
+    lines = converter.read_table(file, _LINE, "\x1f")["line"].combine_chunks()
+    is_valid = pc.match_substring_regex(lines, r"^\d+,(\d{4}|NULL),")
+    is_valid = is_valid.to_numpy(zero_copy_only=False)
+    check_lines(file, 0, lines, is_valid, "an id, a year and a title")
     fields = pc.split_pattern(lines, ",", max_splits=2)
     year = pc.list_element(fields, 1)
     year = pc.if_else(pc.equal(year, "NULL"), pa.scalar(None, pa.string()), year)
@@ -143,22 +146,24 @@ def _read_films(file: Path, reading: Reading) -> pa.Table:
     )
 
 
-def _read_ratings(file: Path, reading: Reading) -> Iterator[pa.Table]:
-    """Read lines of a film, "12:", each followed by those of users: id, stars, day."""
+def _read_ratings(file: Path, converter: Converter) -> Iterator[pa.Table]:
+    """Read lines such as "12:", which name a film, and the user,stars,day lines below each."""
     film = pa.array([], pa.int64())
-    for n_before, table in reading.rows(file, _LINE, "\x1f"):
+    for n_before, table in converter.read_rows(file, _LINE, "\x1f"):
         lines = table["line"].combine_chunks()
         is_film = pc.ends_with(lines, ":").to_numpy(zero_copy_only=False)
         is_rating = pc.match_substring_regex(lines, r"^\d+,[1-5],\d{4}-\d{2}-\d{2}$")
-        good = is_film | is_rating.to_numpy(zero_copy_only=False)
-        good[0] &= is_film[0] or n_before > 0
-        check_lines(file, n_before, lines, good, "a film such as 12: or a user, stars and a day")
+        is_valid = is_film | is_rating.to_numpy(zero_copy_only=False)
+        is_valid[0] &= is_film[0] or n_before > 0
+        expected = "a film such as 12: or a user, stars and a day"
+        check_lines(file, n_before, lines, is_valid, expected)
         names = pc.utf8_rtrim(lines.filter(pa.array(is_film)), ":")
         films = pa.concat_arrays([film, names.cast(pa.int64())])
-        film = films[-1:]  # the next block may go on with its ratings
+        film = films[-1:]  # the next block can begin with ratings of this film
         fields = pc.list_flatten(pc.split_pattern(lines.filter(pa.array(~is_film)), ","))
-        each = np.arange(0, len(fields), 3)
-        user, stars, day = (fields.take(pa.array(each + at)) for at in range(3))
+        first = np.arange(0, len(fields), 3)
+        user, stars, day = (fields.take(pa.array(first + at)) for at in range(3))
+        # the first block has no film of an earlier block at position 0
         at = np.cumsum(is_film)[~is_film] - (not n_before)
         yield pa.table(
             {

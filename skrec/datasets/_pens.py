@@ -1,11 +1,10 @@
-"""PENS: news with impressions, made for personal headlines."""
+"""Reader of PENS: news of MSN, with impressions and clicks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +13,9 @@ from skrec._common.checks import check_count
 from skrec._data.arrow import lists
 from skrec.datasets._clicks.ratings import as_category
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
 from skrec.datasets._mind import read_time_column, split_words
 
 _NEWS = [
@@ -30,7 +29,7 @@ _LOGS = [
 _DESCR = """\
 PENS, the Personalized News Headlines dataset, as impressions
 -------------------------------------------------------------
-News and the behaviour of readers of MSN News in four weeks of 2019, read from
+News and the behavior of readers of MSN News in four weeks of 2019, read from
 {path}
 
 Items        {n_items:,} news: headline, body, category, topic
@@ -52,20 +51,20 @@ def read_pens(
     data_home: str | os.PathLike[str] | None = None,
     verbose: bool = False,
 ) -> DataBunch:
-    """Read PENS: impressions as they were shown, with what was clicked.
+    """Read PENS: the candidates that readers were shown, and which of them they clicked.
 
     Nothing is downloaded.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``news.tsv``, ``train.tsv`` and perhaps ``valid.tsv``, each with a header.
+        Folder with ``news.tsv``, ``train.tsv`` and optionally ``valid.tsv``, each with a header.
     valid_days : int, default=1
-        Number of days at the end of the training part that validate.
+        Number of days at the end of the training part that become `valid`.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
 
     Returns
     -------
@@ -75,21 +74,22 @@ def read_pens(
         items : Items
             The news: `headline` and `body` (text), `category` and `topic` (category).
         train, valid, test : pyarrow.Table
-            One row an impression: `impression_id`, `user_id`, `time` (of its start), `history`
-            (list of ids, oldest first), `candidates` (list of ids: the clicked ones, then the
-            others) and `clicked` (list of 0 and 1). `test` is the file valid.tsv; without it, it
-            is empty. The owners' test file has headlines, not clicks.
+            One row per impression: `impression_id`, `user_id`, `time` (start of the impression),
+            `history` (list of ids, oldest first), `candidates` (list of ids, clicked ones first)
+            and `clicked` (list of 0 and 1). `test` is the file ``valid.tsv``. It is empty if there
+            is no such file. The test file of the owners is not read, because it contains headlines
+            instead of clicks.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For a line that can't be read, with file and line.
+        If a line can't be read. The message names the file and the line.
 
     Notes
     -----
@@ -106,7 +106,7 @@ def read_pens(
     >>> data = datasets.read_pens("PENS")  # doctest: +SKIP
     """
     check_count("valid_days", valid_days, 0)
-    return kept_copy(
+    return read_cached(
         "pens",
         path,
         {"valid_days": valid_days},
@@ -116,10 +116,11 @@ def read_pens(
     )
 
 
-def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
+def _read(folder: Path, converter: Converter, valid_days: int) -> DataBunch:
+    """Read the news and the impressions of both files."""
     from skrec._data.items import Items
 
-    news = reading.table(
+    news = converter.read_table(
         find_file(folder, "news.tsv", what="the news"),
         dict.fromkeys(_NEWS, pa.string()),
         header=True,
@@ -136,11 +137,11 @@ def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
         )
     )
     file = find_file(folder, "train.tsv", what="the impressions")
-    train, valid = reading.write_days(_read_logs(file, 0, reading), valid_days)
+    train, valid = converter.write_train_valid(_read_logs(file, 0, converter), valid_days)
     test = train.slice(0, 0)
     if (folder / "valid.tsv").exists():
         n_before = train.num_rows + valid.num_rows
-        test = reading.write("test", _read_logs(folder / "valid.tsv", n_before, reading))
+        test = converter.write("test", _read_logs(folder / "valid.tsv", n_before, converter))
     return DataBunch(
         items=items,
         train=train,
@@ -158,17 +159,19 @@ def _read(folder: Path, reading: Reading, valid_days: int) -> DataBunch:
     )
 
 
-def _read_logs(file: Any, n_before: int, reading: Reading) -> Iterator[pa.Table]:
-    for _, rows in reading.rows(file, dict.fromkeys(_LOGS, pa.string()), header=True):
+def _read_logs(file: Path, n_before: int, converter: Converter) -> Iterator[pa.Table]:
+    """Yield blocks of impressions. Their ids count from `n_before`."""
+    for _, rows in converter.read_rows(file, dict.fromkeys(_LOGS, pa.string()), header=True):
         yield _impressions(rows, n_before, file)
         n_before += rows.num_rows
 
 
-def _impressions(rows: pa.Table, n_before: int, file: Any) -> pa.Table:
+def _impressions(rows: pa.Table, n_before: int, file: Path) -> pa.Table:
+    """Return a block of impressions, with clicked candidates before the others."""
     n_rows = rows.num_rows
     clicked, n_clicked = split_words(rows["pos"])
     others, n_others = split_words(rows["neg"])
-    # row by row, the clicked ones and then the others
+    # a stable sort by row puts the clicked candidates of each row first
     row = np.concatenate([np.repeat(np.arange(n_rows), n) for n in (n_clicked, n_others)])
     order = np.argsort(row, kind="stable")
     is_click = np.arange(len(row)) < len(clicked)

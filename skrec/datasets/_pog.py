@@ -1,4 +1,4 @@
-"""POG: clothes of Alibaba's iFashion, and who clicked them."""
+"""Reader of POG: clothes of Alibaba's iFashion, and the clicks of users."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_count
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import check_lines, find_file
-from skrec.datasets._files.reading import Reading
 
 _DESCR = """\
 POG as impressions
 ------------------
-Clothes of Alibaba's iFashion with Chinese titles, and what users clicked before they clicked an
+Clothes of Alibaba's iFashion with Chinese titles, and the clicks of users before they clicked an
 outfit, read from
 {path}
 
@@ -41,27 +41,28 @@ def read_pog(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read POG: clothes, and the order in which users clicked them.
+    """Read POG: clothes with Chinese titles, and the clicks of users.
 
-    Nothing is downloaded. Each line of the users' file is what one clicked, oldest first, before
-    an outfit; the lines of a user follow each other as in the file, and what was clicked again
-    counts the first time only. Clicks become impressions by :func:`impressions_from_clicks`. The
-    outfits are not read.
+    Nothing is downloaded. Each line of the user file contains the items that a user clicked before
+    an outfit, oldest first. The lines of a user are joined in the order of the file. If a user
+    clicks an item several times, only the first click is used. Clicks become impressions with
+    :func:`impressions_from_clicks`. The outfits are not read.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``item_data.txt`` (id, category, picture and title, with commas between)
-        and ``user_data.txt`` (user, items with semicolons between, and outfit), unpacked.
+        Folder with the unpacked files ``item_data.txt`` (id, category, picture and title, separated
+        by commas) and ``user_data.txt`` (user, items separated by semicolons, and outfit, separated
+        by commas).
     max_users : int, default=None
-        Number of users to read, the first of the file; None reads all 3.6 millions, which takes
-        tens of gigabytes of memory.
+        Number of users to read, from the beginning of the file. None reads all 3.6 million users,
+        which takes tens of gigabytes of memory.
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -69,21 +70,22 @@ def read_pog(
         A dictionary with these fields.
 
         items : Items
-            The clothes: `title` (text, Chinese words with blanks between) and `category`
+            The clothes: `title` (text, Chinese words separated by blanks) and `category`
             (category).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them, without `time`.
+            Impressions, as returned by :func:`impressions_from_clicks`, without `time`.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and what to cite.
+            Description of the data, and what to cite.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For a line that can't be read, with file and line, and where no user has enough clicks.
+        If a line can't be read, with the file and the line in the message, or if no user has enough
+        clicks.
 
     Notes
     -----
@@ -102,7 +104,7 @@ def read_pog(
     if max_users is not None:
         check_count("max_users", max_users, 1)
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "pog",
         path,
         {"max_users": max_users, **settings},
@@ -112,49 +114,51 @@ def read_pog(
     )
 
 
-def _read(folder: Path, reading: Reading, max_users: int | None, **settings: Any) -> DataBunch:
+def _read(folder: Path, converter: Converter, max_users: int | None, **settings: Any) -> DataBunch:
+    """Read the clothes and the clicks."""
     clothes = find_file(folder, "item_data.txt", what="the clothes")
     users = find_file(folder, "user_data.txt", what="the clicks")
-    events = reading.write("events", _read_clicks(users, max_users, reading))
-    description = _DESCR.format(path=folder)
-    return bunch_of_ratings(
-        _read_clothes(clothes, reading),
+    events = converter.write("events", _read_clicks(users, max_users, converter))
+    return dataset_from_ratings(
+        _read_clothes(clothes, converter),
         events,
-        description,
+        _DESCR.format(path=folder),
         settings,
-        reading,
-        what="clicks",
+        converter,
+        event_name="clicks",
         first_only=True,
     )
 
 
-def _read_clothes(file: Path, reading: Reading) -> pa.Table:
-    lines = reading.table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
+def _read_clothes(file: Path, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue. Titles can contain commas."""
+    lines = converter.read_table(file, {"line": pa.string()}, "\x1f")["line"].combine_chunks()
     fields = pc.split_pattern(lines, ",", max_splits=3)
-    good = pc.list_value_length(fields).to_numpy() == 4
-    check_lines(file, 0, lines, good, "an id, a category, a picture and a title")
+    is_valid = pc.list_value_length(fields).to_numpy() == 4
+    check_lines(file, 0, lines, is_valid, "an id, a category, a picture and a title")
     item_id, category, _, title = (pc.list_element(fields, at) for at in range(4))
     return pa.table(
         {"item_id": item_id, "title": title, "category": as_category(pa.chunked_array([category]))}
     )
 
 
-def _read_clicks(file: Path, max_users: int | None, reading: Reading) -> Iterator[pa.Table]:
-    known = pa.array([], pa.string())
-    for n_before, table in reading.rows(file, {"line": pa.string()}, "\x1f"):
+def _read_clicks(file: Path, max_users: int | None, converter: Converter) -> Iterator[pa.Table]:
+    """Yield blocks of clicks of the first `max_users` users, with the columns of events."""
+    known_users = pa.array([], pa.string())
+    for n_before, table in converter.read_rows(file, {"line": pa.string()}, "\x1f"):
         lines = table["line"].combine_chunks()
         fields = pc.split_pattern(lines, ",")
-        good = pc.list_value_length(fields).to_numpy() == 3
-        check_lines(file, n_before, lines, good, "a user, items and an outfit")
+        is_valid = pc.list_value_length(fields).to_numpy() == 3
+        check_lines(file, n_before, lines, is_valid, "a user, items and an outfit")
         user, clicked = pc.list_element(fields, 0), pc.list_element(fields, 1)
         if max_users is not None:
-            known = pa.concat_arrays([known, user]).unique()[:max_users]
-            kept = pc.is_in(user, value_set=known)
-            user, clicked = user.filter(kept), clicked.filter(kept)
+            known_users = pa.concat_arrays([known_users, user]).unique()[:max_users]
+            is_kept = pc.is_in(user, value_set=known_users)
+            user, clicked = user.filter(is_kept), clicked.filter(is_kept)
         items = pc.split_pattern(clicked, ";")
         rows = pc.list_parent_indices(items)
         item = pc.utf8_trim_whitespace(pc.list_flatten(items))
         events = pa.table({"user_id": user.take(rows), "item_id": item})
         yield events.filter(pc.not_equal(item, ""))
         if not len(user):
-            return  # the lines of further users
+            return  # all lines of the block belong to other users

@@ -1,4 +1,4 @@
-"""xMIND: MIND's news in other languages, with MIND's clicks."""
+"""Reader of xMIND: MIND with its news in other languages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +15,23 @@ import pyarrow.compute as pc
 
 from skrec._common.messages import preview
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.reading import Reading
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.files import AnyPath
 from skrec.datasets._mind import read_mind
+
+if TYPE_CHECKING:
+    from skrec._data.items import Items
 
 _TEXTS = {"nid": pa.string(), "title": pa.string(), "abstract": pa.string()}
 _SIZE = re.compile(r"MIND(small|large)")
-# A text as writers of CSV quote it: in quotes, with those inside doubled.
+# a text that contains quotes, as quoted in CSV: enclosed in quotes, with inner quotes doubled
 _QUOTED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
 _DESCR = """\
 xMIND: MIND in another language, as impressions
 -----------------------------------------------
 Titles and abstracts of MIND's news, translated by a machine (NLLB 3.3B), read from
 {path}
-with the clicks of MIND, which are described below.
+with the clicks of MIND, described below.
 
 Licence      CC BY-NC-SA 4.0 (the translations)
 Get it       https://github.com/andreeaiana/xMIND
@@ -47,43 +51,44 @@ def read_xmind(
     data_home: str | os.PathLike[str] | None = None,
     verbose: bool = False,
 ) -> DataBunch:
-    """Read MIND with its news in another language: xMIND's texts and MIND's clicks.
+    """Read MIND with its news in another language: texts of xMIND, clicks of MIND.
 
     Nothing is downloaded.
 
     Parameters
     ----------
     path : str or path-like
-        The folder of one language, or of several. Below it are the owners' archives, such as
-        ``xMINDsmall_train.zip``, or what is in them, such as ``xMINDsmall_train/news.tsv``, or the
-        parquet files of the Hugging Face hub, such as ``train.parquet.gzip``. Where both sizes are
-        there, those files are read that have the size of `mind` in their paths.
+        Folder of one language, or a folder that contains folders of languages. A language folder
+        contains the archives of the owners, such as ``xMINDsmall_train.zip``, or their contents,
+        such as ``xMINDsmall_train/news.tsv``, or the parquet files of the Hugging Face hub, such as
+        ``train.parquet.gzip``. If it contains both sizes, only files with the size of `mind` in
+        their paths are read.
     mind : str or path-like
-        MIND of the same size, small or large, as :func:`read_mind` takes it. The two sizes number
-        their news differently, so that texts of the other size would be those of other news.
+        Folder of MIND in the same size, small or large. See `path` of :func:`read_mind`. The sizes
+        number their news differently, so translations of the other size belong to other news.
     language : str, default=None
-        Name of the language's folder in `path`, such as "swh"; None where `path` is that folder.
-        Mandarin is "cmn" on GitHub and "zho" on the hub.
+        Name of the language folder in `path`, such as "swh". Mandarin is "cmn" on GitHub and "zho"
+        on the hub. None if `path` is the language folder.
     valid_days : int, default=1
-        Number of days at the end of the training part that validate.
+        Number of days at the end of the training part that become `valid`.
     data_home : str or path-like, default=None
-        Where a converted copy of MIND is kept, as :func:`get_data_home` takes it.
+        Folder for the converted copy of MIND. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        What :func:`read_mind` returns, with `title` and `abstract` of the `items` in the other
-        language; categories are MIND's.
+        Return value of :func:`read_mind`, with `title` and `abstract` of the `items` in the other
+        language. The categories are those of MIND.
 
     Raises
     ------
     FileNotFoundError
-        Where there are no translations, or no MIND.
+        If there are no translations, or if MIND is missing.
     ValueError
-        For a line that can't be read, with file and line, where news of MIND are not translated,
-        and where the translations are those of MIND's other size.
+        If a line can't be read, with the file and the line in the message; if news of MIND have no
+        translation; if the translations belong to the other size of MIND.
 
     Notes
     -----
@@ -103,27 +108,27 @@ def read_xmind(
     if not folder.is_dir():
         raise FileNotFoundError(f"no such folder: {folder}")
     data = read_mind(mind, valid_days=valid_days, data_home=data_home, verbose=verbose)
-    reading = Reading(folder, verbose)
-    news = _read_texts(folder, _size_of(data.sources), reading)
+    converter = Converter(folder, verbose)
+    news = _read_texts(folder, _size_of(data.sources), converter)
     fields = dict(data)
     return DataBunch(
         **fields
         | {
-            "items": _translated(data.items, news, folder),
-            "sources": [*data.sources, *reading.sources],
+            "items": _translate(data.items, news, folder),
+            "sources": [*data.sources, *converter.sources],
             "DESCR": _DESCR.format(path=folder, mind=data.DESCR),
         }
     )
 
 
 def _size_of(paths: Any) -> str | None:
-    """Return the size of MIND that paths name; None where they name none, or both."""
+    """Return the size of MIND that paths contain, or None if they contain no size or both."""
     found = {size for path in paths for size in _SIZE.findall(str(path))[-1:]}
     return found.pop() if len(found) == 1 else None
 
 
-def _read_texts(folder: Path, size: str | None, reading: Reading) -> pa.Table:
-    """Read the texts of all parts of a size; parts repeat each other."""
+def _read_texts(folder: Path, size: str | None, converter: Converter) -> pa.Table:
+    """Read the texts of all parts of a size. Texts can repeat."""
     files = list(_find_texts(folder))
     if not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
@@ -142,11 +147,11 @@ def _read_texts(folder: Path, size: str | None, reading: Reading) -> pa.Table:
     ]
     if not wanted:
         raise ValueError(f"{folder} has translations of MIND{sizes.pop()}, but mind is MIND{size}")
-    return pa.concat_tables(_read_text(file, reading) for file in wanted)
+    return pa.concat_tables(_read_text(file, converter) for file in wanted)
 
 
-def _find_texts(folder: Path) -> Iterator[Any]:
-    """Yield the files with texts, those in archives too, unless these are unpacked as well."""
+def _find_texts(folder: Path) -> Iterator[AnyPath]:
+    """Yield the files with texts. An archive is opened unless it is unpacked next to it."""
     for file in sorted(folder.rglob("*")):
         if file.name == "news.tsv" or file.name.endswith((".parquet", ".parquet.gzip")):
             yield file
@@ -159,22 +164,24 @@ def _find_texts(folder: Path) -> Iterator[Any]:
             yield from (zipfile.Path(archive, name) for name in names)
 
 
-def _read_text(file: Any, reading: Reading) -> pa.Table:
-    if file.name == "news.tsv":
-        texts = reading.table(file, _TEXTS)
-        columns = [texts["nid"], *(_unquoted(texts[name]) for name in ("title", "abstract"))]
+def _read_text(file: AnyPath, converter: Converter) -> pa.Table:
+    """Read the texts of one file."""
+    if isinstance(file, zipfile.Path) or file.name == "news.tsv":
+        texts = converter.read_table(file, _TEXTS)
+        columns = [texts["nid"], *(_unquote(texts[name]) for name in ("title", "abstract"))]
         return pa.table(columns, list(_TEXTS))
-    table = pa.concat_tables(reading.parquet(file, list(_TEXTS)))
+    table = pa.concat_tables(converter.read_parquet(file, list(_TEXTS)))
     return table.cast(pa.schema(list(_TEXTS.items())))
 
 
-def _unquoted(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Take the quotes off that a writer of CSV puts around a text with quotes in it."""
+def _unquote(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Undo the quoting of texts that contain quotes."""
     inside = pc.replace_substring(pc.utf8_slice_codeunits(texts, 1, -1), '""', '"')
     return pc.if_else(pc.match_substring_regex(texts, _QUOTED), inside, texts)
 
 
-def _translated(items: Any, news: pa.Table, folder: Path) -> Any:
+def _translate(items: Items, news: pa.Table, folder: Path) -> Items:
+    """Return a catalogue with its titles and abstracts replaced."""
     from skrec._data.items import Items
 
     ids = pa.array(items.ids)
@@ -191,12 +198,16 @@ def _translated(items: Any, news: pa.Table, folder: Path) -> Any:
     return Items(pa.table({items.id: ids, **columns, **texts}), roles=items.roles)
 
 
-def _check_same_news(english: Any, translated: Any, folder: Path) -> None:
-    """Raise where the texts are those of other news, which few times lack an abstract in both."""
-    # the owners translated an abstract where MIND has one
-    lacks = [pc.equal(texts, "").to_numpy(zero_copy_only=False) for texts in (english, translated)]
-    n_both = np.count_nonzero(lacks[0] & lacks[1])
-    if n_both < min(np.count_nonzero(each) for each in lacks) / 2:
+def _check_same_news(english: pa.Array, translated: pa.Array, folder: Path) -> None:
+    """Raise a ValueError if translated abstracts belong to other news than the English ones.
+
+    The owners translated all abstracts, so the same news must lack an abstract in both languages.
+    """
+    is_empty = [
+        pc.equal(texts, "").to_numpy(zero_copy_only=False) for texts in (english, translated)
+    ]
+    n_both = np.count_nonzero(is_empty[0] & is_empty[1])
+    if n_both < min(np.count_nonzero(each) for each in is_empty) / 2:
         raise ValueError(
             f"the translations in {folder} are not of these news of MIND: only {n_both} lack an "
             "abstract in both; are both of the same size, small or large?"

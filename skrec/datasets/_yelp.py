@@ -1,4 +1,4 @@
-"""Yelp's open data set: businesses, and what users thought of them."""
+"""Reader of the Yelp Open Dataset: businesses, and the reviews of their customers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, bunch_of_ratings
+from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.copies import kept_copy
+from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
-from skrec.datasets._files.reading import Reading
-from skrec.datasets._headlines.make import check_real
 
 _BUSINESSES = dict.fromkeys(["business_id", "name", "city", "state", "categories"], pa.string())
 _REVIEWS = {
@@ -43,24 +43,24 @@ def read_yelp(
     verbose: bool = False,
     **settings: Any,
 ) -> DataBunch:
-    """Read Yelp's open data set as a catalogue of businesses and impressions.
+    """Read the Yelp Open Dataset: businesses and the reviews of their customers.
 
-    Nothing is downloaded. A click is a review of at least `threshold` stars; reviews become
-    impressions by :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a review of at least `threshold` stars. Reviews become
+    impressions with :func:`impressions_from_clicks`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with ``yelp_academic_dataset_business.json`` and
-        ``yelp_academic_dataset_review.json``, gzipped or not.
+        Folder with ``yelp_academic_dataset_business.json`` and
+        ``yelp_academic_dataset_review.json``. The files can be compressed with gzip.
     threshold : float, default=4
-        Lowest number of stars, of 1 to 5, that is a click.
+        Lowest number of stars that is a click, in [1, 5].
     data_home : str or path-like, default=None
-        Where a converted copy is kept for the next time, as :func:`get_data_home` takes it.
+        Folder for the converted copy that later calls read. See :func:`get_data_home`.
     verbose : bool, default=False
-        Whether to print how far reading is.
+        Whether to print progress.
     **settings : dict
-        For :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
+        Parameters of :func:`impressions_from_clicks`, such as `min_clicks` and `n_negatives`.
 
     Returns
     -------
@@ -71,18 +71,18 @@ def read_yelp(
             The businesses: `name` (text), `city` and `state` (category) and `categories`
             (multi-category).
         train, valid, test : pyarrow.Table
-            Impressions, as :func:`impressions_from_clicks` makes them.
+            Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
-            The content columns of `items`.
+            Names of the content columns of `items`.
         DESCR : str
-            What the data are, and their licence.
+            Description of the data, and their license.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing.
+        If a file is missing.
     ValueError
-        For files that can't be read, and where no user has enough clicks.
+        If a file can't be read, or if no user has enough clicks.
 
     Notes
     -----
@@ -95,7 +95,7 @@ def read_yelp(
     """
     check_real("threshold", threshold, 1, 5)
     settings = check_settings(**settings)
-    return kept_copy(
+    return read_cached(
         "yelp",
         path,
         {"threshold": threshold, **settings},
@@ -105,26 +105,29 @@ def read_yelp(
     )
 
 
-def _read(folder: Path, reading: Reading, threshold: float, **settings: Any) -> DataBunch:
+def _read(folder: Path, converter: Converter, threshold: float, **settings: Any) -> DataBunch:
+    """Read the businesses and the reviews."""
     businesses = find_file(folder, "*_business.json*", what="the businesses")
     reviews = find_file(folder, "*_review.json*", what="the reviews")
     names = ["user_id", "item_id", "rating", "time"]
     events = (
-        table.rename_columns(names).drop_null() for table in reading.json_lines(reviews, _REVIEWS)
+        table.rename_columns(names).drop_null()
+        for table in converter.read_json_lines(reviews, _REVIEWS)
     )
-    return bunch_of_ratings(
-        _read_businesses(businesses, reading),
-        reading.write("events", events),
+    return dataset_from_ratings(
+        _read_businesses(businesses, converter),
+        converter.write("events", events),
         _DESCR.format(path=folder),
         settings,
-        reading,
+        converter,
         threshold=threshold,
-        what="reviews",
+        event_name="reviews",
     )
 
 
-def _read_businesses(file: Path, reading: Reading) -> pa.Table:
-    table = pa.concat_tables(reading.json_lines(file, _BUSINESSES))
+def _read_businesses(file: Path, converter: Converter) -> pa.Table:
+    """Read the columns of the catalogue."""
+    table = pa.concat_tables(converter.read_json_lines(file, _BUSINESSES))
     return pa.table(
         {
             "item_id": table["business_id"],

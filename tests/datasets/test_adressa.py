@@ -1,4 +1,4 @@
-"""Adressa's files: events a day, in a folder or an archive."""
+"""Files of Adressa: one file of events per day, in a folder or an archive."""
 
 import gzip
 import io
@@ -17,7 +17,7 @@ N_NEWS = 12
 
 def visit(user, second, news=None):
     event = {"eventId": second, "userId": f"cx:{user}", "time": START + second, "country": "no"}
-    if news is None:  # the front page
+    if news is None:  # a visit to the front page
         return event | {"url": "http://adressa.no", "activeTime": 8}
     profile = [{"item": "0", "groups": [{"count": 1, "group": "importance", "weight": 1.0}]}]
     article = {
@@ -31,7 +31,7 @@ def visit(user, second, news=None):
 
 
 def days():
-    """Return the lines of two days; those of a day are not in the order of time."""
+    """Return the events of two days. The events of a day are not sorted by time."""
     rows = [
         visit(user, 100 * at + user, (user + at) % N_NEWS) for user in range(4) for at in range(6)
     ]
@@ -65,7 +65,7 @@ def adressa(request, tmp_path):
 def test_clicks_are_the_articles_that_were_opened_in_order(adressa):
     data = read_adressa(adressa, **SETTINGS)
     (row,) = [row for row in data.test.to_pylist() if row["user_id"] == "cx:0"]
-    # the visit of the front page is no click, and the second one of a0 does not count
+    # the visit to the front page is not a click, and the second click on a0 is not used
     assert row["history"] == [f"a{at}" for at in range(5)]
     clicked = [news for news, click in zip(row["candidates"], row["clicked"], strict=True) if click]
     assert clicked == ["a5"]
@@ -88,11 +88,11 @@ def test_items_are_the_news(adressa):
     assert (frame.category["a2"], frame.subcategory["a2"]) == ("sport", "sport")
     assert frame.category.isna().sum() == 1
     assert list(frame.keywords["a2"]) == ["by", "tema 2"]
-    assert list(frame.keywords["a1"]) == []  # no keyword is an empty one
+    assert list(frame.keywords["a1"]) == []  # empty words are left out
 
 
-def test_news_are_as_they_were_first_met(tmp_path):
-    # within a day by the time, not by the line; over days too
+def test_the_first_event_determines_the_content(tmp_path):
+    # the first by time, within a day and over days, not the first line
     rows = days()
     early = {"title": "Som først", "time": START - 9}
     rows["20170101"] += [visit(3, 0, 5) | {"title": "Senere", "time": START + 500_000}]
@@ -125,7 +125,7 @@ def test_damaged_days_are_named(tmp_path):
         read_adressa(tmp_path / "cut.tar.gz", **SETTINGS)
 
 
-def test_what_is_no_data(tmp_path):
+def test_paths_without_data(tmp_path):
     with pytest.raises(FileNotFoundError, match="no events in .*looked for files of a day"):
         read_adressa(tmp_path, **SETTINGS)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):

@@ -1,4 +1,4 @@
-"""EB-NeRD's parquet files: histories of readers, clicks among what was shown, days."""
+"""Parquet files of EB-NeRD: histories, clicked candidates, and the split by day."""
 
 import datetime
 

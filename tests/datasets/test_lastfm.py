@@ -1,4 +1,4 @@
-"""What is particular to plays of songs, beside the tests of all families in test_rated.py."""
+"""Plays of songs, in addition to the tests of all rating data sets in _clicks/test_ratings.py."""
 
 from datetime import UTC
 
@@ -13,7 +13,7 @@ from ._clicks.test_ratings import SETTINGS, events, lastfm_1k
 
 @pytest.mark.parametrize("size", [300, 1 << 24])
 def test_plays_of_a_song_are_counted(size, tmp_path, monkeypatch):
-    monkeypatch.setattr(_files, "BLOCK", size)  # a user's plays lie in several blocks, or in one
+    monkeypatch.setattr(_files, "BLOCK_SIZE", size)  # one or several blocks per user
     lastfm_1k(tmp_path)
     data = read_lastfm(tmp_path, threshold=2, **SETTINGS | {"min_clicks": 4})
     assert data.test.schema.field("time").type == pa.timestamp("s")  # as in the other families

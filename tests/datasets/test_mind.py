@@ -1,4 +1,4 @@
-"""MIND's files: parts, empty histories, labels, days, and damaged lines."""
+"""Files of MIND: parts, empty histories, labels, days and damaged lines."""
 
 import datetime
 import zipfile

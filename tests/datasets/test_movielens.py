@@ -1,3 +1,5 @@
+"""MovieLens files: layouts, splits, negatives, settings and damaged lines."""
+
 import datetime
 import zipfile
 from pathlib import Path
@@ -27,10 +29,10 @@ SPLITS = ("train", "valid", "test")
 
 
 def some_ratings():
-    """Rows of user, film, rating, time: user 5 has 12 clicks, user 3 has 9, user 9 has one."""
+    """Return rows of user, film, rating, time. Users 5, 3 and 9 have 12, 9 and 1 clicks."""
     rows = [(5, 10 + n, 4 + n % 2, 1000 + 10 * n) for n in range(12)]
     rows += [(5, 30 + n, 3, 1005 + n) for n in range(4)]
-    # at one time, and written in descending order: the film id decides
+    # all at the same time and in descending order, so that the film id decides
     rows += [(3, 20 - n, 5, 500) for n in range(9)]
     rows += [(9, 1, 4, 7)]
     return rows
@@ -93,7 +95,7 @@ def users_of(table):
 
 
 def targets_of(table):
-    """The clicked candidate of each impression."""
+    """Return the clicked candidate of each impression."""
     rows = zip(table["candidates"].to_pylist(), table["clicked"].to_pylist(), strict=True)
     return [candidates[clicked.index(1)] for candidates, clicked in rows]
 
@@ -149,7 +151,7 @@ def test_layouts_give_the_same_impressions(tmp_path):
 
 def test_split_by_time(folder):
     data = read(folder)
-    # 12 clicks: the last 2 test, 1 validates, and half of the 9 left train; 9 clicks: 3 train
+    # of 12 clicks, 2 are in test, 1 in valid and half of the other 9 in train; of 9 clicks, 3
     assert users_of(data.test) == [3, 3, 5, 5]
     assert targets_of(data.test) == [19, 20, 20, 21]
     assert targets_of(data.valid) == [18, 19]
@@ -240,7 +242,7 @@ def test_same_seed_gives_the_same_impressions(folder):
 
 
 def test_settings_of_train_leave_the_test_set_alone(folder):
-    # else models trained with more negatives could not be compared
+    # otherwise models trained with other settings could not be compared
     one, other = read(folder), read(folder, n_negatives=8, n_train=2)
     for name in ("valid", "test"):
         dropped = (data[name].drop_columns("impression_id") for data in (one, other))
@@ -337,7 +339,7 @@ def test_empty_file(tmp_path):
         read_movielens(tmp_path)
 
 
-def test_nobody_with_enough_clicks(folder):
+def test_no_user_with_enough_clicks(folder):
     message = "no user has min_clicks=13 clicks; the most is 12"
     with pytest.raises(ValueError, match=message):
         read(folder, min_clicks=13)
@@ -349,7 +351,7 @@ def test_nobody_with_enough_clicks(folder):
         ({"n_test": -1}, ValueError, "n_test must be an int of at least 0, got -1"),
         ({"n_negatives": 0}, ValueError, "n_negatives must be an int of at least 1, got 0"),
         ({"max_history": 2.5}, TypeError, "max_history must be an int of at least 1, got 2.5"),
-        ({"threshold": "4"}, TypeError, "threshold must be in .*, got '4'"),
+        ({"threshold": "4"}, ValueError, "threshold must be a number in .*, got '4'"),
         ({"min_clicks": 3}, ValueError, r"min_clicks must be more than n_valid \+ n_test = 3"),
     ],
 )
@@ -377,7 +379,7 @@ def test_latest_small_negatives_are_never_rated(latest_small):
             assert rated[row["user_id"]].intersection(row["candidates"]) == {target}
 
 
-def test_latest_small_histories_hold_earlier_clicks_only(latest_small):
+def test_latest_small_histories_contain_earlier_clicks_only(latest_small):
     ratings = pd.read_csv(LATEST_SMALL / "ratings.csv")
     clicks = ratings[ratings["rating"] >= 4].sort_values(["timestamp", "movieId"])
     clicks_of = clicks.groupby("userId")["movieId"].agg(list)
@@ -399,7 +401,7 @@ def test_latest_small_test_is_later_than_train(latest_small):
     assert (times["valid"].max() <= times["test"].min()).all()
 
 
-def test_latest_small_columns_have_one_value_an_item(latest_small):
+def test_latest_small_columns_have_one_value_per_item(latest_small):
     items = latest_small.items
     titles = items.column("title").to_pylist()
     assert "Léon: The Professional (a.k.a. The Professional) (Léon)" in titles

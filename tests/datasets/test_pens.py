@@ -1,4 +1,4 @@
-"""PENS' files: headers, clicked and other candidates in columns of their own."""
+"""Files of PENS: headers, and separate columns for clicked and other candidates."""
 
 import datetime
 

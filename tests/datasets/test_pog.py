@@ -1,4 +1,4 @@
-"""POG's files: clothes with Chinese titles, and lines of what users clicked."""
+"""Files of POG: clothes with Chinese titles, and lines of clicks."""
 
 import pytest
 
@@ -11,7 +11,7 @@ CLOTHES = [f"i{n},c{n % 3},//img.example/{n}.jpg,连衣裙 {n}, 夏季" for n in
 USERS = [
     "u1,i1;i2;i3,o1",
     "u2,i5; i6;i7;i8;i9,o2",
-    "u1,i3;i4;i1;i10,o3",  # what was clicked before counts the first time only
+    "u1,i3;i4;i1;i10,o3",  # only the first click on an item is used
     "u3,,o4",
     "u4,i11;i12;i13;i14;i15,o1",
 ]
@@ -44,7 +44,7 @@ def test_clicks_are_in_the_order_of_the_lines(pog):
 
 @pytest.mark.parametrize("size", [20, 1000])
 def test_the_first_users(pog, size, monkeypatch):
-    monkeypatch.setattr(_files, "BLOCK", size)
+    monkeypatch.setattr(_files, "BLOCK_SIZE", size)
     assert list(clicks(read_pog(pog, max_users=2, **SETTINGS))) == ["u1", "u2"]
     with pytest.raises(ValueError, match="max_users must be an int of at least 1, got 0"):
         read_pog(pog, max_users=0)

@@ -1,4 +1,4 @@
-"""xMIND's files: MIND's news in another language, beside MIND."""
+"""Files of xMIND: news of MIND in another language."""
 
 import zipfile
 
@@ -38,7 +38,7 @@ def as_lines(folder):
 
 
 def as_quoted_lines(folder):
-    """As writers of CSV do where a text has quotes."""
+    """Write texts that contain quotes in the way of CSV."""
     as_lines(folder)
     file = folder / "xMINDsmall_train" / "news.tsv"
     text = file.read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def as_archives(folder):
 
 
 def as_archives_and_lines(folder):
-    """Unpacked beside the archives, of which nothing is read then."""
+    """Write unpacked files next to archives, which must not be read."""
     as_lines(folder)
     for part in TEXTS:
         (folder / f"xMINDsmall_{part}.zip").write_bytes(b"not read")
@@ -109,7 +109,7 @@ def test_news_without_a_translation(mind, tmp_path):
 
 
 def write_large(folder):
-    """MINDlarge numbers its news differently: N2 has an abstract and N3 has none."""
+    """Write texts of MINDlarge, which numbers its news differently: here N3 has no abstract."""
     (folder / "xMINDlarge_train").mkdir(parents=True)
     rows = [f"N{n}\tNyingine {n}\t{'' if n == 3 else 'Muhtasari'}" for n in range(1, 9)]
     file = folder / "xMINDlarge_train" / "news.tsv"
@@ -117,7 +117,7 @@ def write_large(folder):
 
 
 def test_translations_of_the_other_size_are_not_taken(mind, tmp_path):
-    # in the owners' folders both sizes lie side by side, large first
+    # folders of the owners contain both sizes, and large sorts first
     as_lines(tmp_path / "swh")
     write_large(tmp_path / "swh")
     assert read_xmind(tmp_path / "swh", mind).items.to_pandas().title[2] == '"Pasi"'

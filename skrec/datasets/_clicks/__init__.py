@@ -1,1 +1,1 @@
-"""Turn logs of clicks and ratings into impressions."""
+"""Impressions from logs of clicks and ratings."""

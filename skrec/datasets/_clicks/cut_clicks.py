@@ -1,12 +1,12 @@
-"""From who clicked what to impressions: users' clicks in order, cut, beside sampled negatives.
+"""Split of each user's clicks into train, valid and test impressions with sampled negatives.
 
 ::
 
-    columns of ids --> positions among ids --> clicks by user and time --> impressions, some rows
-                       (int32)                                             at a time
+    columns of ids --> positions among ids --> clicks by user and time --> blocks of impressions
+                       (int32)
 
-Ids are looked up once and are positions from there on. What was drawn of a part stays in memory;
-its lists of ids, which take most of the room, are made while they are written or gathered.
+Ids are looked up once and are positions from then on. The sampled candidates stay in memory. The
+lists of ids take more memory, so they are made block by block, while they are written.
 """
 
 from __future__ import annotations
@@ -24,34 +24,40 @@ from skrec._data.arrow import as_ids, lists
 from skrec._data.ids import IdLookup
 from skrec._data.ragged import gather_ranges, iterate_blocks, offsets_of
 from skrec._data.table import Table
-from skrec.datasets._clicks.unseen_items import NegativeSampler
+from skrec.datasets._clicks.unseen_items import UnseenItemSampler
 
-# impressions that are made at a time
-ROWS = 1 << 16
+# number of impressions that are made at a time
+BLOCK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
 class Events:
-    """Who met what, as positions among ids, of shape (n,); and when, if that is known."""
+    """Pairs of a user and an item, as positions among ids, of shape (n,), and optional times."""
 
     user: np.ndarray
     item: np.ndarray
     time: pa.Array | None
 
     def take(self, rows: np.ndarray) -> Events:
-        """Return some events, in a new order or by a mask."""
+        """Select events by position, in this order, or by a mask."""
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
         time = None if self.time is None else self.time.take(pa.array(rows))
         return Events(self.user[rows], self.item[rows], time)
 
-    def by_time(self) -> np.ndarray:
-        """Return the order by user, then time, then item."""
+    def order(self) -> np.ndarray:
+        """Return the positions of all events, sorted by user, then time, then item.
+
+        Without times, the events of a user stay in their order.
+        """
         by_user = (self.user,)
         return np.lexsort(by_user if self.time is None else (self.item, self._times(), *by_user))
 
-    def first_meetings(self) -> np.ndarray:
-        """Return the first event, in time or as they stand, of each user with each item."""
+    def first_of_each_pair(self) -> np.ndarray:
+        """Return the position of the first event of each pair of user and item, ascending.
+
+        The first event is the earliest one. Without times, it is the one with the lowest position.
+        """
         pair = self.user.astype(np.int64) * (int(self.item.max(initial=0)) + 1) + self.item
         order = np.lexsort((pair,) if self.time is None else (self._times(), pair))
         is_first = np.diff(pair[order], prepend=-1) != 0
@@ -62,30 +68,48 @@ class Events:
         return self.time.to_numpy(zero_copy_only=False)
 
 
-def columns_of(
-    data: Any, what: str, needed: tuple[str, ...], wanted: tuple[str, ...] = ()
+def read_columns(
+    data: Any, name: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> dict[str, pa.ChunkedArray]:
-    """Return some columns of a table, without nulls; those that are `wanted` if it has them."""
+    """Return columns of a table.
+
+    Parameters
+    ----------
+    data : table
+    name : str
+        Name of the table, for error messages.
+    required, optional : tuple of str
+        Names of columns. Optional columns that the table lacks are left out.
+
+    Returns
+    -------
+    dict of str to pyarrow.ChunkedArray
+
+    Raises
+    ------
+    ValueError
+        If a required column is missing or a column contains nulls.
+    """
     table = Table(data)
-    missing = [name for name in needed if name not in table]
+    missing = [column for column in required if column not in table]
     if missing:
-        raise ValueError(f"{what} has no column {missing[0]!r}, only {', '.join(table.names)}")
-    names = [*needed, *(name for name in wanted if name in table)]
-    columns = {name: table.column(name) for name in names}
-    for name, column in columns.items():
-        if column.null_count:
-            raise ValueError(f"column {name!r} of {what} has {column.null_count} nulls")
+        raise ValueError(f"{name} has no column {missing[0]!r}, only {', '.join(table.names)}")
+    present = [*required, *(column for column in optional if column in table)]
+    columns = {column: table.column(column) for column in present}
+    for column, values in columns.items():
+        if values.null_count:
+            raise ValueError(f"column {column!r} of {name} has {values.null_count} nulls")
     return columns
 
 
-def coded(column: pa.ChunkedArray, what: str) -> tuple[pa.Array, np.ndarray]:
-    """Return the distinct ids of a column, ascending, and the position among them of each row's.
+def encode_ids(column: pa.ChunkedArray, name: str) -> tuple[pa.Array, np.ndarray]:
+    """Return the distinct ids of a column, ascending, and the position of each row's id in them.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray of shape (n,)
-    what : str
-        How messages call it.
+    name : str
+        Name of the column, for error messages.
 
     Returns
     -------
@@ -94,9 +118,9 @@ def coded(column: pa.ChunkedArray, what: str) -> tuple[pa.Array, np.ndarray]:
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    # the chunks share one dictionary, of the ids of all
+    # all chunks share one dictionary
     chunks = column.dictionary_encode().chunks
-    ids = as_ids(chunks[0].dictionary if chunks else pa.array([], column.type), what)
+    ids = as_ids(chunks[0].dictionary if chunks else pa.array([], column.type), name)
     order = pc.sort_indices(ids)
     rank = np.empty(len(ids), dtype=np.int32)
     rank[order.to_numpy()] = np.arange(len(ids))
@@ -104,15 +128,37 @@ def coded(column: pa.ChunkedArray, what: str) -> tuple[pa.Array, np.ndarray]:
     return ids.take(order), np.concatenate([np.empty(0, dtype=np.int32), *rows])
 
 
-def positions(column: pa.ChunkedArray, ids: pa.Array, what: str) -> np.ndarray:
-    """Return where the ids of a column are among `ids`, as int32; -1 for those that are not."""
-    distinct, row = coded(column, what)
-    return IdLookup(ids).codes(distinct, what)[row]
+def positions_in(ids: pa.Array, column: pa.ChunkedArray, name: str) -> np.ndarray:
+    """Return the position in `ids` of each id of a column, as int32. Unknown ids are -1.
+
+    Parameters
+    ----------
+    ids : pyarrow.Array
+    column : pyarrow.ChunkedArray of shape (n,)
+    name : str
+        Name of the column, for error messages.
+
+    Returns
+    -------
+    ndarray of int32, shape (n,)
+    """
+    distinct, row = encode_ids(column, name)
+    return IdLookup(ids).codes(distinct, name)[row]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Impressions: their number in each part, and what makes them, once."""
+class ImpressionParts:
+    """Impressions of train, valid and test.
+
+    Parameters
+    ----------
+    n_users : int
+        Number of users with enough clicks.
+    n_rows : dict of str to int
+        Number of impressions per part.
+    tables : dict of str to iterator of pyarrow.Table
+        Blocks of impressions per part. They are made on demand and can be read once.
+    """
 
     n_users: int
     n_rows: dict[str, int]
@@ -120,32 +166,31 @@ class Cut:
 
 
 def cut_clicks(
-    clicks: Events, met: Events, user_ids: pa.Array, item_ids: pa.Array, settings: dict[str, Any]
-) -> Cut:
-    """Cut clicks into parts, as `impressions_from_clicks` says, and sample negatives.
+    clicks: Events, seen: Events, user_ids: pa.Array, item_ids: pa.Array, settings: dict[str, Any]
+) -> ImpressionParts:
+    """Split clicks as described in `impressions_from_clicks`, and sample negatives.
 
     Parameters
     ----------
     clicks : Events
-    met : Events
-        What is no negative of a user.
+    seen : Events
+        Pairs of a user and an item that must not be a negative of the user.
     user_ids, item_ids : pyarrow.Array
-        What `clicks` and `met` are positions in; negatives are drawn from all items.
+        Ids that `clicks` and `seen` contain positions of. Negatives are drawn from all items.
     settings : dict
-        All of `check_settings`.
+        Complete settings, as returned by `check_settings`.
 
     Returns
     -------
-    Cut
-        Of train, valid and test.
+    ImpressionParts
     """
     rng = as_generator(settings["random_state"])
-    log = _Log(clicks, user_ids, item_ids, settings)
-    sampler = NegativeSampler(met.user, met.item, user_ids, item_ids)
+    log = _ClickLog(clicks, user_ids, item_ids, settings)
+    sampler = UnseenItemSampler(seen.user, seen.item, user_ids, item_ids)
     test = log.n_clicks - settings["n_test"]
     valid = test - settings["n_valid"]
     train = valid - np.minimum(settings["n_train"], valid // 2)
-    # Train is drawn last: its settings then leave valid and test as they are.
+    # train is drawn last, so that its settings do not change valid and test
     drawn = {
         name: _Part(log, sampler, start, stop, n_negatives, rng)
         for name, start, stop, n_negatives in (
@@ -158,11 +203,23 @@ def cut_clicks(
     n_rows = {name: part.n_rows for name, part in parts.items()}
     first = offsets_of(np.array(list(n_rows.values()))).tolist()
     tables = (part.tables(first_id) for part, first_id in zip(parts.values(), first, strict=False))
-    return Cut(len(log.user), n_rows, dict(zip(parts, tables, strict=True)))
+    return ImpressionParts(len(log.user), n_rows, dict(zip(parts, tables, strict=True)))
 
 
-class _Log:
-    """Clicks in order; and of each user kept who it is, the first click, and their number."""
+class _ClickLog:
+    """Clicks sorted by user and time, and the users with enough clicks.
+
+    Attributes
+    ----------
+    events : Events
+        All clicks in order.
+    user : ndarray of int, shape (n_users,)
+        Positions of the users with enough clicks.
+    first : ndarray of int, shape (n_users,)
+        Position in `events` of the first click of each of these users.
+    n_clicks : ndarray of int, shape (n_users,)
+        Number of clicks of each of these users.
+    """
 
     def __init__(
         self, clicks: Events, user_ids: pa.Array, item_ids: pa.Array, settings: dict[str, Any]
@@ -174,7 +231,7 @@ class _Log:
                 f"no user has min_clicks={settings['min_clicks']} clicks; the most is "
                 f"{n_clicks.max(initial=0)}"
             )
-        self.events = clicks.take(clicks.by_time())
+        self.events = clicks.take(clicks.order())
         self.user_ids, self.item_ids = user_ids, item_ids
         self.max_history: int = settings["max_history"]
         self.user = kept
@@ -183,47 +240,58 @@ class _Log:
 
 
 class _Part:
-    """An impression for each click from start to stop, both counted from a user's first."""
+    """Impressions of the clicks from `start` to `stop` of each user.
+
+    Parameters
+    ----------
+    log : _ClickLog
+    sampler : UnseenItemSampler
+    start, stop : ndarray of int, shape (n_users,)
+        Half-open range of clicks, counted from the user's first click.
+    n_negatives : int
+    rng : numpy.random.Generator
+    """
 
     def __init__(
         self,
-        log: _Log,
-        sampler: NegativeSampler,
+        log: _ClickLog,
+        sampler: UnseenItemSampler,
         start: np.ndarray,
         stop: np.ndarray,
         n_negatives: int,
         rng: np.random.Generator,
     ):
         self._log = log
-        self._owner = np.repeat(np.arange(len(start)), stop - start)
+        self._user = np.repeat(np.arange(len(start)), stop - start)
         self._click, _ = gather_ranges(log.first + start, log.first + stop)
         self._n_before = start
         self.n_rows = len(self._click)
         self._target = log.events.item[self._click][:, None]
-        negatives = sampler.draw(log.user[self._owner], n_negatives, rng)
+        negatives = sampler.draw(log.user[self._user], n_negatives, rng)
         candidates = rng.permuted(np.hstack([self._target, negatives]), axis=1)
         self._candidates = candidates.astype(np.int32)
 
     def tables(self, first_id: int) -> Iterator[pa.Table]:
-        """Yield the impressions; there is one table at least."""
-        for rows in iterate_blocks(max(1, self.n_rows), ROWS):
+        """Yield blocks of impressions, at least one. Their ids count from `first_id`."""
+        for rows in iterate_blocks(max(1, self.n_rows), BLOCK_ROWS):
             yield self._table(rows, first_id)
 
     def _table(self, rows: slice, first_id: int) -> pa.Table:
+        """Return the impressions of a range of rows."""
         log = self._log
-        owner, click = self._owner[rows], self._click[rows]
-        n_before = self._n_before[owner]
-        end = log.first[owner] + n_before
+        user, click = self._user[rows], self._click[rows]
+        n_before = self._n_before[user]
+        end = log.first[user] + n_before
         n_kept = np.minimum(n_before, log.max_history)
         history, _ = gather_ranges(end - n_kept, end)
         candidates = self._candidates[rows]
-        n_candidates = np.full(len(owner), candidates.shape[1])
+        n_candidates = np.full(len(user), candidates.shape[1])
         clicked = (candidates == self._target[rows]).astype(np.int8)
         time = log.events.time
         return pa.table(
             {
-                "impression_id": np.arange(len(owner)) + (first_id + rows.start),
-                "user_id": log.user_ids.take(pa.array(log.user[owner])),
+                "impression_id": np.arange(len(user)) + (first_id + rows.start),
+                "user_id": log.user_ids.take(pa.array(log.user[user])),
                 **({} if time is None else {"time": time.take(pa.array(click))}),
                 "history": self._lists(log.events.item[history], n_kept),
                 "candidates": self._lists(candidates.ravel(), n_candidates),
@@ -232,4 +300,5 @@ class _Part:
         )
 
     def _lists(self, items: np.ndarray, lengths: np.ndarray) -> pa.Array:
+        """Return lists of item ids."""
         return lists(self._log.item_ids.take(pa.array(items)), lengths)

@@ -1,4 +1,4 @@
-"""Clicks turned into impressions: histories, and candidates of which one was clicked."""
+"""Impressions from clicks: histories and candidates, with one clicked candidate per row."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ import pyarrow as pa
 from skrec._common.checks import check_count
 from skrec._common.messages import did_you_mean
 from skrec._data.arrow import to_arrow
-from skrec.datasets._clicks.cut_clicks import Events, coded, columns_of, cut_clicks, positions
+from skrec.datasets._clicks.cut_clicks import (
+    Events,
+    cut_clicks,
+    encode_ids,
+    positions_in,
+    read_columns,
+)
 from skrec.datasets._files.bunch import DataBunch
 
-COUNTS = (
-    *("n_valid", "n_test", "n_train", "n_negatives", "n_negatives_eval"),
-    *("max_history", "min_clicks"),
-)
+# smallest value of each count among the settings
+_MINIMUM = {
+    "n_valid": 0,
+    "n_test": 0,
+    "n_train": 0,
+    "n_negatives": 1,
+    "n_negatives_eval": 1,
+    "max_history": 1,
+    "min_clicks": 1,
+}
 
 
 def impressions_from_clicks(
@@ -33,55 +45,62 @@ def impressions_from_clicks(
     min_clicks: int = 8,
     random_state: Any = 0,
 ) -> DataBunch:
-    """Cut each user's clicks into history, train, valid and test, with sampled negatives.
+    """Split each user's clicks into history, train, valid and test, with sampled negatives.
 
-    The clicks of each user are ordered by time, then by item id, and cut in this order; each click
-    of a part becomes an impression, together with items that the user never met. The history of a
-    part is what came before its first click.
+    The clicks of each user are sorted by time, then by item id, and split into history, train,
+    valid and test in this order. Each click of train, valid and test becomes an impression, in
+    which the other candidates are sampled items that the user has not seen. The history of an
+    impression contains the clicks before the first click of its part.
 
     Parameters
     ----------
     clicks : table
-        Columns `user_id`, `item_id` and, if there are times, `time`: a number, a date or a
-        timestamp. Without it, rows are in the order of the clicks.
+        Columns `user_id`, `item_id` and optionally `time` (number, date or timestamp). Without
+        `time`, the rows must be in the order of the clicks.
     seen : table, default=None
-        Columns `user_id` and `item_id`: all that users met, such as films they rated low, which
-        are no negatives of theirs. None takes `clicks`.
+        Columns `user_id` and `item_id`: all items that each user has seen, for instance films with
+        a low rating. They are not used as negatives of the user. None uses `clicks`.
     item_ids : array-like, default=None
-        The items that negatives are drawn from, all equally likely. None takes those in `seen`.
+        Ids of the items to sample negatives from, all with the same probability. None uses the
+        items in `seen`.
     n_valid, n_test : int, default=1, 2
-        Number of each user's last clicks that validate and test; those that test are the latest.
+        Number of clicks per user in valid and test. The latest clicks are in test.
     n_train : int, default=10
-        Number of clicks before them to train on; at most half of what is left, so that the others
-        make a history.
+        Number of clicks per user in train. At most half of the clicks before valid are used, so
+        that the other half can serve as history.
     n_negatives : int, default=4
-        Number of negatives of each impression in train.
+        Number of negatives per impression in train.
     n_negatives_eval : int, default=20
-        Number of negatives of each impression in valid and test.
+        Number of negatives per impression in valid and test.
     max_history : int, default=50
-        Number of clicks kept in a history, the latest ones.
+        Maximum number of clicks in a history. The latest clicks are kept.
     min_clicks : int, default=8
-        Users with fewer clicks are left out; more than `n_valid` + `n_test`.
+        Minimum number of clicks per user. Users with fewer clicks are left out. It must be larger
+        than `n_valid` + `n_test`.
     random_state : int, RandomState instance, Generator or None, default=0
-        Seed of the negatives and of the order of candidates. The same int gives the same data, and
-        `n_train` and `n_negatives` do not change what is drawn for valid and test.
+        Seed of the negatives and of the order of candidates. The same int gives the same data.
+        `n_train` and `n_negatives` do not change valid and test.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        With the fields `train`, `valid` and `test`: pyarrow tables, one row an impression, by
-        user, then by time, with the columns `impression_id` (no two alike in the three tables),
-        `user_id`, `time` where there are times, `history` (list of ids, oldest first),
-        `candidates` (list of ids in random order) and `clicked` (list of 0 and 1, of which one is
-        1). And `n_users`, those with enough clicks.
+        A dictionary with these fields.
+
+        train, valid, test : pyarrow.Table
+            One row per impression, sorted by user, then by time: `impression_id` (unique over the
+            three tables), `user_id`, `time` (if `clicks` has times), `history` (list of ids, oldest
+            first), `candidates` (list of ids in random order) and `clicked` (list of 0 and 1, with
+            exactly one 1).
+        n_users : int
+            Number of users with enough clicks.
 
     Raises
     ------
     ValueError
-        Where no user has enough clicks, where a user has met so much that too few negatives are
-        left, and for a parameter out of its range.
+        If no user has enough clicks, if a user has too few unseen items for the negatives, or if a
+        parameter is out of its range.
     TypeError
-        For a parameter of the wrong type.
+        If a count is not an int, or if ids are strings in one table and ints in another.
 
     Examples
     --------
@@ -103,62 +122,67 @@ def impressions_from_clicks(
         min_clicks=min_clicks,
         random_state=random_state,
     )
-    clicks = columns_of(clicks, "clicks", ("user_id", "item_id"), ("time",))
-    user_ids, user = coded(clicks["user_id"], "column 'user_id' of clicks")
+    clicks = read_columns(clicks, "clicks", ("user_id", "item_id"), ("time",))
+    user_ids, user = encode_ids(clicks["user_id"], "column 'user_id' of clicks")
     if seen is None:
-        met_by, met_items, what = user, clicks["item_id"], "clicks"
+        seen_user, seen_ids, seen_name = user, clicks["item_id"], "clicks"
     else:
-        seen = columns_of(seen, "seen", ("user_id", "item_id"))
-        met_by = positions(seen["user_id"], user_ids, "column 'user_id' of seen")
-        met_items, what = seen["item_id"], "seen"
+        seen = read_columns(seen, "seen", ("user_id", "item_id"))
+        seen_user = positions_in(user_ids, seen["user_id"], "column 'user_id' of seen")
+        seen_ids, seen_name = seen["item_id"], "seen"
     if item_ids is None:
-        item_ids, met = coded(met_items, f"column 'item_id' of {what}")
+        item_ids, seen_item = encode_ids(seen_ids, f"column 'item_id' of {seen_name}")
     else:
-        item_ids, _ = coded(to_arrow(item_ids, "item_ids"), "item_ids")
-        met = _known(met_items, item_ids, what)
-    item = met if seen is None else _known(clicks["item_id"], item_ids, "clicks")
+        item_ids, _ = encode_ids(to_arrow(item_ids, "item_ids"), "item_ids")
+        seen_item = _known_positions(item_ids, seen_ids, seen_name)
+    item = seen_item if seen is None else _known_positions(item_ids, clicks["item_id"], "clicks")
     time = clicks["time"].combine_chunks() if "time" in clicks else None
-    ours = met_by >= 0  # others have no clicks
-    cut = cut_clicks(
+    has_clicks = seen_user >= 0
+    parts = cut_clicks(
         Events(user, item, time),
-        Events(met_by[ours], met[ours], None),
+        Events(seen_user[has_clicks], seen_item[has_clicks], None),
         user_ids,
         item_ids,
         settings,
     )
-    tables = {name: pa.concat_tables(rows) for name, rows in cut.tables.items()}
-    return DataBunch(**tables, n_users=cut.n_users)
+    tables = {name: pa.concat_tables(blocks) for name, blocks in parts.tables.items()}
+    return DataBunch(**tables, n_users=parts.n_users)
 
 
 def check_settings(**settings: Any) -> dict[str, Any]:
-    """Return settings of `impressions_from_clicks`, or raise for one that can't work."""
-    defaults: dict[str, Any] = dict(impressions_from_clicks.__kwdefaults__ or {})
+    """Check settings of `impressions_from_clicks`, and return them with defaults for the others.
+
+    Raises
+    ------
+    TypeError
+        If a setting is unknown or a count is not an int.
+    ValueError
+        If a count is out of its range.
+    """
+    known = (*_MINIMUM, "random_state")
     for name in settings:
-        if name not in defaults or name in ("seen", "item_ids"):
-            known = [each for each in defaults if each not in ("seen", "item_ids")]
+        if name not in known:
             raise TypeError(
                 f"{name!r} is no setting of impressions{did_you_mean(name, known)}; there are "
                 f"{', '.join(known)}"
             )
-    least = {"n_negatives": 1, "n_negatives_eval": 1, "max_history": 1, "min_clicks": 1}
-    chosen: dict[str, Any] = {
-        name: settings.get(name, defaults[name]) for name in (*COUNTS, "random_state")
-    }
-    for name in COUNTS:
-        check_count(name, chosen[name], least.get(name, 0))
-    held_out = chosen["n_valid"] + chosen["n_test"]
-    if chosen["min_clicks"] <= held_out:
+    defaults: dict[str, Any] = dict(impressions_from_clicks.__kwdefaults__ or {})
+    complete = {name: settings.get(name, defaults[name]) for name in known}
+    for name, minimum in _MINIMUM.items():
+        check_count(name, complete[name], minimum)
+    held_out = complete["n_valid"] + complete["n_test"]
+    if complete["min_clicks"] <= held_out:
         raise ValueError(
             f"min_clicks must be more than n_valid + n_test = {held_out}, "
-            f"got {chosen['min_clicks']}"
+            f"got {complete['min_clicks']}"
         )
-    return chosen
+    return complete
 
 
-def _known(column: pa.ChunkedArray, ids: pa.Array, what: str) -> np.ndarray:
-    """Return where the items of a column are among `ids`; all must be there."""
-    at = positions(column, ids, f"column 'item_id' of {what}")
-    strange = np.flatnonzero(at < 0)
-    if len(strange):
-        raise ValueError(f"item_id {column[int(strange[0])].as_py()!r} is not among item_ids")
+def _known_positions(ids: pa.Array, column: pa.ChunkedArray, name: str) -> np.ndarray:
+    """Return the position in `ids` of each item of a column. Raise if an item is unknown."""
+    at = positions_in(ids, column, f"column 'item_id' of {name}")
+    unknown = np.flatnonzero(at < 0)
+    if len(unknown):
+        raise ValueError(f"item_id {column[int(unknown[0])].as_py()!r} is not among item_ids")
     return at

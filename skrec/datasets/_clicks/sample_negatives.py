@@ -1,4 +1,4 @@
-"""Rows with too few candidates, filled up with items that their users never met."""
+"""Sampled negatives for rows of X: items that the user of a row has not seen."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import pyarrow as pa
 from skrec._common.checks import check_choice, check_int
 from skrec._common.random import as_generator
 from skrec._data.arrow import as_ids, flat_lists, lists, to_arrow
-from skrec._data.ids import codes_of
+from skrec._data.ids import look_up
 from skrec._data.ragged import gather_ranges, offsets_of, segment_ids
 from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
 from skrec._data.table import Table, is_table
-from skrec.datasets._clicks.unseen_items import NegativeSampler, PopularitySampler, distinct_pairs
+from skrec.datasets._clicks.unseen_items import (
+    PopularUnseenItemSampler,
+    UnseenItemSampler,
+    distinct_pairs,
+)
 
 
 def sample_negatives(
@@ -27,31 +31,31 @@ def sample_negatives(
     seen: Any = None,
     random_state: Any = 0,
 ) -> pa.Table:
-    """Fill rows up with items that were not shown, so that each has n that were not clicked.
+    """Add sampled candidates to rows, so that each row has n candidates that were not clicked.
 
-    For rows that say what was clicked but not, or too little of, what else was shown. What is
-    drawn was met by the user in no row of X. For training there is no need of it: `n_negatives`
-    draws others for each batch. Scores on drawn candidates tell which of two models is better, but
-    are far higher than on what was shown, and the more so with "uniform", where popularity alone
-    gives many clicks away.
+    Use it for evaluation data that contain clicks, but not the other items that were shown, or too
+    few of them. Candidates are sampled from the items that the user has seen in no row of X.
+    Training data don't need it, because `fit` samples `n_negatives` for each batch. Metrics on
+    sampled candidates can rank models, but they are much higher than metrics on the items that were
+    shown. The difference is largest with "uniform", because popularity alone then separates many
+    clicked items from the others.
 
     Parameters
     ----------
     X : table of n_samples rows
         Impressions with the column `clicked`, or pairs that are all clicks. The column `user_id`
-        says which rows are of one user; without it each row stands for itself.
+        says which rows belong to one user. Without it, each row is a user.
     items : Items or array-like of ids
-        What is drawn from.
+        Items to sample from.
     n : int, default=4
-        Number of candidates that were not clicked, which each row is to have. Rows that have more
-        keep them.
+        Number of candidates per row that were not clicked. Rows that have more keep them.
     sampling : {"uniform", "popularity"}, default="uniform"
-        "uniform" draws all items alike, "popularity" in proportion to one more than the number of
-        users (rows, where there is no `user_id`) in X that clicked them. No item is drawn twice
-        for a row.
+        "uniform" samples all items with the same probability. "popularity" samples items in
+        proportion to 1 plus the number of users in X that clicked the item (number of rows if X has
+        no `user_id`). The sampled candidates of a row are distinct.
     seen : table, default=None
-        Columns `user_id` and `item_id`: what else users met, such as what they click in a test
-        part, which X does not have.
+        Columns `user_id` and `item_id`: items that users have seen outside of X, for instance their
+        clicks in a test part.
     random_state : int, RandomState instance, Generator or None, default=0
         Seed of the negatives and of the order of candidates.
 
@@ -59,20 +63,20 @@ def sample_negatives(
     -------
     pyarrow.Table
         Impressions: the rows of X in their order, with the columns of X. `candidates` are in random
-        order, as int64 or large_string; `clicked` follows them. Pairs become impressions of
-        one click each, without `impression_id`.
+        order, as int64 or large_string, and `clicked` is in the same order. Pairs become
+        impressions with one click each and lose the column `impression_id`.
 
     Raises
     ------
     ValueError
-        For bare histories, for impressions without `clicked`, for pairs that were not clicked,
-        where a user met so much that too few items are left, and for a parameter out of its range.
+        If X contains bare histories, impressions without `clicked`, or pairs that were not clicked;
+        if a user has too few unseen items; if a parameter is out of its range.
     TypeError
-        Where ids are strings in one place and ints in another.
+        If ids are strings in one place and ints in another.
 
     See Also
     --------
-    impressions_from_clicks : Makes rows of clicks that have no histories yet.
+    impressions_from_clicks : Build impressions with histories from a log of clicks.
 
     Examples
     --------
@@ -88,31 +92,44 @@ def sample_negatives(
     check_choice("sampling", sampling, ("uniform", "popularity"))
     rng = as_generator(random_state)
     table = as_table(X)
-    ids = _distinct(items)
+    ids = _distinct_ids(items)
     rows = _read_rows(table)
-    owner, n_owners, users = _owners(table, rows)
-    met_by, met = _met(rows, owner, ids)
+    user_of_row, n_users, user_ids = _read_users(table, rows.n)
+    users, seen_items = _seen_pairs(rows, user_of_row, ids)
     if seen is not None:
-        more_by, more = _read_seen(seen, users, ids)
-        met_by, met = np.concatenate([met_by, more_by]), np.concatenate([met, more])
-    sampler: Any
+        more_users, more_items = _read_seen(seen, user_ids, ids)
+        users = np.concatenate([users, more_users])
+        seen_items = np.concatenate([seen_items, more_items])
+    n_missing = np.maximum(n - np.bincount(rows.row[rows.clicked == 0], minlength=rows.n), 0)
+    pairs = distinct_pairs(users, seen_items, len(ids))
+    n_seen = np.bincount(pairs // len(ids), minlength=n_users)
+    _check_enough(n_missing, len(ids) - n_seen[user_of_row], len(ids), user_of_row, user_ids)
+    sampler: UnseenItemSampler | PopularUnseenItemSampler
     if sampling == "uniform":
-        sampler = NegativeSampler(met_by, met, pa.array(np.arange(n_owners)), ids)
+        sampler = UnseenItemSampler(users, seen_items, pa.array(np.arange(n_users)), ids)
     else:
-        clicks_by, clicks = _met(rows, owner, ids, clicked=True)
-        distinct = distinct_pairs(clicks_by, clicks, len(ids)) % len(ids)
-        weight = np.bincount(distinct, minlength=len(ids)) + 1.0
-        sampler = PopularitySampler(met_by, met, n_owners, weight)
-    need = np.maximum(n - np.bincount(rows.row[rows.clicked == 0], minlength=rows.n), 0)
-    n_met = np.bincount(distinct_pairs(met_by, met, len(ids)) // len(ids), minlength=n_owners)
-    _check_enough(need, len(ids) - n_met[owner], len(ids), owner, users)
-    drawn_row, drawn = _draw(sampler, owner, need, rng)
-    return _filled(table, rows, drawn_row, ids.take(pa.array(drawn)), rng)
+        weight = _popularity(rows, user_of_row, ids)
+        sampler = PopularUnseenItemSampler(users, seen_items, n_users, weight)
+    drawn_row, drawn = _draw(sampler, user_of_row, n_missing, rng)
+    return _add_candidates(table, rows, drawn_row, ids.take(pa.array(drawn)), rng)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Histories and candidates end to end; a pair has one candidate."""
+class _Rows:
+    """Histories and candidates of all rows end to end. A pair has one candidate.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    history_row : ndarray of int, shape (n_history,)
+        Row of each entry of `history`.
+    history : pyarrow.Array of shape (n_history,)
+    row : ndarray of int, shape (n_candidates,)
+        Row of each candidate.
+    candidates : pyarrow.Array of shape (n_candidates,)
+    clicked : ndarray of int8, shape (n_candidates,)
+    """
 
     n: int
     history_row: np.ndarray
@@ -122,7 +139,8 @@ class Rows:
     clicked: np.ndarray
 
 
-def _read_rows(table: Table) -> Rows:
+def _read_rows(table: Table) -> _Rows:
+    """Read impressions or clicked pairs. Raise a ValueError for all other rows."""
     kind = kind_of(table)
     if kind == "histories":
         raise ValueError(
@@ -136,8 +154,8 @@ def _read_rows(table: Table) -> Rows:
     if kind == "pairs":
         if clicks is not None and not clicks.all():
             raise ValueError(
-                f"{np.sum(clicks == 0)} pairs of X were not clicked; give impressions, in which "
-                "they stand beside the clicks, or clicks alone"
+                f"{np.sum(clicks == 0)} pairs of X were not clicked; give impressions, which "
+                "contain them together with the clicks, or clicks only"
             )
         row, clicked = np.arange(n_rows), np.ones(n_rows, dtype=np.int8)
         candidates = table.column("candidate").combine_chunks()
@@ -146,10 +164,10 @@ def _read_rows(table: Table) -> Rows:
             raise ValueError("X has no column 'clicked', which says what was clicked")
         lengths, candidates = flat_lists(table.column("candidates"), "column 'candidates'")
         row, clicked = segment_ids(offsets_of(lengths)), match_clicks(clicks, offsets_of(lengths))
-    return Rows(n_rows, history_row, history, row, as_ids(candidates, "candidates"), clicked)
+    return _Rows(n_rows, history_row, history, row, as_ids(candidates, "candidates"), clicked)
 
 
-def _distinct(items: Any) -> pa.Array:
+def _distinct_ids(items: Any) -> pa.Array:
     """Return the distinct ids of a catalogue, in its order."""
     if hasattr(items, "n_items"):
         items = items.ids
@@ -161,84 +179,127 @@ def _distinct(items: Any) -> pa.Array:
     return ids
 
 
-def _owners(table: Table, rows: Rows) -> tuple[np.ndarray, int, pa.Array | None]:
-    """Return the user of each row, numbered, how many there are, and their ids if they have any."""
+def _read_users(table: Table, n_rows: int) -> tuple[np.ndarray, int, pa.Array | None]:
+    """Return the position of each row's user, the number of users, and their ids if X has them."""
     if "user_id" not in table:
-        return np.arange(rows.n), rows.n, None
-    users = as_ids(table.column("user_id").combine_chunks(), "column 'user_id'").dictionary_encode()
+        return np.arange(n_rows), n_rows, None
+    column = as_ids(table.column("user_id").combine_chunks(), "column 'user_id'")
+    users = column.dictionary_encode()
     return users.indices.to_numpy().astype(np.int64), len(users.dictionary), users.dictionary
 
 
-def _met(
-    rows: Rows, owner: np.ndarray, ids: pa.Array, clicked: bool = False
+def _seen_pairs(
+    rows: _Rows, user_of_row: np.ndarray, ids: pa.Array, only_clicked: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return who met, or clicked, what; items that are not drawn from are left out."""
-    shown = codes_of(rows.candidates, ids, "candidates").astype(np.int64)
-    item = np.concatenate([codes_of(rows.history, ids, "ids in history").astype(np.int64), shown])
+    """Return pairs of a user and an item in the user's histories or candidates.
+
+    Parameters
+    ----------
+    rows : _Rows
+    user_of_row : ndarray of int, shape (n_rows,)
+    ids : pyarrow.Array
+        Items to sample from. Others are left out.
+    only_clicked : bool, default=False
+        Whether to leave out candidates that were not clicked.
+
+    Returns
+    -------
+    users, items : ndarray of int64, shape (n_pairs,)
+    """
+    shown = look_up(rows.candidates, ids, "candidates").astype(np.int64)
+    item = np.concatenate([look_up(rows.history, ids, "ids in history").astype(np.int64), shown])
     row = np.concatenate([rows.history_row, rows.row])
-    known = item >= 0
-    if clicked:
-        known[len(rows.history) :] &= rows.clicked == 1
-    return owner[row[known]], item[known]
+    kept = item >= 0
+    if only_clicked:
+        kept[len(rows.history) :] &= rows.clicked == 1
+    return user_of_row[row[kept]], item[kept]
 
 
-def _read_seen(seen: Any, users: pa.Array | None, ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return who met what besides; users and items that X and the catalogue lack are left out."""
-    if users is None:
-        raise ValueError("seen says what users met, and X has no column 'user_id'; give one")
+def _popularity(rows: _Rows, user_of_row: np.ndarray, ids: pa.Array) -> np.ndarray:
+    """Return 1 plus the number of users that clicked each item."""
+    users, items = _seen_pairs(rows, user_of_row, ids, only_clicked=True)
+    distinct_items = distinct_pairs(users, items, len(ids)) % len(ids)
+    return np.bincount(distinct_items, minlength=len(ids)) + 1.0
+
+
+def _read_seen(
+    seen: Any, user_ids: pa.Array | None, ids: pa.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of user and item in `seen`, without unknown users and items."""
+    if user_ids is None:
+        raise ValueError("seen lists items of users, but X has no column 'user_id'; give one")
     table = Table(seen)
     for name in ("user_id", "item_id"):
         if name not in table:
             raise ValueError(f"seen has no column {name!r}, only {', '.join(table.names)}")
-    user_ids = as_ids(table.column("user_id").combine_chunks(), "column 'user_id' of seen")
-    if len(user_ids) and user_ids.type != users.type:
-        raise TypeError(f"user_id is {user_ids.type} in seen and {users.type} in X; convert one")
-    user = codes_of(user_ids, users, "user_id").astype(np.int64)
-    item = codes_of(table.column("item_id").combine_chunks(), ids, "item_id of seen")
-    known = (user >= 0) & (item >= 0)
-    return user[known], item[known].astype(np.int64)
+    column = as_ids(table.column("user_id").combine_chunks(), "column 'user_id' of seen")
+    if len(column) and column.type != user_ids.type:
+        raise TypeError(f"user_id is {column.type} in seen and {user_ids.type} in X; convert one")
+    user = look_up(column, user_ids, "user_id").astype(np.int64)
+    item = look_up(table.column("item_id").combine_chunks(), ids, "item_id of seen")
+    is_known = (user >= 0) & (item >= 0)
+    return user[is_known], item[is_known].astype(np.int64)
 
 
 def _check_enough(
-    need: np.ndarray, n_unmet: np.ndarray, n_items: int, owner: np.ndarray, users: pa.Array | None
+    n_missing: np.ndarray,
+    n_unseen: np.ndarray,
+    n_items: int,
+    user_of_row: np.ndarray,
+    user_ids: pa.Array | None,
 ) -> None:
-    short = np.flatnonzero(n_unmet < need)
+    """Raise a ValueError if a row misses more negatives than its user has unseen items."""
+    short = np.flatnonzero(n_unseen < n_missing)
     if len(short):
         row = int(short[0])
-        who = f"row {row}" if users is None else f"user {users[int(owner[row])].as_py()!r}"
+        if user_ids is None:
+            name = f"row {row}"
+        else:
+            name = f"user {user_ids[int(user_of_row[row])].as_py()!r}"
         raise ValueError(
-            f"{who} needs {need[row]} negatives but met all but {n_unmet[row]} of {n_items} items; "
-            "lower n"
+            f"{name} needs {n_missing[row]} negatives but met all but {n_unseen[row]} of {n_items} "
+            "items; lower n"
         )
 
 
 def _draw(
-    sampler: Any, owner: np.ndarray, need: np.ndarray, rng: np.random.Generator
+    sampler: UnseenItemSampler | PopularUnseenItemSampler,
+    user_of_row: np.ndarray,
+    n_missing: np.ndarray,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw as many as each row needs; rows that need as many are drawn together."""
-    offsets = offsets_of(need)
+    """Draw the missing negatives. Rows that miss the same number are drawn together.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_drawn,)
+        Row of each negative, ascending.
+    items : ndarray of int64, shape (n_drawn,)
+        Positions of the negatives among the items.
+    """
+    offsets = offsets_of(n_missing)
     drawn = np.empty(offsets[-1], dtype=np.int64)
-    for n in np.unique(need[need > 0]).tolist():
-        rows = np.flatnonzero(need == n)
+    for n in np.unique(n_missing[n_missing > 0]).tolist():
+        rows = np.flatnonzero(n_missing == n)
         places, _ = gather_ranges(offsets[rows], offsets[rows + 1])
-        drawn[places] = sampler.draw(owner[rows], n, rng).ravel()
+        drawn[places] = sampler.draw(user_of_row[rows], n, rng).ravel()
     return segment_ids(offsets), drawn
 
 
-def _filled(
-    table: Table, rows: Rows, drawn_row: np.ndarray, drawn: pa.Array, rng: np.random.Generator
+def _add_candidates(
+    table: Table, rows: _Rows, drawn_row: np.ndarray, drawn: pa.Array, rng: np.random.Generator
 ) -> pa.Table:
-    """Put candidates and negatives of each row in random order."""
+    """Return X as impressions with the drawn negatives, in random order within each row."""
     row = np.concatenate([rows.row, drawn_row])
     order = np.lexsort((rng.random(len(row)), row))
     candidates = pa.concat_arrays([rows.candidates.cast(drawn.type), drawn])
     clicked = np.concatenate([rows.clicked, np.zeros(len(drawn_row), dtype=np.int8)])
     lengths = np.bincount(row, minlength=rows.n)
-    gone = {"candidates", "candidate", "clicked"}
+    replaced = {"candidates", "candidate", "clicked"}
     if "candidate" in table:
-        gone.add("impression_id")
+        replaced.add("impression_id")
     return pa.table(
-        {name: table.column(name) for name in dict.fromkeys(table.names) if name not in gone}
+        {name: table.column(name) for name in dict.fromkeys(table.names) if name not in replaced}
         | {
             "candidates": lists(candidates.take(pa.array(order)), lengths),
             "clicked": lists(clicked[order], lengths),

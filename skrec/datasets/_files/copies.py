@@ -1,8 +1,8 @@
-"""Converted copies of data sets: read once from the owner's files, then mapped into memory.
+"""Converted copies of data sets, which are read from the owner's files only once.
 
-A copy is a folder below `data_home`: an Arrow file a table, the catalogue as parquet, and
-``copy.json``, which says what the copy was made of. Arrow files are mapped and never loaded whole,
-so that the tables may be larger than memory; parquet would have to be unpacked.
+A copy is a folder below `data_home`. It contains one Arrow file per table, the catalogue as
+parquet, and ``copy.json``, which lists the source files. Arrow files are mapped into memory, so
+tables can be larger than memory. Parquet files would have to be loaded.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from skrec._common.files import new_folder, sha256
 from skrec._data.item_files import read_items, write_items
 from skrec._data.items import Items
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.reading import Reading, map_table, write_table
+from skrec.datasets._files.converter import Converter, map_table, write_table
 from skrec.datasets._web.home import get_data_home
 
 FORMAT = "skrec data set 1"
 _ABOUT = "copy.json"
 
 
-def kept_copy(
+def read_cached(
     family: str,
     path: str | os.PathLike[str],
     settings: dict[str, Any],
@@ -39,79 +39,90 @@ def kept_copy(
     data_home: str | os.PathLike[str] | None,
     verbose: bool,
 ) -> DataBunch:
-    """Return a data set from its converted copy, which is made first where there is none.
+    """Return a data set from its converted copy. If there is none, read the data set and write one.
 
-    A copy counts while the files it was made of are as they were: of the same size and time, else
-    of the same SHA-256.
+    A copy is outdated if a source file has changed: if its size is another one, or if its time and
+    its SHA-256 are other ones. Nothing is cached if `settings` contain a generator or no seed.
 
     Parameters
     ----------
     family : str
-        Of the data set.
+        Name of the data set family.
     path : str or path-like
-        Where the owner's files are.
+        Folder or file of the owner.
     settings : dict
-        All else that the result depends on.
+        Parameters that the result depends on.
     read : callable
-        Called with `path`, a `Reading` and the settings; returns the data, to which the files
-        that were read are added as `sources`.
+        Function that is called with `path`, a `Converter` and the settings, and returns the data.
+        The paths of the files that were read are added to the data as `sources`.
     data_home : str, path-like or None
-        As `get_data_home` takes it.
+        Folder for the copies. See `get_data_home`.
     verbose : bool
-        Whether progress is printed.
+        Whether to print progress.
 
     Returns
     -------
     DataBunch
+
+    Raises
+    ------
+    OSError
+        If a copy can't be written to the given `data_home`. With the default folder, this is a
+        warning.
     """
     path = Path(path).expanduser().absolute()
-    key = _key(family, path, settings)
-    if key is None:  # drawn anew in each call
-        return _read_only(path, settings, read, verbose)
+    name = _copy_name(family, path, settings)
+    if name is None:
+        return _read_uncached(path, settings, read, verbose)
     with ExitStack() as stack:
         try:
-            place = get_data_home(data_home) / key
-            data = _opened(place)
+            target = get_data_home(data_home) / name
+            data = _open_copy(target)
             if data is not None:
                 return data
-            new = stack.enter_context(new_folder(place))
+            new = stack.enter_context(new_folder(target))
         except OSError as error:
             if data_home is not None:
                 raise
             warnings.warn(f"no converted copy of {path} is kept: {error}", stacklevel=4)
-            return _read_only(path, settings, read, verbose)
-        reading = Reading(new, verbose)
-        _write_copy(new, _read(path, settings, read, reading), reading.sources)
-        data = _opened(new)
+            return _read_uncached(path, settings, read, verbose)
+        converter = Converter(new, verbose)
+        _write_copy(new, _read(path, settings, read, converter), converter.sources)
+        data = _open_copy(new)
     assert data is not None
     return data
 
 
-def _read(path: Path, settings: dict, read: Callable, reading: Reading) -> DataBunch:
-    data = read(path, reading, **settings)
-    data["sources"] = list(reading.sources)
+def _read(
+    path: Path, settings: dict[str, Any], read: Callable[..., DataBunch], converter: Converter
+) -> DataBunch:
+    data = read(path, converter, **settings)
+    data["sources"] = list(converter.sources)
     return data
 
 
-def _read_only(path: Path, settings: dict, read: Callable, verbose: bool) -> DataBunch:
-    # what is mapped stays readable when its file has no name any more
+def _read_uncached(
+    path: Path, settings: dict[str, Any], read: Callable[..., DataBunch], verbose: bool
+) -> DataBunch:
+    """Read a data set without a copy. Its mapped tables stay readable when the files are gone."""
     with tempfile.TemporaryDirectory(prefix="skrec-", ignore_cleanup_errors=True) as folder:
-        return _read(path, settings, read, Reading(Path(folder), verbose))
+        return _read(path, settings, read, Converter(Path(folder), verbose))
 
 
-def _key(family: str, path: Path, settings: dict[str, Any]) -> str | None:
-    """Return the name of a copy; None where settings hold a generator, or None as a seed."""
+def _copy_name(family: str, path: Path, settings: dict[str, Any]) -> str | None:
+    """Return the folder name of a copy, or None if the result is random and can't be cached."""
     if settings.get("random_state", 0) is None:
         return None
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     try:
         described = json.dumps([FORMAT, family, str(path), names, settings], sort_keys=True)
-    except TypeError:
+    except TypeError:  # a generator
         return None
     return f"{family}-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
 
 
 def _write_copy(folder: Path, data: DataBunch, sources: dict[str, str | None]) -> None:
+    """Write the tables, the catalogue and ``copy.json`` of a data set into a folder."""
     about: dict[str, Any] = {"tables": [], "values": {}, "sources": []}
     for name, value in dict(data).items():
         if isinstance(value, Items):
@@ -124,7 +135,7 @@ def _write_copy(folder: Path, data: DataBunch, sources: dict[str, str | None]) -
             about["values"][name] = value
     for file in folder.glob("*.arrow"):
         if file.stem not in about["tables"]:
-            file.unlink()  # rows before they were split
+            file.unlink()  # intermediate tables
     for source, digest in sources.items():
         state = os.stat(source)
         about["sources"].append(
@@ -133,19 +144,20 @@ def _write_copy(folder: Path, data: DataBunch, sources: dict[str, str | None]) -
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _opened(folder: Path) -> DataBunch | None:
-    """Return the copy in a folder; None where there is none, or its sources have changed."""
+def _open_copy(folder: Path) -> DataBunch | None:
+    """Open the copy in a folder. Return None if it is missing, outdated or damaged."""
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        if not all(_is_as_it_was(*source) for source in about["sources"]):
+        if not all(_is_unchanged(*source) for source in about["sources"]):
             return None
         tables = {name: map_table(folder / f"{name}.arrow") for name in about["tables"]}
         return DataBunch(items=read_items(folder / "items.parquet"), **tables, **about["values"])
     except (OSError, ValueError, KeyError, pa.ArrowException):
-        return None  # damaged or cut off: made anew
+        return None
 
 
-def _is_as_it_was(source: str, size: int, mtime: int, digest: str) -> bool:
+def _is_unchanged(source: str, size: int, mtime: int, digest: str) -> bool:
+    """Compare size and time of a source file. If only its time differs, compare its SHA-256."""
     state = os.stat(source)
     if state.st_size != size:
         return False

@@ -1,4 +1,4 @@
-"""Files as data sets' owners publish them: folders and archives, text with one row a line."""
+"""Readers of the owners' files: folders and zip files, delimited text, CSV and parquet."""
 
 from __future__ import annotations
 
@@ -10,19 +10,33 @@ from contextlib import contextmanager
 from io import BytesIO, RawIOBase
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-# bytes of a file that are read at a time
-BLOCK = 1 << 24
+# number of bytes that are read from a file at a time
+BLOCK_SIZE = 1 << 24
+
+# a file or folder on disk or inside a zip file
+AnyPath = Path | zipfile.Path
+# is called with each block of bytes that was read from a file, in order
+OnRead = Callable[[bytes], None]
 
 
 @contextmanager
-def opened(path: Any) -> Iterator[Any]:
-    """Yield a folder or the inside of a zip file, both with the methods of a Path."""
-    path = Path(path).expanduser()
+def open_folder_or_zip(path: Path) -> Iterator[AnyPath]:
+    """Yield a folder, or the root folder inside a zip file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `path` does not exist.
+    ValueError
+        If `path` is neither a folder nor a zip file.
+    """
+    path = path.expanduser()
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
@@ -34,24 +48,32 @@ def opened(path: Any) -> Iterator[Any]:
         raise ValueError(f"path must be a folder or a .zip file, got {path}")
 
 
-def find_folder(root: Any, layouts: Mapping[str, Sequence[str]], name: str) -> tuple[Any, str]:
-    """Find the folder with the files of a layout: root or, as in a zip file, one inside it.
+def find_layout(
+    root: AnyPath, layouts: Mapping[str, Sequence[str]], name: str
+) -> tuple[AnyPath, str]:
+    """Find the folder that contains all files of a layout: `root` or one of its subfolders.
 
     Parameters
     ----------
     root : Path or zipfile.Path
-    layouts : dict of str to sequence of str
-        Names of files by the name of their layout.
+    layouts : mapping of str to sequence of str
+        File names per layout. The first layout that fits is returned.
     name : str
-        Of the data set, for the message.
+        Name of the data set, for the error message.
 
     Returns
     -------
     folder : Path or zipfile.Path
     layout : str
+
+    Raises
+    ------
+    FileNotFoundError
+        If no folder contains all files of a layout.
     """
-    inside = sorted(root.iterdir(), key=str)
-    for folder in [root, *(entry for entry in inside if entry.is_dir())]:
+    inside: list[AnyPath] = sorted(root.iterdir(), key=str)
+    folders: list[AnyPath] = [root, *(entry for entry in inside if entry.is_dir())]
+    for folder in folders:
         names = {entry.name for entry in folder.iterdir()}
         for layout, files in layouts.items():
             if names.issuperset(files):
@@ -62,44 +84,46 @@ def find_folder(root: Any, layouts: Mapping[str, Sequence[str]], name: str) -> t
 
 
 def iterate_rows(
-    file: Any,
+    file: AnyPath,
     types: dict[str, pa.DataType],
     separator: str = "\t",
     *,
     header: bool = False,
     quoted: bool = False,
-    seen: Callable[[bytes], None] | None = None,
+    on_read: OnRead | None = None,
 ) -> Iterator[tuple[int, pa.Table]]:
-    r"""Read a file whose fields, in order, have these names and types, block by block.
+    r"""Read a file of delimited text in blocks of rows.
+
+    Text that is not UTF-8 is read as Latin-1.
 
     Parameters
     ----------
     file : Path or zipfile.Path
-        In UTF-8, else read as Latin-1.
     types : dict of str to pyarrow.DataType
-        Fields of each line.
+        Names and types of the fields of a line, in order.
     separator : str, default="\t"
-        Between fields, of one or more characters.
+        Text between fields, of one or more characters.
     header : bool, default=False
-        Whether the first line names the fields.
+        Whether the first line contains the names of the fields.
     quoted : bool, default=False
-        Whether fields may be in double quotes; none holds the end of a line.
-    seen : callable, default=None
-        Told what was read of the file, in order.
+        Whether fields can be in double quotes. Quoted fields must not contain line breaks.
+    on_read : callable, default=None
+        Function that is called with each block of bytes.
 
     Yields
     ------
     n_before : int
-        Lines of the file before the block; there is one block at least.
+        Number of lines in the file before the block.
     table : pyarrow.Table
-        The rows of a block.
+        Rows of the block. There is at least one block.
 
     Raises
     ------
     ValueError
-        For a line that can't be read, with file and line.
+        If a line can't be read. The message names the file and the line.
     """
-    delimiter = "\x1f" if len(separator) > 1 else separator  # Arrow wants one; it is in no text
+    # Arrow needs a single character: the unit separator, which does not occur in text
+    delimiter = "\x1f" if len(separator) > 1 else separator
     options = {
         "parse_options": csv.ParseOptions(
             delimiter=delimiter, quote_char='"' if quoted else False, ignore_empty_lines=False
@@ -107,45 +131,42 @@ def iterate_rows(
         "convert_options": csv.ConvertOptions(column_types=types, null_values=[]),
     }
     n_before = 0
-    blocks = iterate_lines(file, seen)
-    first = next(blocks, None)
-    if first is None:
-        raise ValueError(f"{file} is empty")
-    for block in chain([first], blocks):
-        data = _as_utf8(block)
-        if header and not n_before:
-            line, _, data = data.partition(b"\n")
-            _check_header(line.decode(), list(types), separator, file)
-            n_before = 1
-        if data:
-            rows = data.replace(separator.encode(), delimiter.encode())
-            yield n_before, _read_block(rows, list(types), options, file, n_before, separator)
-        elif n_before == 1:
-            yield 1, pa.schema(list(types.items())).empty_table()  # a header and no rows
-        n_before += data.count(b"\n")
+    with file.open("rb") as stream:
+        blocks = iterate_line_blocks(stream, on_read)
+        first = next(blocks, None)
+        if first is None:
+            raise ValueError(f"{file} is empty")
+        for block in chain([first], blocks):
+            data = _as_utf8(block)
+            if header and not n_before:
+                line, _, data = data.partition(b"\n")
+                _check_header(line.decode(), list(types), separator, file)
+                n_before = 1
+            if data:
+                rows = data.replace(separator.encode(), delimiter.encode())
+                yield n_before, _read_block(rows, list(types), options, file, n_before, separator)
+            elif n_before == 1:
+                yield 1, pa.schema(list(types.items())).empty_table()  # a header without rows
+            n_before += data.count(b"\n")
 
 
-def iterate_lines(file: Any, seen: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
-    """Yield whole lines of a file, about BLOCK bytes at a time; empty ones at its end are left out.
+def iterate_line_blocks(stream: IO[bytes], on_read: OnRead | None = None) -> Iterator[bytes]:
+    """Yield blocks of whole lines, of about `BLOCK_SIZE` bytes each.
+
+    Empty lines at the end of the file are left out.
 
     Parameters
     ----------
-    file : Path or zipfile.Path
-    seen : callable, default=None
-        Told what was read of the file, in order.
+    stream : binary file
+    on_read : callable, default=None
+        Function that is called with each block of bytes as it was read.
     """
-    with file.open("rb") as stream:
-        yield from whole_lines(stream, seen)
-
-
-def whole_lines(stream: Any, seen: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
-    """Yield whole lines of an open file, as `iterate_lines` does."""
     rest = b""
-    while data := stream.read(BLOCK):
-        if seen:
-            seen(data)
+    while data := stream.read(BLOCK_SIZE):
+        if on_read:
+            on_read(data)
         data = rest + data
-        # the last line is held back, for what follows it may be the end of the file
+        # keep the last line back: only empty lines may follow it
         cut = data.rstrip(b"\r\n").rfind(b"\n") + 1
         if cut:
             yield data[:cut]
@@ -158,10 +179,12 @@ def _read_block(
     data: bytes,
     names: list[str],
     options: dict[str, Any],
-    file: Any,
+    file: AnyPath,
     n_before: int,
     separator: str,
 ) -> pa.Table:
+    """Parse a block of lines, and name the line if that fails."""
+
     def read(use_threads: bool) -> pa.Table:
         settings = csv.ReadOptions(use_threads=use_threads, column_names=names)
         return csv.read_csv(BytesIO(data), settings, **options).combine_chunks()
@@ -169,14 +192,15 @@ def _read_block(
     try:
         return read(use_threads=True)
     except pa.ArrowInvalid:
-        try:  # Arrow knows the numbers of the lines only where it reads with one thread
+        try:  # Arrow reports line numbers only when it reads with one thread
             return read(use_threads=False)
         except pa.ArrowInvalid as error:
             text = str(error).replace("\x1f", separator)
-            raise ValueError(f"{file}{_locate(text, names, n_before)}") from error
+            raise ValueError(f"{file}{_describe_fault(text, names, n_before)}") from error
 
 
-def _check_header(line: str, names: list[str], separator: str, file: Any) -> None:
+def _check_header(line: str, names: list[str], separator: str, file: AnyPath) -> None:
+    """Raise a ValueError unless a header line consists of these names."""
     found = next(text_csv.reader([line.strip("\r\ufeff")], delimiter=separator), [])
     if found != names:
         raise ValueError(
@@ -186,7 +210,7 @@ def _check_header(line: str, names: list[str], separator: str, file: Any) -> Non
 
 
 def _as_utf8(data: bytes) -> bytes:
-    # what is not UTF-8 is Latin-1, the accents of which are not UTF-8
+    """Convert Latin-1 to UTF-8. Accented letters of Latin-1 are not valid UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -194,8 +218,8 @@ def _as_utf8(data: bytes) -> bytes:
     return data
 
 
-def _locate(message: str, names: list[str], n_before: int = 0) -> str:
-    """Rewrite what Arrow says about a line to begin with the line and the field."""
+def _describe_fault(message: str, names: list[str], n_before: int = 0) -> str:
+    """Rewrite an error message of Arrow so that it begins with the line and the field."""
     match = re.search(r"(?:In CSV column #(\d+): )?Row #(\d+): (.*)", message, re.DOTALL)
     if match is None:
         return f": {message}"
@@ -204,49 +228,79 @@ def _locate(message: str, names: list[str], n_before: int = 0) -> str:
     return f", line {int(line) + n_before}: {field}{text}"
 
 
-def check_lines(file: Any, n_before: int, lines: pa.Array, good: Any, wanted: str) -> None:
-    """Raise for the first of some lines, behind `n_before` others, that is not good."""
-    if not good.all():
-        at = int(good.argmin())
+def check_lines(
+    file: AnyPath, n_before: int, lines: pa.Array, is_valid: np.ndarray, expected: str
+) -> None:
+    """Raise a ValueError that names the first invalid line.
+
+    Parameters
+    ----------
+    file : Path or zipfile.Path
+    n_before : int
+        Number of lines in the file before `lines`.
+    lines : pyarrow.Array of string, shape (n,)
+    is_valid : ndarray of bool, shape (n,)
+    expected : str
+        Description of a valid line, for the message.
+    """
+    if not is_valid.all():
+        at = int(is_valid.argmin())
         raise ValueError(
-            f"{file}, line {n_before + at + 1}: expected {wanted}, got {lines[at].as_py()[:80]!r}"
+            f"{file}, line {n_before + at + 1}: expected {expected}, got {lines[at].as_py()[:80]!r}"
         )
 
 
 @contextmanager
-def open_stream(file: Path, seen: Callable[[bytes], None] | None) -> Iterator[pa.NativeFile]:
-    """Open a file, and unpack it where its name ends in .gz."""
+def open_decompressed(file: Path, on_read: OnRead | None) -> Iterator[pa.NativeFile]:
+    """Open a file, and decompress it if its name ends in .gz.
+
+    `on_read` is called with each block of bytes before decompression.
+    """
     with open(file, "rb") as raw:
-        packed = "gzip" if file.suffix == ".gz" else None
-        with pa.input_stream(_Watched(raw, seen), packed) as stream:
+        compression = "gzip" if file.suffix == ".gz" else None
+        with pa.input_stream(_ObservedFile(raw, on_read), compression) as stream:
             yield stream
 
 
-class _Watched(RawIOBase):
-    """A file that tells what was read of it."""
+class _ObservedFile(RawIOBase):
+    """A readable file that passes each block of bytes to a callback."""
 
-    def __init__(self, raw: Any, seen: Callable[[bytes], None] | None):
-        self._raw, self._seen = raw, seen
+    def __init__(self, raw: IO[bytes], on_read: OnRead | None):
+        self._raw, self._on_read = raw, on_read
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """Read bytes, and pass them to the callback."""
         data = self._raw.read(size)
-        if self._seen:
-            self._seen(data)
+        if self._on_read:
+            self._on_read(data)
         return data
 
 
 def find_file(folder: Path, *patterns: str, what: str) -> Path:
-    """Return the one file of a folder that fits a pattern; the first pattern that any fits counts.
+    """Return the only file of a folder that matches a pattern.
+
+    Parameters
+    ----------
+    folder : Path
+    *patterns : str
+        Glob patterns. Only the first one with a match is used.
+    what : str
+        Description of the file, for error messages.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
     FileNotFoundError
-        Where none fits.
+        If no file matches, or if there is no such folder.
     ValueError
-        Where several do.
+        If several files match.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no such folder: {folder}")
@@ -263,18 +317,18 @@ def find_file(folder: Path, *patterns: str, what: str) -> Path:
     )
 
 
-def read_columns(
-    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[bytes], None] | None = None
+def read_csv_columns(
+    file: Path, types: Mapping[str, pa.DataType], on_read: OnRead | None = None
 ) -> pa.Table:
-    """Read some columns of a CSV file whose first line names them, gzipped or not.
+    """Read some columns of a CSV file with a header. The file can be compressed with gzip.
 
     Parameters
     ----------
     file : Path
     types : mapping of str to pyarrow.DataType
-        The columns to read, in the order of the result. An empty text is null.
-    seen : callable, default=None
-        Told what was read of the file, in order.
+        Names and types of the columns, in the order of the result. Empty fields become null.
+    on_read : callable, default=None
+        Function that is called with each block of bytes.
 
     Returns
     -------
@@ -283,12 +337,11 @@ def read_columns(
     Raises
     ------
     ValueError
-        For a file without one of the columns, and for a line that can't be read, with file and
-        line.
+        If the file lacks a column or a line can't be read. The message names the file and the line.
     """
 
     def read(use_threads: bool) -> pa.Table:
-        with open_stream(file, seen) as stream:
+        with open_decompressed(file, on_read) as stream:
             return csv.read_csv(
                 stream,
                 csv.ReadOptions(use_threads=use_threads, block_size=1 << 24),
@@ -304,16 +357,16 @@ def read_columns(
     try:
         return read(use_threads=True)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError):
-        try:  # Arrow knows the numbers of the lines only where it reads with one thread
+        try:  # Arrow reports line numbers only when it reads with one thread
             return read(use_threads=False)
         except pa.ArrowKeyError as error:
             raise ValueError(f"{file}, line 1: {error.args[0]}") from error
         except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{file}{_locate(str(error), [])}") from error
+            raise ValueError(f"{file}{_describe_fault(str(error), [])}") from error
 
 
 def iterate_parquet(file: Path, columns: list[str]) -> Iterator[pa.Table]:
-    """Read some columns of a parquet file, block by block.
+    """Read some columns of a parquet file in blocks of rows.
 
     Parameters
     ----------
@@ -323,23 +376,23 @@ def iterate_parquet(file: Path, columns: list[str]) -> Iterator[pa.Table]:
     Yields
     ------
     pyarrow.Table
-        There is one at least.
+        Rows of a block. There is at least one block, which can be empty.
 
     Raises
     ------
     ValueError
-        For a file that is no parquet, or lacks a column.
+        If the file is not a parquet file or lacks a column.
     """
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file, memory_map=True) as opened_file:
-            schema = opened_file.schema_arrow
+        with pq.ParquetFile(file, memory_map=True) as parquet:
+            schema = parquet.schema_arrow
             missing = [name for name in columns if name not in schema.names]
             if missing:
                 raise ValueError(f"it has no column {missing[0]!r}, only {', '.join(schema.names)}")
             yield pa.schema([schema.field(name) for name in columns]).empty_table()
-            for batch in opened_file.iter_batches(1 << 16, columns=columns):
+            for batch in parquet.iter_batches(1 << 16, columns=columns):
                 yield pa.table(batch).select(columns)
     except (ValueError, OSError) as error:
         raise ValueError(f"{file}: {error}") from error

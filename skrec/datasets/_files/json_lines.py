@@ -1,47 +1,48 @@
-"""Files with a JSON object a line, gzipped or not, or in an archive."""
+"""Readers of files with one JSON object per line: plain, compressed, or in a tar archive."""
 
 from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from skrec.datasets._files.files import open_stream, whole_lines
+from skrec.datasets._files.files import OnRead, iterate_line_blocks, open_decompressed
 
-# bytes that one thread parses at a time
-PART = 1 << 22
+# number of bytes that one thread parses at a time
+PARSED_SIZE = 1 << 22
 
 
 def iterate_json_lines(
-    file: Path, types: Mapping[str, pa.DataType], seen: Callable[[bytes], None] | None = None
+    file: Path, types: Mapping[str, pa.DataType], on_read: OnRead | None = None
 ) -> Iterator[pa.Table]:
-    """Read some fields of a file with a JSON object a line, gzipped or not, block by block.
+    """Read some fields of a file with one JSON object per line, in blocks of rows.
+
+    The file can be compressed with gzip.
 
     Parameters
     ----------
     file : Path
     types : mapping of str to pyarrow.DataType
-        The fields to read; null where an object lacks one.
-    seen : callable, default=None
-        Told what was read of the file, in order.
+        Names and types of the fields to read. A field that an object lacks is null.
+    on_read : callable, default=None
+        Function that is called with each block of bytes.
 
     Yields
     ------
     pyarrow.Table
-        There is one at least.
+        Rows of a block. There is at least one block.
 
     Raises
     ------
     ValueError
-        For what is no JSON, or of another type, with file and line, for what can't be unpacked,
-        and for an empty file.
+        If a line is not JSON or a field has another type, with the file and the line in the
+        message; if the file can't be decompressed; if the file is empty.
     """
-    with open_stream(file, seen) as stream:
-        yield from _tables(whole_lines(stream), file, types)
+    with open_decompressed(file, on_read) as stream:
+        yield from _parse_blocks(iterate_line_blocks(stream), str(file), types)
 
 
 def iterate_json_member(
@@ -50,32 +51,48 @@ def iterate_json_member(
     member: tarfile.TarInfo,
     types: Mapping[str, pa.DataType],
 ) -> Iterator[pa.Table]:
-    """Read some fields of a file in an archive, as `iterate_json_lines` does of one outside."""
+    """Read some fields of a file in an archive, like `iterate_json_lines`.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the archive, for error messages.
+    archive : tarfile.TarFile
+    member : tarfile.TarInfo
+        A regular file in the archive.
+    types : mapping of str to pyarrow.DataType
+
+    Yields
+    ------
+    pyarrow.Table
+    """
     with archive.extractfile(member) as stream:  # type: ignore[union-attr]
-        yield from _tables(whole_lines(stream), f"{path}, {member.name}", types)
+        yield from _parse_blocks(iterate_line_blocks(stream), f"{path}, {member.name}", types)
 
 
-def _tables(
-    blocks: Iterable[bytes], what: Any, types: Mapping[str, pa.DataType]
+def _parse_blocks(
+    blocks: Iterable[bytes], name: str, types: Mapping[str, pa.DataType]
 ) -> Iterator[pa.Table]:
+    """Parse blocks of lines. `name` is how error messages call the file."""
     n_before, is_empty = 0, True
     try:
         for block in blocks:
             if block.strip():
-                yield _parse_block(block, what, n_before, types)
+                yield _parse_block(block, name, n_before, types)
                 is_empty = False
             n_before += block.count(b"\n")
-    except OSError as error:  # of what unpacks
-        raise ValueError(f"{what}: {error}") from error
+    except OSError as error:  # raised by the decompression
+        raise ValueError(f"{name}: {error}") from error
     if is_empty:
-        raise ValueError(f"{what} is empty")
+        raise ValueError(f"{name} is empty")
 
 
 def _parse_block(
-    block: bytes, what: Any, n_before: int, types: Mapping[str, pa.DataType]
+    block: bytes, name: str, n_before: int, types: Mapping[str, pa.DataType]
 ) -> pa.Table:
+    """Parse a block of lines, and name the line if that fails."""
     try:
-        return _parse(block, types, PART)
+        return _parse(block, types, PARSED_SIZE)
     except pa.ArrowInvalid:
         for number, line in enumerate(block.split(b"\n"), start=n_before + 1):
             try:
@@ -83,16 +100,17 @@ def _parse_block(
                     _parse(line, types, len(line))
             except pa.ArrowInvalid as error:
                 fault = re.sub(r" in row \d+$", "", str(error))
-                raise ValueError(f"{what}, line {number}: {fault}") from error
-        return _parse(block, types, len(block))  # a line that is longer than PART
+                raise ValueError(f"{name}, line {number}: {fault}") from error
+        return _parse(block, types, len(block))  # only a line longer than PARSED_SIZE failed
 
 
-def _parse(text: bytes, types: Mapping[str, pa.DataType], part: int) -> pa.Table:
+def _parse(text: bytes, types: Mapping[str, pa.DataType], block_size: int) -> pa.Table:
+    """Parse lines of JSON, in parallel parts of `block_size` bytes."""
     from pyarrow import json
 
     schema = pa.schema(list(types.items()))
     return json.read_json(
         pa.BufferReader(text),
-        json.ReadOptions(block_size=part),
+        json.ReadOptions(block_size=block_size),
         json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     )

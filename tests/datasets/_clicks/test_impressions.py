@@ -1,4 +1,4 @@
-"""Impressions from anyone's clicks."""
+"""Impressions from clicks: splits by time, histories and negatives."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from skrec.datasets import impressions_from_clicks
-from skrec.datasets._clicks import unseen_items as _unmet
+from skrec.datasets._clicks import unseen_items as _unseen_items
 from skrec.datasets._clicks.cut_clicks import Events
 
 SMALL = {"min_clicks": 4, "n_test": 1, "n_negatives": 2, "n_negatives_eval": 3}
@@ -65,7 +65,7 @@ def test_without_times_rows_are_in_order():
     assert "time" not in data.test.column_names
 
 
-def test_what_was_seen_is_no_negative(clicks):
+def test_seen_items_are_no_negatives(clicks):
     seen = pd.concat(
         [clicks, pd.DataFrame({"user_id": "u0", "item_id": [f"i{i}" for i in range(26)]})]
     )
@@ -105,22 +105,22 @@ def some_events(with_times):
 
 
 @pytest.mark.parametrize("with_times", [True, False])
-def test_first_meetings_are_the_earliest_of_each_pair(with_times):
+def test_the_first_event_of_each_pair_is_the_earliest(with_times):
     events = some_events(with_times)
     first = {}
     times = events.time.to_pylist() if with_times else [0] * 300
     for row in sorted(range(300), key=lambda row: times[row]):
         first.setdefault((events.user[row], events.item[row]), row)
-    assert events.first_meetings().tolist() == sorted(first.values())
+    assert events.first_of_each_pair().tolist() == sorted(first.values())
 
 
 def test_distinct_pairs_are_numbered_by_user_and_item():
     events = some_events(False)
     pairs = sorted(set(zip(events.user.tolist(), events.item.tolist(), strict=True)))
-    assert _unmet.distinct_pairs(events.user, events.item, 9).tolist() == [
+    assert _unseen_items.distinct_pairs(events.user, events.item, 9).tolist() == [
         user * 9 + item for user, item in pairs
     ]
-    many = np.full(1, 2**20, dtype=np.int32)  # the product is more than an int32 holds
-    assert _unmet.distinct_pairs(many, many, 2**21).tolist() == [2**41 + 2**20]
+    many = np.full(1, 2**20, dtype=np.int32)  # the product is too large for an int32
+    assert _unseen_items.distinct_pairs(many, many, 2**21).tolist() == [2**41 + 2**20]
     none = np.empty(0, np.int32)
-    assert len(_unmet.distinct_pairs(none, none, 0)) == 0
+    assert len(_unseen_items.distinct_pairs(none, none, 0)) == 0

@@ -1,4 +1,4 @@
-"""Data sets of ratings and purchases, from small files in their owners' formats."""
+"""Data sets of ratings and purchases, read from small files in the formats of their owners."""
 
 import gzip
 import json
@@ -19,17 +19,17 @@ from skrec.datasets import (
     read_yelp,
 )
 from skrec.datasets._clicks import cut_clicks as _cut_clicks
-from skrec.datasets._clicks import ratings as _rated
+from skrec.datasets._clicks import ratings as _ratings
 from skrec.datasets._files import files as _files
 
 N_USERS, N_ITEMS = 6, 40
 NO_TIMES = ("lastfm", "lastfm msd")
-DAYS = ("hm", "netflix")  # whose times are days, within which the order is that of the ids
+DAYS = ("hm", "netflix")  # data sets whose times are days; the clicks of a day are sorted by id
 SETTINGS = {"min_clicks": 5, "n_negatives_eval": 5, "n_negatives": 2}
 
 
 def events():
-    """Who met what, how they rated it, and in which order: user, item, stars 1 to 5, second."""
+    """Return events in the order of time: user, item, stars (1 to 5), second."""
     rng = np.random.default_rng(0)
     return [
         (user, int(item), int(rng.integers(1, 6)) if at > 7 else 5, 1_600_000_000 + 60 * at)
@@ -62,7 +62,7 @@ def amazon_2018(folder):
             }
             for i in range(N_ITEMS)
         ]
-        + [{"asin": "B000", "title": "Game 0 again"}],  # some products come twice
+        + [{"asin": "B000", "title": "Game 0 again"}],  # some products occur twice
     )
     json_lines(
         folder / "Video_Games_5.json.gz",
@@ -259,7 +259,7 @@ def hotelrec(folder):
 
 
 def artist_of(item):
-    """Some artists have no id."""
+    """Return the id and name of an artist. Some artists have no id."""
     return ("", f"B{item:03}") if item % 2 else (f"B{item:03}", "Björk")
 
 
@@ -286,7 +286,7 @@ def lastfm_msd(folder):
 
 
 def lastfm_1k(folder):
-    """A line a play, the latest first; songs are played again, and some have no id."""
+    """Write one line per play, latest first. Songs are played several times, some have no id."""
     plays = [(0, 0, 0, 1_700_000_000), (0, 1, 0, 1_700_000_001)]
     plays += [(user, item, stars, at + 999) for user, item, stars, at in events() if item % 5]
     plays += [(50 + item // 4, item, 1, item) for item in range(N_ITEMS)]  # too few clicks each
@@ -323,20 +323,20 @@ def family(request, tmp_path):
 
 
 def number(value):
-    """The position of an id: B007 is 7, article 107 is 7."""
+    """Return the position of an id: 7 for B007 and for article 107."""
     return int(value[1:]) if isinstance(value, str) else value - 100
 
 
 def test_histories_and_clicks_are_those_of_the_files(family):
     name, read, rated = family
     if name in NO_TIMES:
-        return  # a test of its own is below
+        return  # tested below
     data = read()
     test = data.test.to_pandas()
     n_users = 0
     for user in range(N_USERS):
         rows = [e for e in events() if e[0] == user and (not rated or e[2] >= 4)]
-        if name in DAYS:  # days, within which the order is that of the ids
+        if name in DAYS:
             rows.sort(key=lambda e: (e[3] // 86400, e[1]))
         if len(rows) < SETTINGS["min_clicks"]:
             continue
@@ -383,7 +383,7 @@ def test_items_have_roles_and_content(family):
         assert second["description"] == "A game. Second part."
         assert second["brand"] == "Brand 1"
         assert list(second["categories"]) == ["Video Games", "Shelf 1"]
-        assert frame.title[0] == "Game 0"  # not the product that comes twice
+        assert frame.title[0] == "Game 0"  # the first of two rows with this id
     if name == "yelp":
         assert (second["name"], list(second["categories"])) == ("Café 1", ["Food", "Coffee & Tea"])
     if name == "goodreads":
@@ -399,7 +399,7 @@ def test_items_have_roles_and_content(family):
         assert frame.set_index("item_id").name[["B006", "B007"]].tolist() == ["Björk", "B007"]
     if name == "lastfm 1k":
         frame = frame.set_index("item_id")
-        assert frame.loc["B007"].tolist() == ['"Song, 7', "Björk"]  # a quote is a quote
+        assert frame.loc["B007"].tolist() == ['"Song, 7', "Björk"]  # quotes are not special
     if name == "lastfm msd":
         assert frame.title[:2].tolist() == ["Song, 0", "Song, 1"]
         assert second["artist"] == "Björk"
@@ -424,9 +424,9 @@ def test_from_the_files_to_fit_and_score(family):
 def test_blocks_of_files_and_rows_change_nothing(family, tmp_path, monkeypatch):
     _, read, _ = family
     whole = read(random_state=3)
-    monkeypatch.setattr(_files, "BLOCK", 100)
-    monkeypatch.setattr(_cut_clicks, "ROWS", 3)
-    monkeypatch.setattr(_rated, "MANY", 2)
+    monkeypatch.setattr(_files, "BLOCK_SIZE", 100)
+    monkeypatch.setattr(_cut_clicks, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(_ratings, "MAX_PENDING_ROWS", 2)
     parts = read(random_state=3, data_home=tmp_path / "home")
     assert parts.items.to_pandas().equals(whole.items.to_pandas())
     assert parts.DESCR == whole.DESCR
@@ -449,9 +449,15 @@ def test_settings_are_checked_before_anything_is_read(family, tmp_path):
             read(threshold=7)
 
 
+def test_the_highest_rating_can_be_the_threshold(family):
+    _, read, rated = family
+    if rated:
+        assert "of at least 5\n" in read(threshold=5).DESCR
+
+
 def test_missing_files_are_named(family, tmp_path):
     _, read, _ = family
-    # of Netflix' parts, some will do
+    # the Netflix Prize can be read without some of its combined_data files
     files = [file for file in sorted(tmp_path.iterdir()) if "combined" not in file.name]
     for file in files:
         file.rename(tmp_path / "elsewhere")
@@ -478,7 +484,7 @@ def test_damaged_files_are_named(family, tmp_path):
         file.write_bytes(data)
 
 
-def test_the_category_is_chosen_where_there_are_several(tmp_path):
+def test_the_category_must_be_named_if_there_are_several(tmp_path):
     amazon_2018(tmp_path)
     (tmp_path / "meta_Books.json.gz").write_bytes(gzip.compress(b"{}"))
     with pytest.raises(ValueError, match="several files in .* may be the metadata of products"):

@@ -1,4 +1,4 @@
-"""Rows filled up with negatives: as many as asked for, and none that the user met."""
+"""Sampled negatives: as many per row as requested, and no item that the user has seen."""
 
 import itertools
 
@@ -10,14 +10,14 @@ import pytest
 
 from skrec import Interactions, Items
 from skrec.datasets import sample_negatives
-from skrec.datasets._clicks import unseen_items as _unmet
-from skrec.datasets._clicks.unseen_items import PopularitySampler
+from skrec.datasets._clicks import unseen_items as _unseen_items
+from skrec.datasets._clicks.unseen_items import PopularUnseenItemSampler
 
 N_ITEMS = 40
 
 
 def rows_of(rng, n=80, named=int):
-    """Make impressions with none to eight candidates of users who met up to half of all items."""
+    """Make impressions with zero to eight candidates. Users have seen up to half of all items."""
     rows = []
     for number in range(n):
         candidates = rng.choice(N_ITEMS, rng.integers(9), replace=False)
@@ -35,8 +35,8 @@ def rows_of(rng, n=80, named=int):
     return X
 
 
-def met_by_row(X):
-    """Return what the user of each row met in any row, by a walk over the rows."""
+def seen_by_row(X):
+    """Return the items that the user of each row has seen in any row, with a loop over the rows."""
     owners = X["user_id"] if "user_id" in X else range(len(X))
     met = {}
     for owner, history, candidates in zip(owners, X.history, X.candidates, strict=True):
@@ -51,12 +51,12 @@ def clicks_of(row):
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 @pytest.mark.parametrize("users", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_rows_are_filled_up_with_what_their_users_never_met(seed, users, sampling):
+def test_rows_are_filled_up_with_unseen_items(seed, users, sampling):
     X = rows_of(np.random.default_rng(seed))
     X = X if users else X.drop(columns="user_id")
     n = 3
     found = sample_negatives(X, range(N_ITEMS), n=n, sampling=sampling).to_pylist()
-    for before, after, met in zip(X.to_dict("records"), found, met_by_row(X), strict=True):
+    for before, after, met in zip(X.to_dict("records"), found, seen_by_row(X), strict=True):
         added = [(item, 0) for item in set(after["candidates"]) - set(before["candidates"])]
         assert clicks_of(after) == sorted(clicks_of(before) + added)
         assert len(added) == max(0, n - before["clicked"].count(0))
@@ -101,13 +101,13 @@ def test_any_table_and_any_ids_give_the_same():
     assert sample_negatives(X, range(N_ITEMS), n=3, random_state=1).to_pylist() != wanted
 
 
-def test_the_click_can_stand_anywhere():
+def test_the_click_can_be_at_any_position():
     X = {"history": [[]] * 400, "candidates": [[0]] * 400, "clicked": [[1]] * 400}
     clicked = np.array(sample_negatives(X, range(9), n=3)["clicked"].to_pylist())
     assert (np.abs(clicked.mean(axis=0) - 0.25) < 0.08).all()
 
 
-def test_what_was_seen_elsewhere_is_no_negative():
+def test_items_seen_elsewhere_are_no_negatives():
     X = {"user_id": ["a", "b"], "history": [[0], [0]], "candidate": [1, 1]}
     seen = {"user_id": ["a", "a", "z", "a"], "item_id": [2, 3, 4, 99]}
     rows = sample_negatives(X, range(6), n=2, seen=seen).to_pylist()
@@ -126,7 +126,7 @@ def test_items_outside_the_catalogue_are_kept_and_never_drawn():
 
 
 def test_popular_items_are_drawn_more_often():
-    # ten users clicked item 0 (one of them twice), one user item 1, nobody items 2 and 3
+    # ten users clicked item 0 (one of them twice), one user clicked item 1, nobody items 2 and 3
     clicks = [("a", 0), ("a", 0), *((f"u{i}", 0) for i in range(9)), ("b", 1)]
     rest = [(f"v{i}", 9) for i in range(3000)]
     users, items = zip(*clicks, *rest, strict=True)
@@ -139,12 +139,12 @@ def test_popular_items_are_drawn_more_often():
 
 @pytest.mark.parametrize("tries", [20, 1, 0])
 def test_popularity_draws_in_proportion_to_what_is_left(tries, monkeypatch):
-    """Pairs of items come as often as drawing one after the other says, with retries or without."""
-    monkeypatch.setattr(_unmet, "TRIES", tries)
+    """Frequencies of pairs equal those of sequential draws, with and without retries."""
+    monkeypatch.setattr(_unseen_items, "MAX_TRIES", tries)
     weight = np.array([50.0, 1.0, 2.0, 3.0, 6.0])
     n = 40_000
-    # of two users, the first met the item that is nearly always drawn
-    sampler = PopularitySampler(np.array([0]), np.array([0]), 2, weight)
+    # the first of two users has seen the item that is drawn nearly always
+    sampler = PopularUnseenItemSampler(np.array([0]), np.array([0]), 2, weight)
     user = np.repeat([0, 1], n)
     drawn = sampler.draw(user, 2, np.random.default_rng(0))
     for who, free in ((0, [1, 2, 3, 4]), (1, [0, 1, 2, 3, 4])):
@@ -159,7 +159,7 @@ def test_popularity_draws_in_proportion_to_what_is_left(tries, monkeypatch):
         assert max(abs(found.get(pair, 0) - share) for pair, share in wanted.items()) < 0.01
 
 
-def test_users_who_met_nearly_all_get_what_is_left():
+def test_users_who_have_seen_nearly_all_items_get_the_others():
     everything = list(range(N_ITEMS))
     X = {
         "user_id": [1, 1, 2],
@@ -225,7 +225,7 @@ def test_what_cannot_be_filled_up(X, arguments, error, message):
         sample_negatives(X, **arguments)
 
 
-def test_a_model_trains_and_is_measured_on_what_comes_out(news, items, make_recommender):
+def test_a_model_is_trained_and_evaluated_on_the_result(news, items, make_recommender):
     clicks = news.train.assign(
         candidate=[
             next(i for i, click in zip(*row, strict=True) if click)

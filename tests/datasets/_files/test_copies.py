@@ -1,4 +1,4 @@
-"""Converted copies: made once, mapped, and made anew when their sources change."""
+"""Converted copies: written once, mapped, and replaced when a source file changes."""
 
 import gzip
 import os
@@ -11,10 +11,10 @@ import pytest
 
 from skrec import ContentRecommender, Items
 from skrec.datasets import clear_data_home, get_data_home, read_microlens, read_mind, read_movielens
+from skrec.datasets._files import converter as _converter
 from skrec.datasets._files import files as _files
 from skrec.datasets._files import json_lines as _json_lines
-from skrec.datasets._files import reading as _reading
-from skrec.datasets._files.reading import Reading
+from skrec.datasets._files.converter import Converter
 
 from ..test_mind import DEV, NEWS, TRAIN, write_part
 
@@ -38,12 +38,12 @@ def videos(tmp_path):
 
 
 @pytest.fixture
-def n_read(monkeypatch):
-    """Return a list that gets the name of each file that is read."""
+def read_files(monkeypatch):
+    """Return a list that collects the names of the files that are read."""
     names = []
-    watched = Reading._watched
+    observe = Converter._observe
     monkeypatch.setattr(
-        Reading, "_watched", lambda self, file: (names.append(file.name), watched(self, file))[1]
+        Converter, "_observe", lambda self, file: (names.append(file.name), observe(self, file))[1]
     )
     return names
 
@@ -59,27 +59,27 @@ def assert_same(one, other):
             assert value == other[name], name
 
 
-def test_a_second_reading_opens_the_copy(videos, home, n_read):
+def test_a_second_reading_opens_the_copy(videos, home, read_files):
     first = read_microlens(videos, data_home=home, **SETTINGS)
-    assert sorted(n_read) == ["MicroLens-100k_pairs.csv", "MicroLens-100k_title_en.csv"]
+    assert sorted(read_files) == ["MicroLens-100k_pairs.csv", "MicroLens-100k_title_en.csv"]
     assert sorted(first.sources) == sorted(str(file) for file in videos.iterdir())
-    n_read.clear()
+    read_files.clear()
     second = read_microlens(videos, data_home=home, **SETTINGS)
-    assert not n_read
+    assert not read_files
     assert_same(first, second)
     rec = ContentRecommender("mean_pooling", width=4, max_epochs=1)
     assert 0 <= rec.fit(second.train, second.items).score(second.test) <= 1
 
 
-def test_other_settings_have_a_copy_of_their_own(videos, home, n_read):
+def test_other_settings_have_another_copy(videos, home, read_files):
     read_microlens(videos, data_home=home, **SETTINGS)
-    n_read.clear()
+    read_files.clear()
     other = read_microlens(videos, data_home=home, **SETTINGS | {"n_negatives": 2})
-    assert len(n_read) == 2
+    assert len(read_files) == 2
     assert len(other.train["candidates"][0]) == 3
 
 
-def test_a_changed_source_is_read_again(videos, home, n_read):
+def test_a_changed_source_is_read_again(videos, home, read_files):
     first = read_microlens(videos, data_home=home, **SETTINGS)
     titles = videos / "MicroLens-100k_title_en.csv"
     state = titles.stat()
@@ -88,17 +88,17 @@ def test_a_changed_source_is_read_again(videos, home, n_read):
     second = read_microlens(videos, data_home=home, **SETTINGS)
     assert second.items.column("title")[0].as_py() == "A video of not 0"
     assert first.items.column("title")[0].as_py() == "A video about 0"
-    n_read.clear()
+    read_files.clear()
     read_microlens(videos, data_home=home, **SETTINGS)
-    assert not n_read
+    assert not read_files
 
 
-def test_a_source_that_only_looks_newer_is_not_read_again(videos, home, n_read):
+def test_a_source_that_only_looks_newer_is_not_read_again(videos, home, read_files):
     read_microlens(videos, data_home=home, **SETTINGS)
     os.utime(videos / "MicroLens-100k_pairs.csv")
-    n_read.clear()
+    read_files.clear()
     read_microlens(videos, data_home=home, **SETTINGS)
-    assert not n_read
+    assert not read_files
 
 
 def test_a_new_part_is_read(tmp_path, home):
@@ -109,7 +109,7 @@ def test_a_new_part_is_read(tmp_path, home):
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "described"])
-def test_a_damaged_copy_is_made_anew(videos, home, n_read, damage):
+def test_a_damaged_copy_is_replaced(videos, home, read_files, damage):
     first = read_microlens(videos, data_home=home, **SETTINGS)
     (folder,) = home.iterdir()
     if damage == "cut":
@@ -120,19 +120,19 @@ def test_a_damaged_copy_is_made_anew(videos, home, n_read, damage):
         (folder / "items.parquet").unlink()
     else:
         (folder / "copy.json").write_text('{"tables": [')
-    n_read.clear()
+    read_files.clear()
     assert_same(first, read_microlens(videos, data_home=home, **SETTINGS))
-    assert len(n_read) == 2
+    assert len(read_files) == 2
 
 
-def test_sources_that_are_gone_are_an_error(videos, home):
+def test_missing_sources_are_an_error(videos, home):
     read_microlens(videos, data_home=home, **SETTINGS)
     shutil.rmtree(videos)
     with pytest.raises(FileNotFoundError, match="MicroLens"):
         read_microlens(videos, data_home=home, **SETTINGS)
 
 
-def test_a_reading_that_fails_leaves_nothing(videos, home):
+def test_a_failed_conversion_leaves_no_files(videos, home):
     (videos / "MicroLens-100k_pairs.csv").write_text("user,item,timestamp\n1,2,x")
     with pytest.raises(ValueError, match="line 2"):
         read_microlens(videos, data_home=home, **SETTINGS)
@@ -140,13 +140,13 @@ def test_a_reading_that_fails_leaves_nothing(videos, home):
 
 
 @pytest.mark.parametrize("seed", [None, np.random.default_rng(0)])
-def test_what_is_drawn_anew_is_not_kept(videos, home, seed):
+def test_results_without_a_fixed_seed_are_not_cached(videos, home, seed):
     data = read_microlens(videos, data_home=home, random_state=seed, **SETTINGS)
     assert data.train.num_rows
     assert not home.exists()
 
 
-def test_the_copy_is_mapped_and_holds_only_what_is_returned(tmp_path, home):
+def test_the_copy_is_mapped_and_contains_only_what_is_returned(tmp_path, home):
     write_part(tmp_path / "MIND" / "MINDsmall_train", TRAIN, NEWS)
     data = read_mind(tmp_path / "MIND", data_home=home)
     (folder,) = home.iterdir()
@@ -176,7 +176,7 @@ def test_two_processes_may_make_one_copy(videos, home):
     assert len(list(home.iterdir())) == 1
 
 
-def test_where_copies_are_kept(tmp_path, monkeypatch):
+def test_the_folder_of_copies(tmp_path, monkeypatch):
     assert get_data_home(tmp_path / "here") == tmp_path / "here"
     monkeypatch.setenv("SKREC_DATA", str(tmp_path / "there"))
     assert get_data_home() == tmp_path / "there"
@@ -192,7 +192,7 @@ def test_where_copies_are_kept(tmp_path, monkeypatch):
 
 def test_a_home_that_cannot_be_written(videos, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):  # it was asked for
+    with pytest.raises(OSError, match="file"):  # an error, because the user chose the folder
         read_microlens(videos, data_home=tmp_path / "file", **SETTINGS)
     monkeypatch.setenv("SKREC_DATA", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="no converted copy"):
@@ -200,11 +200,11 @@ def test_a_home_that_cannot_be_written(videos, tmp_path, monkeypatch):
     assert data.train.num_rows
 
 
-def test_blocks_of_a_file_are_as_the_file(tmp_path, home, monkeypatch):
+def test_reading_in_blocks_equals_reading_at_once(tmp_path, home, monkeypatch):
     rows = [row.replace("1\t", f"{n}\t", 1) for n, row in enumerate(TRAIN[:1] * 40, start=1)]
     write_part(tmp_path / "MIND" / "train", rows, NEWS)
     whole = read_mind(tmp_path / "MIND", valid_days=0, data_home=home)
-    monkeypatch.setattr(_files, "BLOCK", 130)
+    monkeypatch.setattr(_files, "BLOCK_SIZE", 130)
     shutil.rmtree(home)
     blocks = read_mind(tmp_path / "MIND", valid_days=0, data_home=home)
     assert blocks.train.column("history").num_chunks > 10
@@ -225,9 +225,10 @@ def test_blocks_of_a_file_are_as_the_file(tmp_path, home, monkeypatch):
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_lines_of_blocks_are_the_lines_of_the_file(text, size, tmp_path, monkeypatch):
-    monkeypatch.setattr(_files, "BLOCK", size)
+    monkeypatch.setattr(_files, "BLOCK_SIZE", size)
     (tmp_path / "file").write_bytes(text.encode())
-    blocks = list(_files.iterate_lines(tmp_path / "file"))
+    with open(tmp_path / "file", "rb") as stream:
+        blocks = list(_files.iterate_line_blocks(stream))
     assert b"".join(blocks) == text.encode().rstrip(b"\r\n")
     assert all(block.endswith(b"\n") for block in blocks[:-1])
     assert all(blocks)
@@ -236,7 +237,7 @@ def test_lines_of_blocks_are_the_lines_of_the_file(text, size, tmp_path, monkeyp
 def test_progress(videos, home, capsys, monkeypatch):
     read_microlens(videos, data_home=home, **SETTINGS)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(_reading, "SECONDS", 0.0)
+    monkeypatch.setattr(_converter, "REPORT_INTERVAL", 0.0)
     shutil.rmtree(home)
     read_microlens(videos, data_home=home, verbose=True, **SETTINGS)
     printed = capsys.readouterr().err
@@ -245,7 +246,7 @@ def test_progress(videos, home, capsys, monkeypatch):
     assert "MicroLens-100k_pairs.csv: all 24 rows read" in printed
 
 
-def test_a_copy_of_an_archive(tmp_path, home, n_read):
+def test_a_copy_of_an_archive(tmp_path, home, read_files):
     import zipfile
 
     part = write_part(tmp_path / "parts" / "train", TRAIN, NEWS)
@@ -254,20 +255,20 @@ def test_a_copy_of_an_archive(tmp_path, home, n_read):
             archive.write(file, file.name)
     data = read_mind(tmp_path / "train.zip", data_home=home)
     assert data.sources == [str(tmp_path / "train.zip")]
-    n_read.clear()
+    read_files.clear()
     read_mind(tmp_path / "train.zip", data_home=home)
-    assert not n_read
+    assert not read_files
 
 
-def test_a_path_that_is_not_there(tmp_path, home):
+def test_a_missing_path(tmp_path, home):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         read_movielens(tmp_path / "nothing", data_home=home)
 
 
 @pytest.mark.parametrize("days", [[11, 12, 13, 14], [14, 13, 12, 11], [12, 14, 11, 13, 14, 13]])
 @pytest.mark.parametrize("n_days", [1, 2, 9])
-def test_days_are_split_in_blocks_as_at_once(days, n_days, tmp_path, home, monkeypatch):
-    monkeypatch.setattr(_files, "BLOCK", 60)  # about one row
+def test_days_are_split_in_blocks_and_at_once_alike(days, n_days, tmp_path, home, monkeypatch):
+    monkeypatch.setattr(_files, "BLOCK_SIZE", 60)  # about one row
     row = "{}\tU{}\t11/{}/2019 9:05:58 AM\tN1\tN3-1 N4-0"
     rows = [row.format(at, at, day) for at, day in enumerate(days, start=1)]
     write_part(tmp_path / "MIND" / "train", rows, NEWS)
@@ -282,8 +283,8 @@ def test_days_are_split_in_blocks_as_at_once(days, n_days, tmp_path, home, monke
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("size", [10, 1 << 24])
 @pytest.mark.parametrize(("bad", "at"), [('{"a": 3}', 1), ("[]", 4), ('{"a": "x', 6)])
-def test_the_line_of_a_json_file_that_is_damaged(packed, size, bad, at, tmp_path, monkeypatch):
-    monkeypatch.setattr(_files, "BLOCK", size)
+def test_the_damaged_line_of_a_json_file_is_named(packed, size, bad, at, tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "BLOCK_SIZE", size)
     lines = ['{"a": "x", "b": 1}', '{"a": null}', "", '{"b": 2}', '{"a": "y"}', '{"a": ""}']
     file = tmp_path / ("lines.json.gz" if packed else "lines.json")
 
