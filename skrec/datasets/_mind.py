@@ -184,8 +184,8 @@ def _find_parts(path: Path) -> dict[str, Path]:
     sizes = {size.lower() for _, part in found for size in _SIZE.findall(part.name)}
     if len(sizes) > 1:
         raise ValueError(
-            f"{path} holds parts of MIND {' and '.join(sorted(sizes))}, which number their news "
-            "differently; put each size into a folder of its own"
+            f"{path} contains parts of MIND {' and '.join(sorted(sizes))}, which number their news "
+            "differently; put each size into a separate folder"
         )
     # an unpacked folder sorts before its archive and takes precedence
     first = dict(reversed(found))
@@ -252,7 +252,7 @@ def read_behaviors(file: AnyPath, n_before: int, converter: Converter) -> Iterat
             at = int(np.argmin(has_label))
             line = first_line + 1 + int(np.repeat(np.arange(len(n_shown)), n_shown)[at])
             raise ValueError(
-                f"{file}, line {line}: {shown[at]} must be a news id with -0 or -1 behind it"
+                f"{file}, line {line}: {shown[at]} must be a news id with -0 or -1 at its end"
             )
         ids = pc.utf8_slice_codeunits(shown, 0, -2)
         clicked = clicked.to_numpy(zero_copy_only=False).astype(np.int8)

@@ -175,7 +175,7 @@ def _distinct_ids(items: Any) -> pa.Array:
         raise TypeError("items must be an Items or ids, got a table; write items=Items(table)")
     ids = as_ids(to_arrow(items, "items").combine_chunks(), "ids in items").unique()
     if not len(ids):
-        raise ValueError("items must hold at least one id to draw, got none")
+        raise ValueError("items must contain at least one id, got none")
     return ids
 
 

@@ -196,7 +196,7 @@ IMPRESSION = {"user_id": [1], "history": [[1]], "candidates": [[2]], "clicked": 
             ValueError,
             "1 pairs of X were not clicked; give impressions",
         ),
-        (IMPRESSION, {"items": []}, ValueError, "items must hold at least one id"),
+        (IMPRESSION, {"items": []}, ValueError, "items must contain at least one id"),
         (IMPRESSION, {"items": {"item_id": [1]}}, TypeError, r"write items=Items\(table\)"),
         (
             IMPRESSION,
