@@ -34,6 +34,8 @@ INSTALL_REQUIRES = [
     "numpy>=2",
     "scipy>=1.13",  # the first built for numpy 2
     "safetensors>=0.4.3",  # required by transformers 5.0
+    "pooch>=1.8",
+    "requests>=2.32",
     "filelock>=3.24",
     "xxhash>=3",
     "pandas>=2.2.2",  # the first built for numpy 2
@@ -54,6 +56,8 @@ EXTRAS_REQUIRE = {
         "pandas-stubs>=2.2.2",  # for mypy
         "ruff>=0.9",
         "numpydoc>=1.8",
+        "sphinx>=8",  # tests of docs/_extensions
+        "markdown-it-py>=3",
         "datasets>=3",
         "gguf>=0.10",
         "matplotlib>=3.9",
@@ -69,7 +73,7 @@ EXTRAS_REQUIRE = {
         "markdown-it-py>=3",  # docs/_extensions/plain_markdown.py
         "matplotlib>=3.9",
     ],
-    "bench": ["psutil>=6", "matplotlib>=3.9"],
+    "bench": ["joblib>=1.4", "threadpoolctl>=3.5"],
 }
 
 setup(
@@ -81,7 +85,6 @@ setup(
     author="The skrec developers",
     license="MIT",
     license_files=["LICENSE"],
-    url=REPOSITORY,
     project_urls={
         "Documentation": f"{REPOSITORY}/tree/main/docs",
         "Source": REPOSITORY,

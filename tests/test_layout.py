@@ -12,7 +12,7 @@ PACKAGE = ROOT / "skrec"
 FOLDERS = ["skrec", "tests", "benchmarks", "examples", "docs/_extensions"]
 
 # Slow to import, so they are imported inside the functions that use them.
-HEAVY = {"transformers", "peft", "datasets", "accelerate", "huggingface_hub"}
+HEAVY = {"transformers", "peft", "datasets", "accelerate", "huggingface_hub", "pooch", "requests"}
 # Not required by a plain installation.
 OPTIONAL = {"matplotlib", "polars", "skops", "faiss", "gguf", "pytest"}
 

@@ -5,13 +5,14 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from skrec import __version__
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted((ROOT / "skrec").rglob("*.py"))
 # import names that differ from the name of the distribution
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
-# extras for users of skrec; the others are for those who develop it
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "markdown_it": "markdown-it-py"}
+# extras for users of skrec; the others are for developers
 USER_EXTRAS = ["gguf", "skops", "plot"]
 
 
@@ -40,10 +41,10 @@ def imports(node, inside=False):
         yield from imports(child, inside or isinstance(child, ast.FunctionDef | ast.Lambda))
 
 
-def imported():
+def imported(folder="skrec"):
     """Map each distribution to the files that import it, at the top and inside functions."""
     found = {False: {}, True: {}}
-    for path in MODULES:
+    for path in sorted((ROOT / folder).rglob("*.py")):
         for name, inside in imports(ast.parse(path.read_text(encoding="utf-8"))):
             found[inside].setdefault(name, set()).add(path.relative_to(ROOT).as_posix())
     return found[False], found[True]
@@ -57,6 +58,21 @@ def test_what_is_imported_is_declared():
     undeclared = {name: at_top[name] for name in set(at_top) - required}
     undeclared |= {name: inside[name] for name in set(inside) - required - optional}
     assert not undeclared
+
+
+@pytest.mark.parametrize(
+    ("folder", "extra"),
+    [("tests", "test"), ("docs", "docs"), ("benchmarks", "bench"), ("examples", "plot")],
+)
+def test_an_extra_has_what_its_folder_imports(folder, extra):
+    required, extras = declared()
+    known = {name_of(each) for each in [*required, *extras[extra]]}
+    known |= {path.stem.replace("_", "-") for path in (ROOT / folder).rglob("*.py")}
+    known |= {path.stem.replace("_", "-") for path in (ROOT / "benchmarks").glob("*.py")}
+    known |= {"docutils"}  # the parser of sphinx
+    known |= {"sentence-transformers"}  # one benchmark compares with it, if it is installed
+    at_top, inside = imported(folder)
+    assert (set(at_top) | set(inside)) - known == set()
 
 
 def test_what_is_declared_is_imported():
