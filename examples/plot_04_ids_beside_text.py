@@ -24,9 +24,9 @@ from skrec.datasets import make_headlines
 items = make_headlines(n_items=360, random_state=0).items
 n_readers, n_items, n_test = 1800, len(items), 600
 rng = np.random.default_rng(0)
-told = rng.normal(size=(n_readers, 12))[:, items["topic"].cat.codes]
+visible = rng.normal(size=(n_readers, 12))[:, items["topic"].cat.codes]
 hidden = rng.normal(size=(n_readers, 3)) @ rng.normal(size=(3, n_items)) / np.sqrt(3)
-liking = told + hidden + 0.5 * rng.gumbel(size=told.shape)
+liking = visible + hidden + 0.5 * rng.gumbel(size=visible.shape)
 is_new = rng.permutation(n_items) < n_items // 4
 
 ids, rows = items["item_id"].to_numpy(), []
