@@ -10,6 +10,7 @@ from skrec._data.explode import explode
 from skrec._data.interactions import Interactions
 from skrec._data.items import Items
 from skrec._recommender import ContentRecommender, load
+from skrec.utils._show_versions import show_versions
 
 __all__ = [
     "ContentRecommender",
@@ -24,5 +25,6 @@ __all__ = [
     "load",
     "metrics",
     "predictor",
+    "show_versions",
     "zoo",
 ]
