@@ -555,7 +555,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         check_int("k", k)
         data, scorer = self._read(X, items)
-        known = scorer.catalogue.items
+        known = scorer.encoded_items.items
         among = None if candidates is None else codes_among(known, candidates)
         codes, scores = scorer.recommend(data, k, exclude_seen, among)
         return ids_of(known, codes), scores
@@ -587,7 +587,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_int("k", k)
         check_is_fitted(self, "network_")
         scorer = self._scorer(items)
-        known = scorer.catalogue.items
+        known = scorer.encoded_items.items
         own = codes_of(known, ids, "ids")
         among = None if candidates is None else codes_among(known, candidates)
         codes, scores = scorer.similar(own, k, among)
@@ -785,7 +785,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "network_")
         scorer = self._scorer(items)
         drop = "histories" if self.unknown_items == "ignore" else "nothing"
-        known = scorer.catalogue.items
+        known = scorer.encoded_items.items
         data = encode(
             as_table(X), y, items=known, labels=labels, drop_unknown=drop, users=self.users_
         )

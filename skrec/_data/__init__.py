@@ -1,1 +1,1 @@
-"""From a user's tables to item codes: everything before the first tensor."""
+"""From the data that users pass to item codes, offsets and tensors."""

@@ -1,4 +1,4 @@
-"""Read what users hand over (data frames, mappings, lists) as Arrow columns."""
+"""Conversion of users' data (data frames, mappings, lists) to Arrow columns."""
 
 from __future__ import annotations
 
@@ -13,12 +13,29 @@ from pandas.api.extensions import ExtensionArray
 
 from skrec._data.ragged import offsets_of
 
-# ids are looked up in slices of this many, so that temporaries stay small
-SLICE = 1 << 22
+SLICE = 1 << 22  # ids that are looked up at a time; bounds the memory of temporary arrays
 
 
 def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
-    """Convert one column; mixed types raise a ValueError that names `what`."""
+    """Convert one column to Arrow.
+
+    Parameters
+    ----------
+    values : array-like or Arrow exporter
+        The column: numbers, strings, or lists of them. Rows of a 2-D array are lists.
+    what : str
+        Description of the column in error messages.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Without view types.
+
+    Raises
+    ------
+    ValueError
+        If the values have mixed types, or types that Arrow lacks.
+    """
     if isinstance(values, pa.Array):
         return _without_views(pa.chunked_array([values]))
     if not isinstance(values, pd.Series) and hasattr(values, "__arrow_c_stream__"):
@@ -28,15 +45,15 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
         if width:
             flat = pa.array(values.ravel())
             return pa.chunked_array([pa.FixedSizeListArray.from_arrays(flat, width)])
-        values = list(values)  # Arrow makes no lists of the fixed size 0
+        values = list(values)  # Arrow has no lists of fixed size 0
     if not isinstance(values, (pd.Series, pd.Index, ExtensionArray, np.ndarray)):
         values = list(values)
     try:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         if any(isinstance(row, (np.ndarray, ExtensionArray)) and row.ndim == 1 for row in values):
-            # Arrow wants arrays of one dtype, and np.array([]) among ints is of float64; those
-            # of pandas it does not take as rows
+            # Arrow rejects rows of different dtypes, and np.array([]) is float64 among rows of
+            # ints. It also rejects arrays of pandas as rows.
             return to_arrow([np.asarray(row).tolist() for row in values], what)
         raise ValueError(f"can't read {what}, mixed types or objects: {error}") from error
     return _without_views(
@@ -45,9 +62,9 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
 
 
 def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Rewrite views, which polars exports and most Arrow functions do not take.
+    """Replace view types, which polars exports and few Arrow functions support.
 
-    Arrays without them are handed back as they are.
+    Columns of other types are returned unchanged.
     """
     if not _has_view(column.type):
         return column
@@ -56,6 +73,7 @@ def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _has_view(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a view, or contains one."""
     types = pa.types
     if types.is_string_view(kind) or types.is_list_view(kind) or types.is_large_list_view(kind):
         return True
@@ -63,6 +81,7 @@ def _has_view(kind: pa.DataType) -> bool:
 
 
 def without_view(array: pa.Array) -> pa.Array:
+    """Return an array with strings and lists in place of views; see `to_arrow`."""
     kind = array.type
     if not _has_view(kind):
         return array
@@ -71,7 +90,7 @@ def without_view(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         values = without_view(array.dictionary)
         return pa.DictionaryArray.from_arrays(array.indices, values, ordered=kind.ordered)
-    # not a cast: pyarrow 26 makes wrong lists of list views that overlap or are out of order
+    # pyarrow 26 casts list views that overlap or are out of order to wrong lists
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
     mask = array.is_null() if array.null_count else None
@@ -79,26 +98,33 @@ def without_view(array: pa.Array) -> pa.Array:
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is a list of any sort."""
+    """Whether an Arrow type is a list, large list or fixed-size list."""
     return (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
 
 
 def list_chunks(chunks: Iterable[pa.Array], what: str) -> Iterator[tuple[np.ndarray, pa.Array]]:
-    """Yield each chunk of a list column as lengths (n,) and flat values.
+    """Yield each chunk of a list column as the lengths of its lists and their flat values.
 
     Parameters
     ----------
     chunks : iterable of pyarrow.Array of lists
-        Null lists raise: an empty list is the way to say "nothing".
+        The column.
     what : str
-        How messages call the column.
+        Description of the column in error messages.
 
     Yields
     ------
-    lengths : ndarray of int64
-    values : pyarrow.Array
+    lengths : ndarray of int64, shape (n,)
+    values : pyarrow.Array of shape (lengths.sum(),)
+
+    Raises
+    ------
+    TypeError
+        If the column does not contain lists.
+    ValueError
+        If a list is null.
     """
     first = 0
     for chunk in chunks:
@@ -116,7 +142,7 @@ def list_chunks(chunks: Iterable[pa.Array], what: str) -> Iterator[tuple[np.ndar
 
 
 def flat_lists(column: pa.ChunkedArray, what: str) -> tuple[np.ndarray, pa.Array]:
-    """Return the length of each list of a column, and all values end to end."""
+    """Return the length of each list of a column, and the flat values; see `list_chunks`."""
     chunks = list(list_chunks(column.chunks, what))
     if not chunks:
         return np.empty(0, dtype=np.int64), pa.array([], column.type.value_type)
@@ -125,7 +151,7 @@ def flat_lists(column: pa.ChunkedArray, what: str) -> tuple[np.ndarray, pa.Array
 
 
 def lists(values: Any, lengths: np.ndarray) -> pa.Array:
-    """Cut values into lists of some lengths."""
+    """Split flat values into lists of the given lengths."""
     offsets = offsets_of(lengths)
     if offsets[-1] < 2**31:
         return pa.ListArray.from_arrays(offsets.astype(np.int32), values)
@@ -133,25 +159,26 @@ def lists(values: Any, lengths: np.ndarray) -> pa.Array:
 
 
 def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
-    """Cast ids to int64 or large_string; whole floats are ints.
+    """Cast ids to int64 or large_string.
 
     Parameters
     ----------
     values : pyarrow.Array or pyarrow.ChunkedArray
-        The ids.
+        The ids. Floats must be whole numbers.
     what : str
-        How messages call them.
+        Description of the ids in error messages.
 
     Returns
     -------
-    The same container, of int64 or large_string.
+    pyarrow.Array or pyarrow.ChunkedArray
+        Same container as `values`.
 
     Raises
     ------
     ValueError
-        For nulls and fractions.
+        If an id is null or has a fraction.
     TypeError
-        For anything that is neither a number nor a string.
+        If the ids are neither numbers nor strings.
     """
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)

@@ -1,4 +1,4 @@
-"""Rows of X as item codes and offsets: what training and prediction read."""
+"""Rows of X as item codes and offsets: the input of training and inference."""
 
 from __future__ import annotations
 
@@ -12,27 +12,37 @@ from skrec._data.ragged import gather_segments, keep_elements, segment_ids, take
 
 @dataclass(frozen=True, eq=False)
 class CodedInteractions:
-    """Rows of X as item codes; H distinct histories, n rows, P candidates in all.
+    """Rows of X as item codes.
+
+    The n rows have H distinct histories, each of which is stored once, and P candidates in total.
 
     Attributes
     ----------
     kind : {"impressions", "pairs", "histories"}
-        What a row is.
+        Kind of the rows.
     history_offsets : ndarray of int64, shape (H + 1,)
+        Offsets of the histories in `history_codes`.
     history_codes : ndarray of int32, shape (history_offsets[-1],)
-        The distinct histories, oldest click first.
+        Items of the histories, oldest click first.
     history_of_row : ndarray of int64, shape (n,)
+        Number of each row's history.
     candidate_offsets : ndarray of int64, shape (n + 1,)
+        Offsets of the rows in `candidate_codes`.
     candidate_codes : ndarray of int32, shape (P,)
-        Empty for bare histories.
+        Candidates of the rows. Bare histories have none.
     clicked : ndarray of int8, shape (P,), or None
+        Label 0/1 of each candidate.
     group_of_row : ndarray of int64, shape (n,), or None
-        What ranks together: `impression_id`, else the row; None for pairs without one.
+        Group of each row. Candidates are ranked within a group, which is given by `impression_id`.
+        Without that column, each impression is a group, and pairs have no groups. Bare histories
+        never have groups.
     time : ndarray of float64, shape (n,), or None
+        Time of each row.
     weight : ndarray of float64, shape (n,), or None
-        What each row counts in training; None for all alike.
+        Training weight of each row. None means equal weights.
     user_of_row : ndarray of int64, shape (n,), or None
-        Codes of known users from 1 up, 0 for unknown ones; None where nothing reads them.
+        Code of each row's user: 1 and up for known users, 0 for unknown ones. None if the behavior
+        operator has no user vectors.
     """
 
     kind: str
@@ -53,47 +63,41 @@ class CodedInteractions:
         return len(self.history_of_row)
 
     def users(self) -> np.ndarray:
-        """Return the user of each row, of shape (n,)."""
+        """Return the code of each row's user, of shape (n,); 0 if there are no known users."""
         return np.zeros(self.n_rows, np.int64) if self.user_of_row is None else self.user_of_row
 
-    def readers(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find the distinct pairs of a history and a user, who have the same user vector.
-
-        Parameters
-        ----------
-        rows : ndarray of int, shape (m,), default=None
-            Rows to look at; None for all.
+    def history_user_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the M distinct pairs of a history and a user, which have one user vector each.
 
         Returns
         -------
-        histories, users : ndarray of int64, shape (H,)
-        inverse : ndarray of int64, shape (m,)
-            Which of them each row has.
+        histories, users : ndarray of int64, shape (M,)
+            Number of the history and code of the user of each pair.
+        pair_of_row : ndarray of int64, shape (n,)
+            Position of each row's pair.
         """
-        history, user = self.history_of_row, self.users()
-        if rows is not None:
-            history, user = history[rows], user[rows]
+        user = self.users()
         size = int(user.max(initial=0)) + 1
-        key, inverse = np.unique(history * size + user, return_inverse=True)
-        return key // size, key % size, inverse
+        key, pair_of_row = np.unique(self.history_of_row * size + user, return_inverse=True)
+        return key // size, key % size, pair_of_row
 
     def row_of_candidate(self, at: np.ndarray | None = None) -> np.ndarray:
-        """Return the row of each candidate (P,), or of those at some positions."""
+        """Return the row of each candidate (P,), or of the candidates at some positions."""
         if at is None:
             return segment_ids(self.candidate_offsets)
         return np.searchsorted(self.candidate_offsets, at, side="right") - 1
 
     def history_positions(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return where in `history_codes` each row's clicks are, and offsets (n + 1,)."""
+        """Return the positions of each row's clicks in `history_codes`, and offsets (n + 1,)."""
         return gather_segments(self.history_offsets, self.history_of_row)
 
     def without_last_click(self) -> tuple[CodedInteractions, np.ndarray]:
-        """Split each row's last click off, leaving out rows without any.
+        """Remove the last click from each history, for evaluation on bare histories.
 
         Returns
         -------
         data : CodedInteractions
-            The rows, with histories that end before it.
+            The rows whose history is not empty, without the last click.
         target : ndarray of int32, shape (n_kept,)
             The last clicks.
         """
@@ -111,7 +115,7 @@ class CodedInteractions:
         return shorter, codes[is_last]
 
     def take(self, rows: np.ndarray) -> CodedInteractions:
-        """Return some rows; the distinct histories are shared with this object.
+        """Return some rows; the arrays of distinct histories are shared, not copied.
 
         Parameters
         ----------
@@ -132,10 +136,13 @@ class CodedInteractions:
         )
 
     def keep_candidates(self, kept: np.ndarray) -> CodedInteractions:
-        """Return the rows with some of their candidates, as a mask (P,) says."""
+        """Return all rows with the candidates that are true in a mask (P,)."""
         return self._with_candidates(keep_elements, kept)
 
-    def _with_candidates(self, choose: Callable, which: np.ndarray) -> CodedInteractions:
+    def _with_candidates(
+        self, choose: Callable[..., tuple[np.ndarray, ...]], which: np.ndarray
+    ) -> CodedInteractions:
+        """Apply `take_segments` or `keep_elements` to the candidates and their labels."""
         values = [self.candidate_codes] + ([] if self.clicked is None else [self.clicked])
         offsets, codes, *clicked = choose(self.candidate_offsets, which, *values)
         return replace(

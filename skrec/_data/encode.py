@@ -1,12 +1,12 @@
-"""Turn X and y into item codes and offsets.
+"""Encoding of X and y as item codes and offsets.
 
 ::
 
-    table or lists --> list columns --> codes of the catalogue (int32) --> CodedInteractions
-                                         distinct histories kept once
+    table or lists --> list columns --> item codes (int32) --> CodedInteractions
+                                                               distinct histories stored once
 
-Everything here is vectorised over Arrow buffers; no row is touched from Python. Lists of ids are
-read chunk by chunk, so that X may be larger than memory.
+All steps are vectorized over Arrow buffers, without Python loops over rows. Columns of ids are read
+in chunks, because X may be larger than memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from skrec._common.messages import preview
 from skrec._data.arrow import SLICE, list_chunks
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
-from skrec._data.ragged import Growing, distinct_segments, keep_elements, offsets_of, take_segments
+from skrec._data.ragged import (
+    GrowingArray,
+    distinct_segments,
+    keep_elements,
+    offsets_of,
+    take_segments,
+)
 from skrec._data.rows import (
     kind_of,
     match_clicks,
@@ -30,7 +36,7 @@ from skrec._data.rows import (
     read_time,
     read_users,
     read_weight,
-    warn_of_misspelt,
+    warn_misspelled_columns,
 )
 from skrec._data.table import Table
 
@@ -45,25 +51,27 @@ def encode(
     sample_weight: Any = None,
     users: pa.Array | None = None,
 ) -> CodedInteractions:
-    """Encode X and y as positions in a catalogue.
+    """Encode X and y with the positions of items in a catalogue.
 
     Parameters
     ----------
     table : Table
-        X as `as_table` reads it: impressions, pairs or bare histories.
+        X as returned by `as_table`: impressions, pairs or bare histories.
     y : array-like of 0/1, default=None
         Labels of pairs.
     items : Items
         The catalogue.
     labels : {"required", "optional", "ignored"}, default="optional"
-        Whether clicks must be there (to train), may be there (to score), or are not looked
-        at (to predict).
+        Whether X must have clicks (for training), may have clicks (for scoring), or its clicks are
+        not read (for prediction).
     drop_unknown : {"nothing", "histories", "all"}, default="nothing"
-        Where ids that the catalogue lacks are dropped; elsewhere they raise.
+        Lists from which ids are dropped that are not in the catalogue. In other lists, such ids
+        raise an error.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows: finite, none negative, not all zero.
-    users : Array of ids, default=None
-        The users to know, as `read_user_ids` gives them; None where nothing reads users.
+        Weights of the rows: finite, not negative, and not all zero.
+    users : pyarrow.Array of ids, default=None
+        Known users, as returned by `read_user_ids`. None if the behavior operator has no user
+        vectors.
 
     Returns
     -------
@@ -71,12 +79,14 @@ def encode(
 
     Raises
     ------
-    ValueError, TypeError
-        For data that break the contract; the message says what was got and what to do.
+    ValueError
+        If values or lengths are invalid, or ids are missing from the catalogue.
+    TypeError
+        If columns or ids have invalid types.
     """
     kind = kind_of(table)
-    warn_of_misspelt(table, stacklevel=3)
-    unknown = _Unknown()
+    warn_misspelled_columns(table, stacklevel=3)
+    unknown = _UnknownIds()
     keep = drop_unknown == "nothing"
     offsets, codes = _encode_lists(table, "history", items, unknown if keep else None)
     n_rows = len(offsets) - 1
@@ -113,14 +123,23 @@ def encode(
     return _without_unknown_candidates(data) if drop_unknown == "all" else data
 
 
-class _Unknown:
-    """Ids that the catalogue lacks, gathered so that one message counts them all."""
+class _UnknownIds:
+    """Ids that are missing from the catalogue, collected for one error message.
+
+    Attributes
+    ----------
+    n : int
+        Number of unknown ids.
+    some : dict with ids as keys
+        Some of the distinct unknown ids, in order of appearance.
+    """
 
     def __init__(self) -> None:
         self.n = 0
         self.some: dict[Any, None] = {}
 
     def add(self, values: pa.ChunkedArray, codes: np.ndarray) -> None:
+        """Add the ids whose code is -1."""
         missing = np.flatnonzero(codes < 0)
         self.n += len(missing)
         if len(missing) and len(self.some) < 10:
@@ -128,6 +147,15 @@ class _Unknown:
             self.some.update(dict.fromkeys(found))
 
     def raise_if_any(self, items: Items, droppable: bool) -> None:
+        """Raise a ValueError if there are unknown ids.
+
+        Parameters
+        ----------
+        items : Items
+            The catalogue.
+        droppable : bool
+            Whether `unknown_items="ignore"` would drop the unknown ids.
+        """
         if self.n:
             raise ValueError(
                 f"{self.n} ids in X are missing from the catalogue of {items.n_items} items, among "
@@ -143,10 +171,10 @@ class _Unknown:
 
 
 def _encode_lists(
-    table: Table, name: str, items: Items, unknown: _Unknown | None
+    table: Table, name: str, items: Items, unknown: _UnknownIds | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode a list column as offsets (n + 1,) and flat codes."""
-    lengths, codes = Growing(np.int64), Growing(np.int32)
+    """Return the offsets (n + 1,) and flat codes of a list column; see `_encode_values`."""
+    lengths, codes = GrowingArray(np.int64), GrowingArray(np.int32)
 
     def flat() -> Iterator[pa.Array]:
         for part_lengths, values in list_chunks(table.chunks(name), f"column {name!r}"):
@@ -158,17 +186,40 @@ def _encode_lists(
 
 
 def _encode_values(
-    chunks: Iterable[pa.Array], name: str, items: Items, unknown: _Unknown | None, codes: Growing
+    chunks: Iterable[pa.Array],
+    name: str,
+    items: Items,
+    unknown: _UnknownIds | None,
+    codes: GrowingArray,
 ) -> None:
-    for values in _of_like_size(chunks):
+    """Append the codes of ids to `codes`.
+
+    Parameters
+    ----------
+    chunks : iterable of pyarrow.Array
+        The ids.
+    name : str
+        Name of the column, for error messages.
+    items : Items
+        The catalogue.
+    unknown : _UnknownIds or None
+        Collects the ids that are missing from the catalogue.
+    codes : GrowingArray of int32
+        Receives one code per id; -1 for missing ones.
+    """
+    for values in _rechunk(chunks):
         found = items.codes(values, f"the ids in column {name!r}")
         if unknown is not None:
             unknown.add(values, found)
         codes.append(found)
 
 
-def _of_like_size(chunks: Iterable[pa.Array]) -> Iterator[pa.ChunkedArray]:
-    """Join small chunks and cut large ones: looking some ids up costs a walk over all items."""
+def _rechunk(chunks: Iterable[pa.Array]) -> Iterator[pa.ChunkedArray]:
+    """Join small chunks and split large ones, to about SLICE values.
+
+    Each look-up of ids may take time proportional to the catalogue, so few large look-ups are
+    faster than many small ones.
+    """
     waiting, n_waiting = [], 0
     for chunk in chunks:
         for start in range(0, max(len(chunk), 1), SLICE):
@@ -182,20 +233,20 @@ def _of_like_size(chunks: Iterable[pa.Array]) -> Iterator[pa.ChunkedArray]:
 
 
 def _encode_candidates(
-    table: Table, kind: str, items: Items, n_rows: int, unknown: _Unknown | None
+    table: Table, kind: str, items: Items, n_rows: int, unknown: _UnknownIds | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return candidate offsets (n_rows + 1,) and codes."""
+    """Return the offsets (n_rows + 1,) and flat codes of the candidates."""
     if kind == "histories":
         return np.zeros(n_rows + 1, np.int64), np.empty(0, np.int32)
     if kind == "impressions":
         return _encode_lists(table, "candidates", items, unknown)
-    codes = Growing(np.int32)
+    codes = GrowingArray(np.int32)
     _encode_values(table.chunks("candidate"), "candidate", items, unknown, codes)
     return np.arange(n_rows + 1), codes.array()
 
 
 def _without_unknown_candidates(data: CodedInteractions) -> CodedInteractions:
-    """Drop candidates of -1, and rows that had nothing else."""
+    """Drop candidates with code -1, and rows that are left without candidates."""
     data = data.keep_candidates(data.candidate_codes >= 0)
     if data.kind == "histories":
         return data

@@ -1,4 +1,4 @@
-"""Impressions as pairs."""
+"""Conversion of impressions to pairs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,33 @@ from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
 
 
 def explode(X: Any) -> tuple[Any, np.ndarray | None]:
-    """Convert impressions to pairs, one row a candidate.
+    """Convert impressions to pairs, with one row per candidate.
+
+    Use it to pass impressions to functions of scikit-learn that need one label per row.
 
     Parameters
     ----------
-    X : table with `history`, `candidates` and optionally `clicked` lists
-        Impressions. Other columns are repeated for each candidate.
+    X : table with the list columns `history`, `candidates` and optionally `clicked`
+        Impressions: a data frame of pandas or polars, an Arrow table, a mapping of columns, a
+        ``datasets.Dataset``, or the path of a parquet file or folder.
 
     Returns
     -------
-    pairs : pandas.DataFrame where X is one, else pyarrow.Table
-        With `history`, `candidate` and `impression_id`: that of X, else the row number.
+    pairs : pandas.DataFrame or pyarrow.Table
+        Pairs with the columns `history`, `candidate` and `impression_id`, and the other columns of
+        X, repeated for each candidate. If X has no `impression_id`, it is the row number. The type
+        is pandas.DataFrame if X is one, and pyarrow.Table otherwise.
     y : ndarray of int8, shape (n_pairs,), or None
-        The labels, where X has a `clicked` column.
+        Labels of the pairs. None if X has no column `clicked`.
+
+    Raises
+    ------
+    ValueError
+        If X contains pairs or bare histories, or if a row has more or fewer labels than candidates.
+
+    See Also
+    --------
+    skrec.Interactions : Wrap X of any form for searches and cross-validation.
 
     Examples
     --------
@@ -65,21 +79,21 @@ def explode(X: Any) -> tuple[Any, np.ndarray | None]:
 
 
 def labelled_pairs(X: Any, y: Any, kind: str) -> tuple[Any, Any]:
-    """Return X and y as scikit-learn's scorers take them: pairs, and a label for each.
+    """Return X and y in the form that scorers of scikit-learn need: pairs with labels.
 
     Parameters
     ----------
     X, y : object
-        What `fit` was given.
+        Arguments of `fit`.
     kind : {"impressions", "pairs", "histories"}
-        What a row is.
+        Kind of the rows of X.
 
     Returns
     -------
     X : table or list
-        Impressions become pairs; everything else is as it was.
+        Pairs, if X contains impressions; otherwise X, unchanged.
     y : array-like of shape (n_pairs,), or None
-        None for bare histories.
+        Labels of the pairs. None for bare histories.
     """
     if kind == "impressions":
         return explode(X)

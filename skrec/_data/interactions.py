@@ -1,4 +1,4 @@
-"""X of any form, as rows that scikit-learn can slice."""
+"""X of any form as rows that scikit-learn can slice."""
 
 from __future__ import annotations
 
@@ -8,36 +8,47 @@ import numpy as np
 import pyarrow as pa
 
 from skrec._common.messages import preview
-from skrec._data.rows import as_table, kind_of, read_clicks, warn_of_misspelt
+from skrec._data.rows import as_table, kind_of, read_clicks, warn_misspelled_columns
 
 
 class Interactions:
     """Rows of X in a form that searches and cross-validation can slice.
 
-    Data frames of pandas and polars, Arrow tables and lists are sliced as they are. Wrap
-    anything else: a ``datasets.Dataset``, a path of parquet files, a mapping of columns. It is
-    read once; a slice copies the rows it holds, or none where they follow each other.
+    Use it for a ``datasets.Dataset``, a parquet path or a mapping of columns, which scikit-learn
+    can't slice. Data frames of pandas and polars, Arrow tables and lists don't need it.
+
+    X is read once, into memory. Indexing with a slice, a mask or row numbers returns another
+    ``Interactions``. It shares memory with this one if its rows are consecutive. Otherwise, its
+    rows are copied.
 
     Parameters
     ----------
-    X : table, path of parquet, list of id lists, or Interactions
+    X : table, parquet path, list of id lists, or Interactions
         Impressions, pairs or bare histories.
     y : array-like of shape (n_samples,), default=None
-        Labels 0/1 of pairs, kept as the column `clicked`.
+        Labels 0/1 of pairs, which become the column `clicked`.
 
     Attributes
     ----------
     kind : {"impressions", "pairs", "histories"}
-        What a row is.
+        Kind of the rows.
     columns : list of str
         Names of the columns.
     shape : tuple of (int, int)
-        Numbers of rows and columns.
+        Number of rows and number of columns.
+
+    Raises
+    ------
+    ValueError
+        If X has no column `history`, no rows, or both `candidate` and `candidates`; if y is given
+        for impressions or bare histories, has another length, or contains values other than 0/1.
+    TypeError
+        If X is neither a table nor a list of lists, or a column has an invalid type.
 
     See Also
     --------
-    skrec.explode : Turn impressions into pairs.
-    skrec.Items : The catalogue, which is never sliced.
+    skrec.explode : Convert impressions to pairs.
+    skrec.Items : Catalogue, which scikit-learn never slices.
 
     Examples
     --------
@@ -58,7 +69,7 @@ class Interactions:
         else:
             read = as_table(X)
             kind_of(read)
-            warn_of_misspelt(read, stacklevel=2)
+            warn_misspelled_columns(read, stacklevel=2)
             names = list(dict.fromkeys(read.names))
             self._table = pa.table({name: read.column(name) for name in names})
         self.kind = kind_of(as_table(self._table))
@@ -69,6 +80,7 @@ class Interactions:
 
     @classmethod
     def _of(cls, table: pa.Table, kind: str) -> Interactions:
+        """Return rows of a known kind, without checks."""
         made = cls.__new__(cls)
         made._table, made.kind = table, kind
         return made
@@ -80,11 +92,11 @@ class Interactions:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Numbers of rows and columns."""
+        """Number of rows and number of columns."""
         return self._table.shape
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Return a column, such as the groups of a ``GroupKFold``.
+        """Return a column, for example the groups of a ``GroupKFold``.
 
         Parameters
         ----------
@@ -94,6 +106,11 @@ class Interactions:
         Returns
         -------
         pyarrow.ChunkedArray of length n_rows
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
         """
         if name not in self.columns:
             raise KeyError(f"there is no column {name!r}; there are {preview(self.columns, 20)}")
@@ -112,19 +129,19 @@ class Interactions:
         return self._table.num_rows
 
     def __getitem__(self, key: Any) -> Interactions:
-        # scikit-learn indexes what has a shape by (rows, ...)
+        # scikit-learn indexes objects with a shape by (rows, ...)
         rows = key[0] if isinstance(key, tuple) and key else key
         return self._of(_take(self._table, rows), self.kind)
 
-    # rows are no values of their own: a loop, or numpy looking for numbers, would be a mistake
+    # prevents loops over rows, and conversions to a numpy array, which would iterate over rows
     __iter__ = None
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self._table.__arrow_c_stream__(requested_schema)
 
     def __getstate__(self) -> dict[str, Any]:
-        # the format of streams leaves out rows that a slice only shares; an array is something
-        # that joblib maps into its workers instead of copying it to each
+        # The IPC format contains the rows of a slice only, not the table that it shares memory
+        # with. As a numpy array, joblib maps it into the memory of workers instead of copying it.
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self._table.schema) as stream:
             stream.write_table(self._table)
@@ -139,7 +156,7 @@ class Interactions:
 
 
 def _take(table: pa.Table, rows: Any) -> pa.Table:
-    """Return some rows: a slice, a mask, positions (negative ones from the end), or one row."""
+    """Return the rows of a table at a slice, a mask, row numbers or one row number."""
     n_rows = table.num_rows
     if isinstance(rows, slice):
         start, stop, step = rows.indices(n_rows)
@@ -148,12 +165,13 @@ def _take(table: pa.Table, rows: Any) -> pa.Table:
         at = np.arange(start, stop, step)
     else:
         at = _positions(rows, n_rows)
-    if len(at) and (np.diff(at) == 1).all():  # as the test rows of unshuffled folds are
+    if len(at) and (np.diff(at) == 1).all():  # for example, test rows of unshuffled folds
         return table.slice(int(at[0]), len(at))
     return table.take(pa.array(at))
 
 
 def _positions(rows: Any, n_rows: int) -> np.ndarray:
+    """Return row numbers from 0 to n_rows - 1 for a mask, or for numbers that may be negative."""
     at = np.asarray(rows)
     if at.ndim == 0:
         at = at[None]

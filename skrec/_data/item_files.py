@@ -1,4 +1,4 @@
-"""Catalogues as parquet files, which keep roles beside the columns."""
+"""Catalogues as parquet files, with roles in the metadata."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from skrec._data.items import Items
 
-KEY = b"skrec"
+KEY = b"skrec"  # of the metadata
 
 
 def write_items(items: Items, path: Path) -> None:
-    """Write a catalogue."""
+    """Write a catalogue to a parquet file."""
     import pyarrow.parquet as pq
 
     about = json.dumps({"id": items.id, "roles": items.roles}).encode()
@@ -22,7 +22,22 @@ def write_items(items: Items, path: Path) -> None:
 
 
 def read_items(path: Path) -> Items:
-    """Read a catalogue as `write_items` wrote it."""
+    """Read a catalogue that `write_items` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The parquet file.
+
+    Returns
+    -------
+    Items
+
+    Raises
+    ------
+    ValueError
+        If the file was not written by `write_items`.
+    """
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)

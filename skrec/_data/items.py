@@ -1,4 +1,4 @@
-"""The catalogue: items with ids and typed columns."""
+"""The catalogue: items with ids and content columns."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from skrec._data.table import Table, is_table
 
 
 class Items:
-    """The items that can be recommended: an id and content columns each.
+    """Catalogue of the items that can be recommended, with their ids and content columns.
 
-    An ``Items`` never changes, and scikit-learn never slices it: it has `n_items` but no
-    length or shape. Hand it to searches and cross-validation as ``items=Items(frame)``,
-    since a bare data frame that happens to have as many rows as ``X`` would be cut into
-    folds with it.
+    An ``Items`` is immutable. It has `n_items` but no length or shape, so that scikit-learn does
+    not slice it. Pass it to searches and cross-validation as ``items=Items(frame)``: they would
+    split a data frame that has as many rows as ``X`` into folds.
 
-    The dtype of a column decides its **role**, that is, how operators read it:
+    The **role** of a column tells operators how to read it. The default role depends on the dtype:
 
     ================== ====================================================================
     role               dtype
@@ -34,36 +33,45 @@ class Items:
     ``text``           strings
     ``category``       categorical, dictionary, bool
     ``multi-category`` lists of strings or ints
-    ``number``         ints and floats (standardised over the catalogue)
-    ``vector``         lists of floats of one length, 2-D arrays, fixed-size lists of numbers
+    ``number``         ints and floats, which are standardized over the catalogue
+    ``vector``         lists of floats of equal length, 2-D arrays, fixed-size lists of numbers
     ================== ====================================================================
 
-    Null text reads as empty; a null category has a code of its own; a null number raises.
+    Null texts and null multi-categories are read as empty. Null is encoded as a separate category.
+    Null numbers and null vectors raise an error.
 
     Parameters
     ----------
     data : DataFrame-like with the id column, mapping of id to text, Series or list of texts
-        The catalogue. The index of a pandas Series holds its ids; the ids of a list are
-        positions. DataFrame-likes are data frames of pandas or polars, Arrow tables,
-        ``datasets.Dataset``, mappings of columns, and paths of parquet files or folders.
+        The items. The ids of a pandas Series are its index, and the ids of a list are positions.
+        A DataFrame-like is a data frame of pandas or polars, an Arrow table, a
+        ``datasets.Dataset``, a mapping of columns, or the path of a parquet file or folder.
     id : str, default="item_id"
-        Name of the column that holds the ids: distinct ints or strings, never null.
+        Name of the id column. Ids are distinct ints or strings, and not null.
     roles : dict of str to str, default=None
-        Roles that differ from what the dtype says, for example ``{"genre_id": "category"}``.
+        Roles that replace the default roles of columns, for example ``{"genre_id": "category"}``.
 
     Attributes
     ----------
     n_items : int
         Number of items.
     ids : ndarray of shape (n_items,)
-        The ids, in catalogue order.
+        Ids in catalogue order.
     roles : dict of str to str
-        The content columns and their roles.
+        Role of each content column.
 
     Raises
     ------
     ValueError
-        For duplicate or null ids, an empty catalogue, null or non-finite numbers, dates.
+        If the catalogue is empty or has no id column; if ids are null or duplicate; if numbers are
+        null or not finite; if vectors are null or differ in length; if a column contains dates; if
+        `roles` names an unknown column or role.
+    TypeError
+        If `data` has none of the types above, or ids are neither ints nor strings.
+
+    See Also
+    --------
+    skrec.Interactions : Rows of X that scikit-learn can slice.
 
     Examples
     --------
@@ -99,6 +107,7 @@ class Items:
 
     @staticmethod
     def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
+        """Raise a ValueError if `roles` has a key that is not in `names`, or an invalid role."""
         for name, role in (roles or {}).items():
             if name not in names:
                 raise ValueError(
@@ -111,7 +120,10 @@ class Items:
                 )
 
     @classmethod
-    def _make(cls, id: str, ids: pa.Array, columns: dict, roles: dict) -> Items:
+    def _make(
+        cls, id: str, ids: pa.Array, columns: dict[str, pa.Array], roles: dict[str, str]
+    ) -> Items:
+        """Return a catalogue of valid ids and columns, without checks."""
         made = cls.__new__(cls)
         made.id, made._ids, made._columns, made.roles = id, ids, columns, roles
         made._lookup = None
@@ -124,11 +136,11 @@ class Items:
 
     @property
     def ids(self) -> np.ndarray:
-        """The ids, of shape (n_items,)."""
+        """Ids in catalogue order, of shape (n_items,)."""
         return self._ids.to_numpy(zero_copy_only=False)
 
     def column(self, name: str) -> pa.Array:
-        """Return a content column in the type of its role.
+        """Return a content column in the Arrow type of its role.
 
         Parameters
         ----------
@@ -138,8 +150,8 @@ class Items:
         Returns
         -------
         pyarrow.Array of length n_items
-            Of large_string (text and category), lists of large_string, float64, or fixed-size
-            lists of float32.
+            Type large_string for text and category, lists of large_string for multi-category,
+            float64 for number, and fixed-size lists of float32 for vector.
         """
         return self._columns[name]
 
@@ -151,12 +163,19 @@ class Items:
         ids : array-like of shape (n,)
             Ids to look up.
         what : str, default="the ids"
-            How error messages call them.
+            Description of the ids in error messages.
 
         Returns
         -------
         ndarray of int32, shape (n,)
-            Positions, and -1 where the catalogue lacks an id.
+            Positions; -1 for ids that are not in the catalogue.
+
+        Raises
+        ------
+        ValueError
+            If ids are null, have fractions or mixed types.
+        TypeError
+            If the ids are strings and those of the catalogue are ints, or the other way around.
         """
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
             ids = to_arrow(ids, what)
@@ -164,42 +183,41 @@ class Items:
             self._lookup = IdLookup(self._ids)
         return self._lookup.codes(ids, what)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_lookup": None}  # made again when it is needed
-
     def take(self, codes: Any) -> Items:
-        """Return the items at some positions, in that order.
+        """Return the items at given positions.
 
         Parameters
         ----------
-        codes : array-like of int
+        codes : array-like of int, shape (n,)
             Positions in the catalogue.
 
         Returns
         -------
         Items
+            The items, in the order of `codes`.
         """
         index = pa.array(np.asarray(codes, dtype=np.int64))
         columns = {name: column.take(index) for name, column in self._columns.items()}
         return self._make(self.id, self._ids.take(index), columns, self.roles)
 
     def extend(self, data: Any) -> Items:
-        """Return a catalogue in which `data` adds items and overrides those it repeats.
+        """Return a catalogue with additional or changed items.
 
         Parameters
         ----------
         data : Items or DataFrame-like
-            Has at least the columns of this catalogue; further ones are left out.
+            Items with the columns of this catalogue. Other columns are ignored. An item whose id
+            is in this catalogue replaces the item with that id.
 
         Returns
         -------
         Items
-            This catalogue's items at their positions, then the new ones.
+            The items of this catalogue at their positions, followed by the new items.
 
         Raises
         ------
         ValueError
-            Where a column is missing.
+            If a column is missing or has another role or type.
         """
         other = self.conform(data)
         at = self.codes(other._ids, "the ids of the new items")
@@ -216,22 +234,22 @@ class Items:
         return self._make(self.id, ids, columns, self.roles)
 
     def conform(self, data: Any) -> Items:
-        """Read further items with this catalogue's id column and roles.
+        """Return other items as a catalogue with the id column and roles of this one.
 
         Parameters
         ----------
         data : Items or DataFrame-like
-            Has at least the columns of this catalogue.
+            Items with the columns of this catalogue.
 
         Returns
         -------
         Items
-            The items of `data` alone.
+            The items of `data` only.
 
         Raises
         ------
         ValueError
-            Where a column is missing or of another type.
+            If a column is missing or has another role or type.
         """
         if isinstance(data, Items):
             frame = data
@@ -254,12 +272,12 @@ class Items:
         return frame
 
     def hashes(self) -> np.ndarray:
-        """Return a hash of each item's content: names, roles and values of its columns.
+        """Return a hash of each item's content: the names, roles and values of its columns.
 
         Returns
         -------
         ndarray of uint64, shape (n_items,)
-            Equal for items of equal content, in any process.
+            Items with equal content have equal hashes, in all processes.
         """
         total = np.zeros(self.n_items, dtype=np.uint64)
         for name in sorted(self.roles):
@@ -279,22 +297,83 @@ class Items:
         Returns
         -------
         pandas.DataFrame
-            The id column, then the content columns.
+            The id column, followed by the content columns.
         """
         return pa.table({self.id: self._ids, **self._columns}).to_pandas()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_lookup": None}  # rebuilt when needed
 
     def __repr__(self) -> str:
         return f"Items(n_items={self.n_items}, id={self.id!r}, roles={self.roles})"
 
     def _repr_html_(self) -> str:
+        """Return the first five items as an HTML table, for notebooks."""
         head = self.take(np.arange(min(5, self.n_items))).to_pandas()
         head.columns = [self.id, *(f"{name} ({role})" for name, role in self.roles.items())]
         title = html.escape(f"Items: {self.n_items} items")
         return f"<div><b>{title}</b>{head.to_html(index=False)}</div>"
 
 
+def are_equal(one: Items, other: Items) -> bool:
+    """Whether two catalogues have the same ids and contents in the same order."""
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.hashes(), other.hashes())
+
+
+def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
+    """Return the codes of ids that a user passed, all of which must be in the catalogue.
+
+    Parameters
+    ----------
+    known : Items
+        The catalogue.
+    ids : array-like of shape (n,)
+        Ids to look up.
+    name : str
+        Name of the parameter that received the ids, for error messages.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If ids are missing from the catalogue.
+    TypeError
+        If `ids` is not flat, or its ids have another type than those of the catalogue.
+    """
+    ids = to_arrow(ids, name).combine_chunks()
+    if is_list(ids.type):
+        raise TypeError(f"{name} must be a flat sequence of item ids, got {ids.type}")
+    codes = known.codes(ids, name)
+    if (codes < 0).any():
+        missing = ids.filter(pa.array(codes < 0)).unique()
+        raise ValueError(
+            f"{len(missing)} ids in {name} are missing from the catalogue of {known.n_items} "
+            f"items, among them {preview(missing.to_pylist(), 5)}; pass items=... with their "
+            "columns"
+        )
+    return codes.astype(np.int64)
+
+
+def codes_among(known: Items, candidates: Any) -> np.ndarray:
+    """Return the distinct codes of candidates in ascending order, or raise if there are none."""
+    codes = np.unique(codes_of(known, candidates, "candidates"))
+    if not len(codes):
+        raise ValueError("candidates is empty; name the items to choose from, or pass None for all")
+    return codes
+
+
+def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:
+    """Return the ids of codes (n, k). Code -1 becomes -1 if ids are ints, and None otherwise."""
+    ids = known.ids[np.maximum(codes, 0)]
+    ids[codes < 0] = -1 if ids.dtype.kind == "i" else None
+    return ids
+
+
 def _as_table(data: Any, id: str) -> Table:
-    """Read any accepted form of a catalogue as a table with an id column."""
+    """Convert a catalogue of any form to a table with an id column; see `Items`."""
     if data is None or (isinstance(data, str) and not is_table(data)):
         raise TypeError(f"a catalogue is a DataFrame-like, mapping or list, got {data!r}")
     if isinstance(data, pd.DataFrame) and id not in data and data.index.name == id:
@@ -317,15 +396,17 @@ def _as_table(data: Any, id: str) -> Table:
 
 
 def _text_name(name: Any, id: str) -> str:
+    """Return the name of the column for a Series of texts: that of the Series, or "text"."""
     return name if isinstance(name, str) and name != id else "text"
 
 
 def _holds_columns(data: Mapping) -> bool:
-    """Whether a mapping's values are columns rather than texts."""
+    """Whether the values of a mapping are columns rather than texts."""
     return any(not isinstance(value, str) and value is not None for value in data.values())
 
 
 def _read_ids(column: pa.ChunkedArray) -> pa.Array:
+    """Return the ids of a catalogue, or raise a ValueError if they are empty or not distinct."""
     ids = as_ids(column, "the catalogue's ids").combine_chunks()
     if not len(ids):
         raise ValueError("the catalogue is empty; it must hold at least one item")
@@ -337,39 +418,3 @@ def _read_ids(column: pa.ChunkedArray) -> pa.Array:
             "keep one row each"
         )
     return ids
-
-
-def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
-    """Return the codes of ids that a user named; all must be known."""
-    ids = to_arrow(ids, name).combine_chunks()
-    if is_list(ids.type):
-        raise TypeError(f"{name} must be a flat sequence of item ids, got {ids.type}")
-    codes = known.codes(ids, name)
-    if (codes < 0).any():
-        missing = ids.filter(pa.array(codes < 0)).unique()
-        raise ValueError(
-            f"{len(missing)} ids in {name} are missing from the catalogue of {known.n_items} "
-            f"items, among them {preview(missing.to_pylist(), 5)}; pass items=... with their "
-            "columns"
-        )
-    return codes.astype(np.int64)
-
-
-def codes_among(known: Items, candidates: Any) -> np.ndarray:
-    """Return the ascending codes of the items to choose from."""
-    codes = np.unique(codes_of(known, candidates, "candidates"))
-    if not len(codes):
-        raise ValueError("candidates is empty; name the items to choose from, or pass None for all")
-    return codes
-
-
-def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:
-    """Return the ids of codes (n, k), and -1 or None where there is no item."""
-    ids = known.ids[np.maximum(codes, 0)]
-    ids[codes < 0] = -1 if ids.dtype.kind == "i" else None
-    return ids
-
-
-def are_equal(one: Items, other: Items) -> bool:
-    """Whether two catalogues have the same items in the same order."""
-    return np.array_equal(one.ids, other.ids) and np.array_equal(one.hashes(), other.hashes())

@@ -1,4 +1,4 @@
-"""Prepared columns of a catalogue as tensors, without padding, read by gather."""
+"""Prepared columns of a catalogue: tensors without padding, from which batches gather items."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 
 from skrec._data.states import States
 
-# one column of some items: values (U, L) or (U, k), and the mask (U, L) of real tokens
+# a column of U items: values (U, L) or (U, k), and the mask of tokens that are not padding
 Column = tuple[torch.Tensor, torch.Tensor]
 
 
 def outer_columns(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Rename an inner operator's columns, so that they can stand beside others."""
+    """Add a prefix to the columns of an inner operator, to keep them apart from other columns."""
     return {prefix + name: column for name, column in columns.items()}
 
 
 def inner_columns(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Pick the columns that `outer_columns` renamed, under their own names."""
+    """Return the columns that have a prefix, without it: the inverse of `outer_columns`."""
     return {
         name.removeprefix(prefix): column
         for name, column in columns.items()
@@ -31,18 +31,26 @@ def inner_columns(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Token ids of N items laid end to end; item i has ``values[offsets[i]:offsets[i + 1]]``."""
+    """A column of token ids, with a different number of tokens per item.
+
+    Parameters
+    ----------
+    offsets : int64 tensor of shape (N + 1,)
+        Offsets of the items in `values`.
+    values : tensor of shape (offsets[-1],)
+        Token ids. Those of item i are ``values[offsets[i]:offsets[i + 1]]``.
+    """
 
     offsets: torch.Tensor
     values: torch.Tensor
 
     @property
     def lengths(self) -> torch.Tensor:
-        """Tokens of each item, of shape (N,)."""
+        """Number of tokens per item, of shape (N,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
     def take(self, codes: torch.Tensor) -> Column:
-        """Return the ids (U, L), padded with 0 to the longest of these, and their mask."""
+        """Return the token ids (U, L) of some items, padded with 0, and their mask (U, L)."""
         start = self.offsets[codes]  # (U,)
         lengths = self.offsets[codes + 1] - start
         place = torch.arange(max(1, int(lengths.max())), device=codes.device)  # (L,)
@@ -59,17 +67,23 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Dense:
-    """One row of values an item, of shape (N, k): codes or floats."""
+    """A column with one row of values per item.
+
+    Parameters
+    ----------
+    values : tensor of shape (N, k)
+        Codes or floats.
+    """
 
     values: torch.Tensor
 
     @property
     def lengths(self) -> torch.Tensor:
-        """One token an item, of shape (N,)."""
+        """Number of tokens per item, of shape (N,): always 1."""
         return torch.ones(len(self.values), dtype=torch.long)
 
     def take(self, codes: torch.Tensor) -> Column:
-        """Return the values (U, k) and a mask (U, 1) of true."""
+        """Return the values (U, k) of some items, and a mask (U, 1) that is always true."""
         mask = torch.ones((len(codes), 1), dtype=torch.bool, device=codes.device)
         return self.values[codes], mask
 
@@ -79,17 +93,17 @@ class Dense:
 
 
 class Packed:
-    """What a content operator prepared of N items.
+    """The columns that a content operator prepared for N items.
 
     Parameters
     ----------
     columns : dict of str to Ragged, Dense or States
-        The columns, all of N items.
+        Columns of N items each.
 
     Attributes
     ----------
     lengths : ndarray of int64, shape (N,)
-        Tokens of each item over all columns.
+        Number of tokens per item, summed over the columns.
     """
 
     def __init__(self, columns: Mapping[str, Ragged | Dense | States]):
@@ -110,7 +124,8 @@ class Packed:
 
         Returns
         -------
-        dict of str to (values, mask)
+        dict of str to (tensor, tensor)
+            Values (U, L) or (U, k) and mask of each column, by its name.
         """
         return {name: column.take(codes) for name, column in self.columns.items()}
 
@@ -120,7 +135,7 @@ class Packed:
         Parameters
         ----------
         device : torch.device
-            Where to put them.
+            Target device.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Roles of item columns: how a dtype becomes a role, and the one Arrow type of each role."""
+"""Roles of item columns: the default role of a dtype, and the Arrow type of a role."""
 
 from __future__ import annotations
 
@@ -13,7 +13,25 @@ ROLES = ("text", "category", "multi-category", "number", "vector")
 
 
 def role_of(kind: pa.DataType, name: str) -> str:
-    """Choose a role from a column's dtype."""
+    """Return the default role of a column.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        Type of the column.
+    name : str
+        Name of the column, for error messages.
+
+    Returns
+    -------
+    str
+        One of `ROLES`.
+
+    Raises
+    ------
+    ValueError
+        If the column contains dates, or has a type without a role.
+    """
     types = pa.types
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return "text"
@@ -37,12 +55,33 @@ def role_of(kind: pa.DataType, name: str) -> str:
 
 
 def cast_column(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
-    """Turn a column into the one Arrow type of its role."""
+    """Cast a column to the Arrow type of its role.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        The column.
+    role : str
+        One of `ROLES`.
+    name : str
+        Name of the column, for error messages.
+
+    Returns
+    -------
+    pyarrow.Array
+        large_string for "text" and "category", lists of large_string for "multi-category", float64
+        for "number", and fixed-size lists of float32 for "vector".
+
+    Raises
+    ------
+    ValueError
+        If the column can't be cast, a number is null or not finite, or vectors differ in length.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     try:
         if role in ("text", "category"):
-            # before chunks are joined: texts of 2 GB and more fit into no other type
+            # cast before chunks are combined, because a string array is limited to 2 GB
             texts = column.cast(pa.large_string()).combine_chunks()
             return pc.fill_null(texts, "") if role == "text" else texts
         if role == "multi-category":
@@ -56,6 +95,7 @@ def cast_column(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
 
 
 def _cast_multi(column: pa.ChunkedArray) -> pa.Array:
+    """Cast to lists of strings; null becomes an empty list."""
     kind = pa.large_list(pa.large_string())
     empty = pa.array([[]], type=kind)
     array = column.cast(kind).combine_chunks()
@@ -65,6 +105,7 @@ def _cast_multi(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _cast_vector(array: pa.Array, name: str) -> pa.Array:
+    """Cast to fixed-size lists of float32, or raise if lists are null or differ in length."""
     if array.null_count:
         row = int(np.flatnonzero(array.is_null())[0])
         raise ValueError(f"column {name!r} has no vector in row {row}")
@@ -80,7 +121,20 @@ def _cast_vector(array: pa.Array, name: str) -> pa.Array:
 
 
 def _finite(array: pa.Array, name: str, width: int = 1) -> pa.Array:
-    """Refuse null, NaN and infinite numbers: no operator could read them."""
+    """Return the array, or raise a ValueError if it has null, NaN or infinite numbers.
+
+    Parameters
+    ----------
+    array : pyarrow.Array of numbers
+    name : str
+        Name of the column, for error messages.
+    width : int, default=1
+        Numbers per row.
+
+    Returns
+    -------
+    pyarrow.Array
+    """
     bad = ~np.isfinite(array.to_numpy(zero_copy_only=False).astype(float))
     if bad.any():
         raise ValueError(

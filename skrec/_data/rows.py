@@ -1,4 +1,4 @@
-"""What rows of X carry beside ids: clicks, groups, times and weights."""
+"""The form of X, and the columns of X other than ids: clicks, groups, users, times and weights."""
 
 from __future__ import annotations
 
@@ -13,189 +13,8 @@ import pyarrow.compute as pc
 
 from skrec._common.messages import did_you_mean, preview
 from skrec._data.arrow import SLICE, is_list, list_chunks, to_arrow
-from skrec._data.ragged import Growing
+from skrec._data.ragged import GrowingArray
 from skrec._data.table import Table, is_table
-
-
-def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
-    """Return flat labels for pairs, (lengths, labels) for impressions, None where unlabelled."""
-    if y is not None and kind == "impressions":
-        raise ValueError(
-            "y goes with pairs; impressions carry their clicks in a 'clicked' column of lists"
-        )
-    if y is not None and kind == "histories":
-        raise ValueError(
-            "y goes with pairs, which have a 'candidate' column; bare histories are trained on "
-            "their own next clicks. If y is a catalogue, give items=Items(...)"
-        )
-    labels = None if y is None else _binary(_flat_labels(y), "y")
-    if labels is not None and len(labels) != n_rows:
-        raise ValueError(f"X has {n_rows} rows but y has {len(labels)} labels")
-    if "clicked" not in table or kind == "histories":
-        return labels
-    if kind == "impressions":
-        return _read_click_lists(table)
-    clicked = _binary(table.column("clicked"), "column 'clicked'")
-    if labels is not None and not np.array_equal(labels, clicked):
-        raise ValueError("y differs from the 'clicked' column of X; give one of them")
-    return clicked
-
-
-def _read_click_lists(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many labels each row has, and the flat labels."""
-    kind = table.type("clicked")
-    if not is_list(kind):
-        raise TypeError(
-            f"column 'clicked' must hold a list of 0/1 for each row's candidates, got {kind}"
-        )
-    lengths, labels = Growing(np.int64), Growing(np.int8)
-    for part_lengths, values in list_chunks(table.chunks("clicked"), "column 'clicked'"):
-        lengths.append(part_lengths)
-        for start in range(0, len(values), SLICE):
-            labels.append(_binary(values.slice(start, SLICE), "column 'clicked'"))
-    return lengths.array(), labels.array()
-
-
-def _flat_labels(y: Any) -> pa.ChunkedArray:
-    if isinstance(y, pd.DataFrame):
-        if y.shape[1] != 1:
-            raise ValueError(
-                f"y must be one column of 0/1, got a table with columns {preview(y.columns, 20)}; "
-                "a catalogue in its place needs the id column 'item_id', or give items="
-            )
-        y = y.iloc[:, 0]
-    array = np.asarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
-    if isinstance(array, np.ndarray):
-        array = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
-        if array.ndim != 1:
-            raise ValueError(f"y must be 1-dimensional 0/1 labels, got shape {array.shape}")
-    return to_arrow(array, "y")
-
-
-def _binary(values: pa.Array | pa.ChunkedArray, what: str) -> np.ndarray:
-    """Return 0/1 labels as int8, or raise."""
-    hint = f"{what} must be 0/1 labels"
-    if values.null_count:
-        raise ValueError(f"{hint}, got {values.null_count} nulls")
-    array = (
-        values.to_numpy(zero_copy_only=False)
-        if isinstance(values, pa.Array)
-        else (values.to_numpy())
-    )
-    if array.dtype.kind not in "biuf":
-        if len(array) == 0:
-            return array.astype(np.int8)
-        raise ValueError(f"{hint}, got {values.type} such as {preview(array[:3])}")
-    if not np.isin(array, (0, 1)).all():
-        raise ValueError(f"{hint}, got the values {preview(np.unique(array).tolist())}")
-    return array.astype(np.int8)
-
-
-def match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) -> np.ndarray:
-    """Check that each row has a label for each candidate, and return the flat labels."""
-    lengths, labels = clicks
-    wanted = np.diff(offsets)
-    if (lengths != wanted).any():
-        row = int(np.argmax(lengths != wanted))
-        raise ValueError(
-            f"row {row} has {wanted[row]} candidates but {lengths[row]} labels in 'clicked'; their "
-            "lengths must be equal"
-        )
-    return labels
-
-
-def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
-    """Return which group each row ranks in (n,), as `impression_id` says; None for no groups."""
-    if kind == "histories":
-        return None
-    if "impression_id" not in table:
-        return np.arange(n_rows) if kind == "impressions" else None
-    column = table.column("impression_id")
-    if column.null_count or is_list(column.type):
-        raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64)
-
-
-def read_user_ids(table: Table) -> pa.Array:
-    """Return the distinct ids in the column `user_id`, in a fixed order."""
-    if "user_id" not in table:
-        raise ValueError(
-            "the behavior operator reads users, and X has no 'user_id' column; give one, or take "
-            "an operator without user vectors"
-        )
-    ids = pc.drop_null(_user_column(table)).unique()
-    return ids.take(pc.sort_indices(ids))
-
-
-def read_users(table: Table, known: pa.Array, n_rows: int) -> np.ndarray:
-    """Return the code of each row's user (n,): 1 and up for known ones, 0 for all others."""
-    if "user_id" not in table:
-        return np.zeros(n_rows, dtype=np.int64)
-    ids = _user_column(table)
-    if ids.type != known.type:
-        raise TypeError(f"column 'user_id' holds {ids.type}; in fit it held {known.type}")
-    found = pc.index_in(ids, value_set=known, skip_nulls=True)
-    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
-
-
-def _user_column(table: Table) -> pa.Array:
-    """Return the column `user_id` as int64 or strings, however it is kept."""
-    column = table.column("user_id").combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.int64())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column.cast(pa.large_string())
-    raise TypeError(f"column 'user_id' must hold one int or string in each row, got {column.type}")
-
-
-def read_time(table: Table, n_rows: int) -> np.ndarray | None:
-    """Return the column `time` as finite floats (n,), or None where X has none."""
-    if "time" not in table:
-        return None
-    column = table.column("time")
-    if column.null_count or is_list(column.type):
-        raise ValueError("column 'time' must hold one number or timestamp in each row, no nulls")
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    try:
-        time = column.cast(pa.float64(), safe=False).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"column 'time' must hold numbers or timestamps: {error}") from error
-    if not np.isfinite(time).all():
-        raise ValueError("column 'time' holds NaN or infinite values")
-    return time
-
-
-def read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
-    """Return the weights of rows (n,), finite, none negative and not all zero; or None."""
-    if sample_weight is None:
-        return None
-    try:
-        array = np.asarray(sample_weight)
-        if array.dtype.kind == "O":  # strings of pandas would be read as numbers
-            array = np.asarray(array.tolist())
-        if array.dtype.kind not in "biufO":
-            raise TypeError(f"got {array.dtype}")
-        weight = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"sample_weight must hold one number for each row of X: {error}") from error
-    if weight.ndim != 1:
-        raise ValueError(
-            f"sample_weight must hold one number for each row of X, got shape {weight.shape}"
-        )
-    if len(weight) != n_rows:
-        raise ValueError(f"X has {n_rows} rows but sample_weight has {len(weight)} numbers")
-    if not np.isfinite(weight).all():
-        raise ValueError("sample_weight holds NaN or infinite numbers")
-    if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all rows; at least one must count")
-    return weight
-
 
 COLUMNS = (
     "history",
@@ -211,7 +30,22 @@ NO_ROWS = "X has no rows; at least one is needed"
 
 
 def as_table(X: Any) -> Table:
-    """Read X as a table; lists of histories become a table with only `history`."""
+    """Return X as a table.
+
+    Parameters
+    ----------
+    X : table, parquet path, or list of id lists
+        A list becomes a table with the single column `history`.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    TypeError
+        If X is neither a table nor a list of lists.
+    """
     if is_table(X):
         return Table(X)
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
@@ -226,7 +60,24 @@ def as_table(X: Any) -> Table:
 
 
 def kind_of(table: Table) -> str:
-    """Return "impressions", "pairs" or "histories", or raise for a table that is none."""
+    """Return the kind of the rows of X.
+
+    Parameters
+    ----------
+    table : Table
+        X as a table.
+
+    Returns
+    -------
+    {"impressions", "pairs", "histories"}
+
+    Raises
+    ------
+    ValueError
+        If the table has no column `history`, no rows, or both `candidate` and `candidates`.
+    TypeError
+        If `history` or `candidates` does not contain lists, or `candidate` does.
+    """
     if "history" not in table:
         raise ValueError(
             f"X has no column 'history'{_nearest('history', table.names)}; its columns are "
@@ -259,14 +110,291 @@ def kind_of(table: Table) -> str:
 
 
 def _nearest(name: str, names: list[str]) -> str:
+    """Return ``" (is it 'x'?)"`` for the name most like `name`, or "" if none is close."""
     return did_you_mean(name, names, cutoff=0.7).replace("did you mean", "is it")
 
 
-def warn_of_misspelt(table: Table, stacklevel: int) -> None:
-    """Warn of columns that are not used, where one that is has a name like theirs."""
+def warn_misspelled_columns(table: Table, stacklevel: int) -> None:
+    """Warn about unused columns whose name is close to a column of X that is missing.
+
+    Parameters
+    ----------
+    table : Table
+        X as a table.
+    stacklevel : int
+        Stack level of the warning, where 1 is the function that calls this one.
+    """
     for name in table.names:
         hint = "" if name in COLUMNS else did_you_mean(name, COLUMNS, cutoff=0.7)
         if hint and not any(known in table for known in COLUMNS if repr(known) in hint):
             warnings.warn(
                 f"column {name!r} of X is not used{hint}", UserWarning, stacklevel=stacklevel + 1
             )
+
+
+def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
+    """Return the labels of the candidates, from y or the column `clicked`.
+
+    Parameters
+    ----------
+    table : Table
+        X as a table.
+    y : array-like of shape (n_rows,) or None
+        Labels of pairs.
+    kind : {"impressions", "pairs", "histories"}
+        Kind of the rows.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of int8, (ndarray of int64, ndarray of int8), or None
+        Labels of pairs, of shape (n_rows,). For impressions, the number of labels of each row, and
+        the flat labels. None if there are no labels.
+
+    Raises
+    ------
+    ValueError
+        If y is given for impressions or bare histories, if its length is not that of X, if it
+        differs from the column `clicked`, or if labels are not 0 or 1.
+    TypeError
+        If the column `clicked` of impressions does not contain lists.
+    """
+    if y is not None and kind == "impressions":
+        raise ValueError(
+            "y goes with pairs; impressions carry their clicks in a 'clicked' column of lists"
+        )
+    if y is not None and kind == "histories":
+        raise ValueError(
+            "y goes with pairs, which have a 'candidate' column; bare histories are trained on "
+            "their own next clicks. If y is a catalogue, give items=Items(...)"
+        )
+    labels = None if y is None else _binary(_flat_labels(y), "y")
+    if labels is not None and len(labels) != n_rows:
+        raise ValueError(f"X has {n_rows} rows but y has {len(labels)} labels")
+    if "clicked" not in table or kind == "histories":
+        return labels
+    if kind == "impressions":
+        return _read_click_lists(table)
+    clicked = _binary(table.column("clicked"), "column 'clicked'")
+    if labels is not None and not np.array_equal(labels, clicked):
+        raise ValueError("y differs from the 'clicked' column of X; give one of them")
+    return clicked
+
+
+def _read_click_lists(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of labels of each row (n,), and the flat labels."""
+    kind = table.type("clicked")
+    if not is_list(kind):
+        raise TypeError(
+            f"column 'clicked' must hold a list of 0/1 for each row's candidates, got {kind}"
+        )
+    lengths, labels = GrowingArray(np.int64), GrowingArray(np.int8)
+    for part_lengths, values in list_chunks(table.chunks("clicked"), "column 'clicked'"):
+        lengths.append(part_lengths)
+        for start in range(0, len(values), SLICE):
+            labels.append(_binary(values.slice(start, SLICE), "column 'clicked'"))
+    return lengths.array(), labels.array()
+
+
+def _flat_labels(y: Any) -> pa.ChunkedArray:
+    """Return y as one Arrow column."""
+    if isinstance(y, pd.DataFrame):
+        if y.shape[1] != 1:
+            raise ValueError(
+                f"y must be one column of 0/1, got a table with columns {preview(y.columns, 20)}; "
+                "a catalogue in its place needs the id column 'item_id', or give items="
+            )
+        y = y.iloc[:, 0]
+    array = np.asarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
+    if isinstance(array, np.ndarray):
+        array = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
+        if array.ndim != 1:
+            raise ValueError(f"y must be 1-dimensional 0/1 labels, got shape {array.shape}")
+    return to_arrow(array, "y")
+
+
+def _binary(values: pa.Array | pa.ChunkedArray, what: str) -> np.ndarray:
+    """Return labels as int8, or raise a ValueError if one is not 0 or 1."""
+    hint = f"{what} must be 0/1 labels"
+    if values.null_count:
+        raise ValueError(f"{hint}, got {values.null_count} nulls")
+    array = (
+        values.to_numpy(zero_copy_only=False)
+        if isinstance(values, pa.Array)
+        else (values.to_numpy())
+    )
+    if array.dtype.kind not in "biuf":
+        if len(array) == 0:
+            return array.astype(np.int8)
+        raise ValueError(f"{hint}, got {values.type} such as {preview(array[:3])}")
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{hint}, got the values {preview(np.unique(array).tolist())}")
+    return array.astype(np.int8)
+
+
+def match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) -> np.ndarray:
+    """Return the flat labels of impressions, after a check of their number.
+
+    Parameters
+    ----------
+    clicks : tuple of (ndarray of shape (n_rows,), ndarray of shape (n_labels,))
+        Number of labels of each row, and the flat labels, as returned by `read_clicks`.
+    offsets : ndarray of int64, shape (n_rows + 1,)
+        Offsets of the candidates.
+
+    Returns
+    -------
+    ndarray of shape (n_labels,)
+
+    Raises
+    ------
+    ValueError
+        If a row has more or fewer labels than candidates.
+    """
+    lengths, labels = clicks
+    wanted = np.diff(offsets)
+    if (lengths != wanted).any():
+        row = int(np.argmax(lengths != wanted))
+        raise ValueError(
+            f"row {row} has {wanted[row]} candidates but {lengths[row]} labels in 'clicked'; their "
+            "lengths must be equal"
+        )
+    return labels
+
+
+def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
+    """Return the group of each row (n,), in which its candidates are ranked; None without groups.
+
+    The column `impression_id` defines the groups. Without it, each impression is a group, and pairs
+    have none. Bare histories never have groups.
+    """
+    if kind == "histories":
+        return None
+    if "impression_id" not in table:
+        return np.arange(n_rows) if kind == "impressions" else None
+    column = table.column("impression_id")
+    if column.null_count or is_list(column.type):
+        raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64)
+
+
+def read_user_ids(table: Table) -> pa.Array:
+    """Return the distinct ids in the column `user_id`, sorted; raise a ValueError without it."""
+    if "user_id" not in table:
+        raise ValueError(
+            "the behavior operator reads users, and X has no 'user_id' column; give one, or take "
+            "an operator without user vectors"
+        )
+    ids = pc.drop_null(_user_column(table)).unique()
+    return ids.take(pc.sort_indices(ids))
+
+
+def read_users(table: Table, known: pa.Array, n_rows: int) -> np.ndarray:
+    """Return the code of each row's user.
+
+    Parameters
+    ----------
+    table : Table
+        X as a table. Without a column `user_id`, all users are unknown.
+    known : pyarrow.Array of shape (n_users,)
+        Ids of the known users, as returned by `read_user_ids`.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+        Position in `known` plus 1, and 0 for unknown users.
+
+    Raises
+    ------
+    TypeError
+        If the ids are strings and the known ids are ints, or the other way around.
+    """
+    if "user_id" not in table:
+        return np.zeros(n_rows, dtype=np.int64)
+    ids = _user_column(table)
+    if ids.type != known.type:
+        raise TypeError(f"column 'user_id' holds {ids.type}; in fit it held {known.type}")
+    found = pc.index_in(ids, value_set=known, skip_nulls=True)
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+
+
+def _user_column(table: Table) -> pa.Array:
+    """Return the column `user_id` as int64 or large_string."""
+    column = table.column("user_id").combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.int64())
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_string())
+    raise TypeError(f"column 'user_id' must hold one int or string in each row, got {column.type}")
+
+
+def read_time(table: Table, n_rows: int) -> np.ndarray | None:
+    """Return the column `time` as finite floats (n,), or None if X has no such column."""
+    if "time" not in table:
+        return None
+    column = table.column("time")
+    if column.null_count or is_list(column.type):
+        raise ValueError("column 'time' must hold one number or timestamp in each row, no nulls")
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    try:
+        time = column.cast(pa.float64(), safe=False).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"column 'time' must hold numbers or timestamps: {error}") from error
+    if not np.isfinite(time).all():
+        raise ValueError("column 'time' holds NaN or infinite values")
+    return time
+
+
+def read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    """Return the weights of rows.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_rows,) or None
+        Weights: finite, not negative, and not all zero.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,), or None
+        None if `sample_weight` is None.
+
+    Raises
+    ------
+    TypeError
+        If the weights are not numbers.
+    ValueError
+        If there is not one weight per row, or weights have invalid values.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        array = np.asarray(sample_weight)
+        if array.dtype.kind == "O":  # astype would convert an object array of strings to numbers
+            array = np.asarray(array.tolist())
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"got {array.dtype}")
+        weight = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must hold one number for each row of X: {error}") from error
+    if weight.ndim != 1:
+        raise ValueError(
+            f"sample_weight must hold one number for each row of X, got shape {weight.shape}"
+        )
+    if len(weight) != n_rows:
+        raise ValueError(f"X has {n_rows} rows but sample_weight has {len(weight)} numbers")
+    if not np.isfinite(weight).all():
+        raise ValueError("sample_weight holds NaN or infinite numbers")
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows; at least one must count")
+    return weight

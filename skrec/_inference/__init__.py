@@ -1,1 +1,1 @@
-"""From trained weights to answers: vectors, scores and lists."""
+"""From trained weights to item vectors, user vectors, scores and lists of items."""

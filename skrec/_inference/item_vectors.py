@@ -1,4 +1,7 @@
-"""A catalogue with its prepared columns and item vectors, as training and prediction read it."""
+"""`EncodedItems`: the items of a catalogue with their prepared columns and item vectors.
+
+Columns and vectors are computed when first needed. Vectors are dropped when weights change.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,30 @@ import numpy as np
 import torch
 
 from skrec._data.items import Items, are_equal
+from skrec._data.packed import Packed
 from skrec._inference.scores import item_rows, weights_version
-from skrec._inference.user_vectors import UserStore
+from skrec._inference.user_vectors import UserVectorCache
 from skrec._network import Network, device_of
-from skrec.content import ContentOperator, Packed
+from skrec.content import ContentOperator
 from skrec.content._side import WithSide
 from skrec.nn import stack_rows
 
 
 class EncodedItems:
-    """Items with what is computed of them, when it is first asked for.
+    """Items with their prepared columns and item vectors.
 
-    An item's row (R,) is its vector, and behind it what else the behavior operator reads.
+    The prepared columns are the input of the content module. They and the vectors are computed when
+    first needed. When a weight of the network changes, the vectors are dropped and computed again.
+
+    The row of an item, of R numbers, contains its item vector, followed by the other numbers that
+    the behavior operator reads: token vectors or side columns.
 
     Parameters
     ----------
     items : Items
         The items.
-    content : content operator
-        What prepares them: a fitted one, or one with another beside it.
+    content : ContentOperator or WithSide
+        Fitted operator that prepares the items.
     """
 
     def __init__(self, items: Items, content: ContentOperator | WithSide):
@@ -35,7 +43,7 @@ class EncodedItems:
         self._packed: Packed | None = None
         self._rows: torch.Tensor | None = None
         self._version: Any = None
-        self._users = UserStore()
+        self._user_cache = UserVectorCache()
         self._extension: EncodedItems | None = None
 
     def packed(self, network: Network) -> Packed:
@@ -49,23 +57,34 @@ class EncodedItems:
         return self.rows(network)[:, : network.width]
 
     def rows(self, network: Network) -> torch.Tensor:
-        """Return the item rows (N, R), computing them where the weights have changed."""
+        """Return the item rows (N, R), which are computed again if weights have changed."""
         version = weights_version(network)
         if self._rows is None or version != self._version:
             self._rows = item_rows(network, self.packed(network))
             self._version = version
-            self._users = UserStore()
+            self._user_cache = UserVectorCache()
         return self._rows
 
-    def users(self, network: Network) -> UserStore:
-        """Return the store of user vectors that these item rows gave."""
+    def user_cache(self, network: Network) -> UserVectorCache:
+        """Return the cache of user vectors that are computed from the current item rows."""
         self.rows(network)
-        return self._users
+        return self._user_cache
 
     def extend(self, data: Any, network: Network) -> EncodedItems:
-        """Return a catalogue in which `data` adds and overrides items; only these are encoded.
+        """Return the items with additional or changed ones; only these are encoded.
 
-        The last one is kept, for the next call with the same items.
+        The result is kept and returned again by the next call with equal items.
+
+        Parameters
+        ----------
+        data : Items or DataFrame-like
+            New items, and items that replace those with the same id.
+        network : Network
+            The trained network.
+
+        Returns
+        -------
+        EncodedItems
         """
         items = self.items.extend(data)
         old = self.rows(network)

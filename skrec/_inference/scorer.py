@@ -1,4 +1,4 @@
-"""A trained network with a catalogue: scores, probabilities and metrics of coded rows."""
+"""Scores, lists, user vectors and metrics of a trained network and its items."""
 
 from __future__ import annotations
 
@@ -17,34 +17,49 @@ from skrec._inference.top_k import clicks_of, most_similar, rank_last_click, top
 from skrec._network import Network
 from skrec.metrics import compute, compute_ranked, get_metric
 
-MAX_CELLS = 2e8
+MAX_CELLS = 2e8  # largest number of scores that is returned for bare histories
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Answers for coded rows.
+    """Trained network with encoded items, which computes the results for rows of item codes.
 
     Attributes
     ----------
     network : Network
-    catalogue : EncodedItems
-        Whose codes the rows hold.
+    encoded_items : EncodedItems
+        Items that the codes refer to.
     max_history : int
-        How many of the latest clicks are read.
+        Number of latest clicks that are read from a history.
     calibration : tuple of (float, float)
-        a and b of ``sigmoid(a * score + b)``.
+        a and b of the click probability ``sigmoid(a * score + b)``.
     """
 
     network: Network
-    catalogue: EncodedItems
+    encoded_items: EncodedItems
     max_history: int
     calibration: tuple[float, float] = (1.0, 0.0)
 
     def scores(self, data: CodedInteractions) -> np.ndarray:
-        """Return the scores of all candidates (P,), or of bare histories for all items (n, N)."""
+        """Return the scores of all candidates (P,); for bare histories, of all items (n, N).
+
+        Parameters
+        ----------
+        data : CodedInteractions
+            Rows with P candidates in total.
+
+        Returns
+        -------
+        ndarray of shape (P,) or (n, N)
+
+        Raises
+        ------
+        ValueError
+            If there would be more than `MAX_CELLS` scores of bare histories.
+        """
         if data.kind != "histories":
-            return self._ask(inference.score_candidates, data)
-        shape = (data.n_rows, self.catalogue.items.n_items)
+            return self._compute(inference.score_candidates, data)
+        shape = (data.n_rows, self.encoded_items.items.n_items)
         if shape[0] * shape[1] > MAX_CELLS:
             raise ValueError(
                 f"scores of {shape[0]} histories for each of {shape[1]} items are more than "
@@ -56,7 +71,7 @@ class Scorer:
         return everything
 
     def logits(self, data: CodedInteractions) -> np.ndarray:
-        """Return calibrated scores: the log odds of a click, shaped as `scores`."""
+        """Return the log odds of a click, in the shape of `scores`."""
         a, b = self.calibration
         return a * self.scores(data) + b
 
@@ -67,9 +82,25 @@ class Scorer:
         exclude_seen: bool,
         among: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes and scores (n, k) of the best items; -1 and -inf where there is none.
+        """Return the items with the highest scores.
 
-        The ascending codes `among` name the items to choose from; None takes all.
+        Parameters
+        ----------
+        data : CodedInteractions
+            Rows whose histories are read.
+        k : int
+            Length of the lists.
+        exclude_seen : bool
+            Whether to leave out the items of a row's history.
+        among : ndarray of int64, shape (M,), default=None
+            Ascending codes of the items that may be recommended. None means all items.
+
+        Returns
+        -------
+        codes : ndarray of int64, shape (n, k)
+            Codes of the items. Lists with fewer than k items end with -1.
+        scores : ndarray of float32, shape (n, k)
+            Their scores; -inf where the code is -1.
         """
         seen = partial(clicks_of, data) if exclude_seen else None
         return top_k(self.blocks(data, among), data.n_rows, k, seen, among)
@@ -77,26 +108,50 @@ class Scorer:
     def similar(
         self, codes: np.ndarray, k: int, among: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes and cosines (n, k) of the items most like some items (n,)."""
-        vectors = self.catalogue.vectors(self.network)
+        """Return the codes and cosines (n, k) of the items most similar to items (n,).
+
+        `among` is as in `recommend`.
+        """
+        vectors = self.encoded_items.vectors(self.network)
         return most_similar(vectors, codes, k, among)
 
     def users(self, data: CodedInteractions) -> np.ndarray:
         """Return the user vectors (n, K, D)."""
-        users, user_of_row = self._ask(inference.user_vectors, data)
-        return users.cpu().numpy()[user_of_row]
+        vectors, pair_of_row = self._compute(inference.user_vectors, data)
+        return vectors.cpu().numpy()[pair_of_row]
 
     def evaluate(self, names: str | list[str], data: CodedInteractions) -> dict[str, Any]:
-        """Compute metrics; of bare histories, those of the last click among all items."""
+        """Compute metrics.
+
+        For bare histories, the last click is removed from the history and ranked among all items.
+
+        Parameters
+        ----------
+        names : str or list of str
+            Names of metrics.
+        data : CodedInteractions
+            Rows with clicks, or bare histories.
+
+        Returns
+        -------
+        dict of str to float
+            Values by the name of the metric, and ``"n_groups_used"``; see `skrec.metrics.compute`.
+
+        Raises
+        ------
+        ValueError
+            If a metric is unknown or all histories are empty.
+        """
         names = [names] if isinstance(names, str) else list(names)
         for name in names:
-            get_metric(name)  # raises before anything is scored
+            get_metric(name)  # raises for unknown names before rows are scored
         if data.kind == "histories":
             shorter, target = data.without_last_click()
             if not len(target):
                 raise ValueError("all histories are empty, so there is no last click to predict")
             ranking = rank_last_click(self.blocks(shorter), shorter, target)
             return compute_ranked(names, ranking)
+        assert data.clicked is not None
         scores = self.scores(data)
         a, b = self.calibration
         groups = None
@@ -105,7 +160,21 @@ class Scorer:
         return compute(names, data.clicked, scores, groups, expit(a * scores + b))
 
     def monitor(self, scoring: str, data: CodedInteractions) -> float:
-        """Return the one number that `score` gives and early stopping watches."""
+        """Return the value that `score` returns and early stopping monitors; higher is better.
+
+        Parameters
+        ----------
+        scoring : str
+            Name of a metric. It is replaced by nDCG@10 for bare histories, and a metric that needs
+            groups is replaced by AUC for pairs without groups.
+        data : CodedInteractions
+            Rows with clicks, or bare histories.
+
+        Returns
+        -------
+        float
+            The metric, negated if lower is better.
+        """
         metric = get_metric(scoring)
         if data.kind == "histories":
             metric = get_metric("ndcg@10")
@@ -115,16 +184,32 @@ class Scorer:
         return value if metric.greater_is_better else -value
 
     def blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
-        return self._ask(inference.score_catalogue, data, among=among)
+        """Yield blocks of rows with their scores of all items; see `score_catalogue`."""
+        return self._compute(inference.score_catalogue, data, among=among)
 
-    def _ask(self, function: Callable, data: CodedInteractions, **options: Any) -> Any:
-        """Call a function of inference with what is kept of items and users."""
-        rows, users = self.catalogue.rows(self.network), self.catalogue.users(self.network)
-        return function(self.network, rows, data, self.max_history, users, **options)
+    def _compute(self, function: Callable, data: CodedInteractions, **options: Any) -> Any:
+        """Call a function of `skrec._inference.scores` with the item rows and the user cache."""
+        rows = self.encoded_items.rows(self.network)
+        cache = self.encoded_items.user_cache(self.network)
+        return function(self.network, rows, data, self.max_history, cache, **options)
 
 
 def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:
-    """Give impressions as an object array of one array a row, everything else as it is."""
+    """Return the values of candidates (P, ...) in the form that `decision_function` returns.
+
+    Parameters
+    ----------
+    values : ndarray of shape (P, ...), or of shape (n, N) for bare histories
+        Values of all candidates.
+    data : CodedInteractions
+        The rows.
+
+    Returns
+    -------
+    ndarray
+        For impressions, an object array of shape (n,), with one array per row. Values of pairs and
+        bare histories are returned unchanged.
+    """
     if data.kind != "impressions":
         return values
     rows = np.empty(data.n_rows, dtype=object)

@@ -2,11 +2,13 @@
 
 ::
 
-    Packed --encode--> item rows (N, R) --gather--> user vectors (H, K, D), each history once
+    Packed --encode--> item rows (N, R) --gather--> user vectors (M, K, D)
                               |                             |
-                              +-> scores of rows' candidates <+-> scores of all items
+                              +-----------> scores <--------+
 
-Everything runs without autograd and in evaluation mode, in blocks of bounded size.
+An item row contains the item vector, followed by the other numbers that the behavior operator
+reads. There is one user vector per distinct pair of a history and a user. All functions run in
+evaluation mode and without autograd, in blocks of limited size.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from skrec._data.coded import CodedInteractions
+from skrec._data.packed import Packed
 from skrec._data.ragged import (
     gather_ranges,
     gather_segments,
@@ -27,17 +30,16 @@ from skrec._data.ragged import (
     offsets_of,
     pad_histories,
 )
-from skrec._inference.user_vectors import UserStore
+from skrec._inference.user_vectors import UserVectorCache
 from skrec._network import TOKEN_BUDGET, Network, device_of
-from skrec.content import Packed
 
 HISTORY_BLOCK = 2048  # histories whose clicks are gathered at a time
-PAIR_BLOCK = 1 << 16  # candidates scored at a time
-CELL_BLOCK = 1 << 22  # scores of users against the whole catalogue at a time
+PAIR_BLOCK = 1 << 16  # candidates that are scored at a time
+CELL_BLOCK = 1 << 22  # scores of all items that are computed at a time
 
 
 def _inference(function: Callable) -> Callable:
-    """Run `function` of a network in evaluation mode and without autograd."""
+    """Decorate a function of a network, to run it in evaluation mode and without autograd."""
 
     @wraps(function)
     def run(network: Network, *args: Any, **kwargs: Any) -> Any:
@@ -53,14 +55,14 @@ def _inference(function: Callable) -> Callable:
 
 
 def weights_version(network: Network) -> tuple:
-    """Return a value that changes whenever a weight does."""
+    """Return a value that changes when any weight or buffer of the network changes."""
     state = [*network.parameters(), *network.buffers()]
     return network.n_steps, *((tensor.data_ptr(), tensor._version) for tensor in state)
 
 
 @_inference
 def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None) -> torch.Tensor:
-    """Encode items: their vectors, and behind them what else the behavior operator reads.
+    """Compute item rows: item vectors and the other numbers that the behavior operator reads.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None)
     packed : Packed
         N prepared items.
     codes : ndarray of int, shape (U,), default=None
-        Which of them; None for all.
+        Positions of the items to encode. None means all items.
 
     Returns
     -------
@@ -84,9 +86,9 @@ def user_vectors(
     items: torch.Tensor,
     data: CodedInteractions,
     max_history: int,
-    store: UserStore | None = None,
+    cache: UserVectorCache | None = None,
 ) -> tuple[torch.Tensor, np.ndarray]:
-    """Compute the vectors of the distinct histories that rows of `data` name.
+    """Compute one user vector per distinct pair of a history and a user.
 
     Parameters
     ----------
@@ -95,21 +97,23 @@ def user_vectors(
         Item rows.
     data : CodedInteractions
     max_history : int
-        How many of the latest clicks are read.
-    store : UserStore, default=None
-        Of vectors that these weights and item rows gave before.
+        Number of latest clicks that are read from a history.
+    cache : UserVectorCache, default=None
+        Cache of vectors that were computed with the same weights and item rows.
 
     Returns
     -------
-    users : tensor of shape (H, K, D)
-    user_of_row : ndarray of int64, shape (n,)
+    vectors : tensor of shape (M, K, D)
+        User vectors of the M distinct pairs.
+    pair_of_row : ndarray of int64, shape (n,)
+        Position of each row's pair in `vectors`.
     """
-    used, user, user_of_row = data.readers()
+    history, user, pair_of_row = data.history_user_pairs()
     parts = [
-        _users(network, items, data, used[block], user[block], max_history, store)
-        for block in iterate_blocks(len(used), _block_of_histories(network, items))
+        _users(network, items, data, history[block], user[block], max_history, cache)
+        for block in iterate_blocks(len(history), _histories_per_block(network, items))
     ]
-    return torch.cat(parts), user_of_row
+    return torch.cat(parts), pair_of_row
 
 
 def _users(
@@ -119,30 +123,30 @@ def _users(
     histories: np.ndarray,
     user: np.ndarray,
     max_history: int,
-    store: UserStore | None,
+    cache: UserVectorCache | None,
 ) -> torch.Tensor:
-    """Compute the vectors (H, K, D) of some histories, or find them in the store."""
+    """Return the vectors (M, K, D) of pairs of a history and a user, from the cache if there."""
 
     def compute(some: np.ndarray) -> torch.Tensor:
         clicks, mask = _clicks(network, items, data, histories[some], max_history)
         return network.users(clicks, mask, _index(user[some], items))
 
-    if store is None:
+    if cache is None:
         return compute(np.arange(len(histories)))
     starts, stops = _latest(data, histories, max_history)
-    offsets = offsets_of(stops - starts + 1)  # the user comes before the clicks
+    offsets = offsets_of(stops - starts + 1)  # a key is the user, followed by the clicks
     values = np.empty(offsets[-1], dtype=np.int64)
     is_user = np.zeros(len(values), dtype=bool)
     is_user[offsets[:-1]] = True
     values[is_user] = user
     values[~is_user] = data.history_codes[gather_ranges(starts, stops)[0]]
-    return store.get(offsets, values, compute)
+    return cache.get(offsets, values, compute)
 
 
 def _latest(
     data: CodedInteractions, histories: np.ndarray, max_history: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where in `history_codes` the latest clicks of some histories start and stop."""
+    """Return the starts and stops of the latest clicks of some histories in `history_codes`."""
     stops = data.history_offsets[histories + 1]
     return np.maximum(data.history_offsets[histories], stops - max_history), stops
 
@@ -154,14 +158,14 @@ def _clicks(
     histories: np.ndarray,
     max_history: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gather the clicked items' rows (H, L, R) and mask (H, L) of some histories."""
+    """Gather the rows (H, L, R) of the items in some histories, and the mask (H, L)."""
     codes, mask = pad_histories(data.history_codes, *_latest(data, histories, max_history))
     clicks = F.embedding(_index(codes, items), items)
     return network.with_empty(clicks, torch.from_numpy(mask).to(items.device))
 
 
-def _block_of_histories(network: Network, items: torch.Tensor) -> int:
-    """Return how many histories to gather at a time: fewer where items have tokens."""
+def _histories_per_block(network: Network, items: torch.Tensor) -> int:
+    """Return the number of histories to gather at a time, which is smaller for wide item rows."""
     return max(1, HISTORY_BLOCK * network.width // items.shape[1])
 
 
@@ -171,7 +175,7 @@ def score_candidates(
     items: torch.Tensor,
     data: CodedInteractions,
     max_history: int,
-    store: UserStore | None = None,
+    cache: UserVectorCache | None = None,
 ) -> np.ndarray:
     """Score the candidates of each row.
 
@@ -181,11 +185,11 @@ def score_candidates(
     items : tensor of shape (N, R)
         Item rows.
     data : CodedInteractions
-        With P candidates in all.
+        Rows with P candidates in total.
     max_history : int
-        How many of the latest clicks are read.
-    store : UserStore, default=None
-        Of vectors that these weights and item rows gave before.
+        Number of latest clicks that are read from a history.
+    cache : UserVectorCache, default=None
+        Cache of vectors that were computed with the same weights and item rows.
 
     Returns
     -------
@@ -193,43 +197,65 @@ def score_candidates(
     """
     scores = np.empty(len(data.candidate_codes), dtype=_numpy_dtype(items))
     candidates = items[:, : network.item_width]
-    used, user, user_of_row = data.readers()
-    by_user = np.argsort(user_of_row, kind="stable")  # rows, so that each user is made once
-    row_offsets = offsets_of(np.bincount(user_of_row, minlength=len(used)))
-    block_of_pairs = PAIR_BLOCK if network.has_user_vectors else _block_of_histories(network, items)
-    for block in iterate_blocks(len(used), _block_of_histories(network, items)):
-        rows = by_user[row_offsets[block.start] : row_offsets[block.stop]]
+    history, user, pair_of_row = data.history_user_pairs()
+    # rows sorted by pair, so that each user vector is computed once
+    sorted_rows = np.argsort(pair_of_row, kind="stable")
+    row_offsets = offsets_of(np.bincount(pair_of_row, minlength=len(history)))
+    n_histories = _histories_per_block(network, items)
+    n_candidates = PAIR_BLOCK if network.has_user_vectors else n_histories
+    for block in iterate_blocks(len(history), n_histories):
+        rows = sorted_rows[row_offsets[block.start] : row_offsets[block.stop]]
         at, offsets = gather_segments(data.candidate_offsets, rows)
         if not len(at):
             continue
-        own = np.repeat(user_of_row[rows] - block.start, np.diff(offsets))
-        of_block = _pair_scorer(network, items, data, used[block], user[block], max_history, store)
-        for pairs in iterate_blocks(len(at), block_of_pairs):
-            item = F.embedding(_index(data.candidate_codes[at[pairs]], items), candidates)
-            scores[at[pairs]] = of_block(own[pairs], item.unsqueeze(1)).squeeze(1).cpu().numpy()
+        pair = np.repeat(pair_of_row[rows] - block.start, np.diff(offsets))
+        score = _block_scorer(network, items, data, history[block], user[block], max_history, cache)
+        for part in iterate_blocks(len(at), n_candidates):
+            item = F.embedding(_index(data.candidate_codes[at[part]], items), candidates)
+            scores[at[part]] = score(pair[part], item.unsqueeze(1)).squeeze(1).cpu().numpy()
     return scores
 
 
-def _pair_scorer(
+def _block_scorer(
     network: Network,
     items: torch.Tensor,
     data: CodedInteractions,
     histories: np.ndarray,
     user: np.ndarray,
     max_history: int,
-    store: UserStore | None,
+    cache: UserVectorCache | None,
 ) -> Callable[[np.ndarray, torch.Tensor], torch.Tensor]:
-    """Return what scores candidates (P, 1, W), each against the history with a number (P,)."""
-    if network.has_user_vectors:
-        users = _users(network, items, data, histories, user, max_history, store)
+    """Return a function that scores candidates for pairs of a history and a user.
 
-        def match(own: np.ndarray, item: torch.Tensor) -> torch.Tensor:
-            return network.match(users.index_select(0, _index(own, items)).unsqueeze(1), item)
+    Parameters
+    ----------
+    network : Network
+    items : tensor of shape (N, R)
+        Item rows.
+    data : CodedInteractions
+    histories, user : ndarray of int64, shape (M,)
+        Numbers of the histories and codes of the users.
+    max_history : int
+        Number of latest clicks that are read from a history.
+    cache : UserVectorCache or None
+        Cache of user vectors.
+
+    Returns
+    -------
+    callable
+        Function of positions (P,) in `histories`, and the rows (P, 1, W) of one candidate for each.
+        It returns the scores (P, 1).
+    """
+    if network.has_user_vectors:
+        users = _users(network, items, data, histories, user, max_history, cache)
+
+        def match(pair: np.ndarray, item: torch.Tensor) -> torch.Tensor:
+            return network.match(users.index_select(0, _index(pair, items)).unsqueeze(1), item)
 
         return match
 
-    def score(own: np.ndarray, item: torch.Tensor) -> torch.Tensor:
-        used, own = np.unique(own, return_inverse=True)
+    def score(pair: np.ndarray, item: torch.Tensor) -> torch.Tensor:
+        used, own = np.unique(pair, return_inverse=True)
         clicks, mask = _clicks(network, items, data, histories[used], max_history)
         return network.score(clicks, mask, _index(own, items), item, _index(user[used], items))
 
@@ -241,10 +267,10 @@ def score_catalogue(
     items: torch.Tensor,
     data: CodedInteractions,
     max_history: int,
-    store: UserStore | None = None,
+    cache: UserVectorCache | None = None,
     among: np.ndarray | None = None,
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield blocks of rows with their scores (b, N) of all items, or (b, M) of some.
+    """Yield blocks of rows with their scores of all items, or of some items.
 
     Parameters
     ----------
@@ -253,22 +279,24 @@ def score_catalogue(
         Item rows.
     data : CodedInteractions
     max_history : int
-        How many of the latest clicks are read.
-    store : UserStore, default=None
-        Of vectors that these weights and item rows gave before.
-    among : ndarray of int64, shape (M,), default=None
-        Codes of the items to score; None for all.
+        Number of latest clicks that are read from a history.
+    cache : UserVectorCache, default=None
+        Cache of vectors that were computed with the same weights and item rows.
+    among : ndarray of int64, shape (C,), default=None
+        Codes of the items to score. None means all items.
 
     Yields
     ------
     rows : slice
-    scores : tensor of shape (b, N), or (b, M)
+        The rows of the block.
+    scores : tensor of shape (b, N), or (b, C) with `among`
+        Scores of the items for these rows.
     """
     candidates = items if among is None else items[_index(among, items)]
     size = max(1, CELL_BLOCK // max(1, len(candidates)))
     for rows in iterate_blocks(data.n_rows, size):
         part = data.take(np.arange(rows.start, rows.stop))
-        yield rows, _score_all(network, items, candidates, part, max_history, store)
+        yield rows, _score_all(network, items, candidates, part, max_history, cache)
 
 
 @_inference
@@ -278,27 +306,28 @@ def _score_all(
     candidates: torch.Tensor,
     data: CodedInteractions,
     max_history: int,
-    store: UserStore | None,
+    cache: UserVectorCache | None,
 ) -> torch.Tensor:
-    used, user, user_of_row = data.readers()
+    """Return the scores (n, C) of candidates (C, R) for each of n rows."""
+    history, user, pair_of_row = data.history_user_pairs()
     parts = []
-    for block in iterate_blocks(len(used), _block_of_histories(network, items)):
+    for block in iterate_blocks(len(history), _histories_per_block(network, items)):
         if network.has_user_vectors:
-            users = _users(network, items, data, used[block], user[block], max_history, store)
+            users = _users(network, items, data, history[block], user[block], max_history, cache)
             parts.append(network.match_all(users, candidates, PAIR_BLOCK))
             continue
-        clicks, mask = _clicks(network, items, data, used[block], max_history)
-        who = _index(user[block], items)
+        clicks, mask = _clicks(network, items, data, history[block], max_history)
+        codes = _index(user[block], items)
         if network.candidate_aware:
-            everyone = zip(clicks, mask, who, strict=True)
-            parts += [_score_one(network, candidates, *one) for one in everyone]
+            pairs = zip(clicks, mask, codes, strict=True)
+            parts += [_score_one(network, candidates, *pair) for pair in pairs]
         else:
-            users = network.users(clicks, mask, who)
+            users = network.users(clicks, mask, codes)
             parts.append(network.match_all(users, candidates, PAIR_BLOCK, mask))
     scores = parts[0] if len(parts) == 1 else torch.cat(parts)
-    if np.array_equal(user_of_row, np.arange(len(scores))):
+    if np.array_equal(pair_of_row, np.arange(len(scores))):
         return scores
-    return scores.index_select(0, _index(user_of_row, items))
+    return scores.index_select(0, _index(pair_of_row, items))
 
 
 def _score_one(
@@ -308,7 +337,7 @@ def _score_one(
     mask: torch.Tensor,
     user: torch.Tensor,
 ) -> torch.Tensor:
-    """Score all candidates (M, R) for one history of clicks (L, R), to (1, M)."""
+    """Return the scores (1, C) of candidates (C, R) for one history of clicks (L, R)."""
     only = torch.zeros(1, dtype=torch.long, device=candidates.device)
     parts = [
         network.score(clicks[None], mask[None], only, part[None], user[None])
@@ -318,8 +347,10 @@ def _score_one(
 
 
 def _index(codes: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """Return codes as an int64 tensor on the device of another tensor."""
     return torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(like.device)
 
 
 def _numpy_dtype(tensor: torch.Tensor) -> Any:
+    """Return the numpy type of the scores of item rows: float64 or float32."""
     return np.float64 if tensor.dtype == torch.float64 else np.float32

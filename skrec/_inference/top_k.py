@@ -1,6 +1,7 @@
-"""The best items of a catalogue, and the place of one of them, from blocks of scores.
+"""Lists of the items with the highest scores, and ranks of single items, from blocks of scores.
 
-Blocks are what `skrec._inference.scores.score_catalogue` yields; their scores are changed in place.
+`skrec._inference.scores.score_catalogue` yields the blocks. The functions of this module change the
+scores of blocks in place.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from skrec.metrics import Ranking
 from skrec.nn import unit
 
 Blocks = Iterator[tuple[slice, torch.Tensor]]
-Hidden = Callable[[slice], tuple[np.ndarray, np.ndarray]]
-CELL_BLOCK = 1 << 22  # cosines of items with all others at a time
-CHUNK = 64  # scores of which the greatest is found first
-FEW_CHUNKS = 8  # for each item of a list: with fewer, that does not pay
+Exclude = Callable[[slice], tuple[np.ndarray, np.ndarray]]
+CELL_BLOCK = 1 << 22  # cosines that `most_similar` computes at a time
+CHUNK = 64  # scores per chunk, of which `stable_top` first computes the maximum
+FEW_CHUNKS = 8  # chunks per item of a list; with fewer, all scores are sorted at once
 
 
 @torch.inference_mode()
@@ -27,34 +28,37 @@ def top_k(
     blocks: Blocks,
     n_rows: int,
     k: int,
-    hidden: Hidden | None = None,
+    exclude: Exclude | None = None,
     among: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the k best items of each row; short lists end in -1 and -inf.
+    """Return the k items with the highest scores of each row.
 
     Parameters
     ----------
-    blocks : iterator of (slice, tensor of shape (b, M))
+    blocks : iterator of (slice, tensor of shape (b, C))
+        Blocks of rows with their scores, which are changed in place.
     n_rows : int
-        Of all blocks together.
+        Number of rows in all blocks.
     k : int
         Length of the lists.
-    hidden : callable, default=None
-        Takes a slice of rows and returns what they leave out: numbers of rows, counted from the
-        start of the slice, and codes of items.
-    among : ndarray of int64, shape (M,), default=None
-        Codes of the items that were scored, ascending; None for all.
+    exclude : callable, default=None
+        Function of a slice of rows that returns the pairs to leave out: row numbers, counted from
+        the start of the slice, and item codes.
+    among : ndarray of int64, shape (C,), default=None
+        Ascending codes of the items that were scored. None means all items.
 
     Returns
     -------
     codes : ndarray of int64, shape (n_rows, k)
+        Codes of the items. Lists with fewer than k items end with -1.
     scores : ndarray of float32, shape (n_rows, k)
+        Their scores; -inf where the code is -1.
     """
     codes = np.full((n_rows, k), -1, dtype=np.int64)
     best = np.full((n_rows, k), -np.inf, dtype=np.float32)
     for rows, scores in blocks:
-        if hidden is not None:
-            scores[_cells(*hidden(rows), scores, among)] = -torch.inf
+        if exclude is not None:
+            scores[_cells(*exclude(rows), scores, among)] = -torch.inf
         at = stable_top(scores, min(k, scores.shape[1]))
         found = scores.gather(1, at).cpu().numpy()
         own = at.cpu().numpy() if among is None else among[at.cpu().numpy()]
@@ -66,9 +70,25 @@ def top_k(
 def most_similar(
     vectors: torch.Tensor, codes: np.ndarray, k: int, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes and cosines (n, k) of the vectors (N, D) most like some of them (n,).
+    """Return the items whose vectors have the highest cosine with those of given items.
 
-    An item is not like itself; `among` is as in `top_k`.
+    Parameters
+    ----------
+    vectors : tensor of shape (N, D)
+        Item vectors.
+    codes : ndarray of int64, shape (n,)
+        Codes of the given items. An item is not in its own list.
+    k : int
+        Length of the lists.
+    among : ndarray of int64, shape (C,), default=None
+        Ascending codes of the items that may be listed. None means all items.
+
+    Returns
+    -------
+    codes : ndarray of int64, shape (n, k)
+        Codes of the items. Lists with fewer than k items end with -1.
+    cosines : ndarray of float32, shape (n, k)
+        Their cosines; -inf where the code is -1.
     """
     wanted = unit(vectors[torch.from_numpy(codes).to(vectors.device)])
     others = vectors if among is None else vectors[torch.from_numpy(among).to(vectors.device)]
@@ -84,12 +104,24 @@ def most_similar(
 
 
 def stable_top(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Return where the k greatest of each row of (b, N) are; equal ones in catalogue order."""
+    """Return the positions of the k highest scores of each row, in descending order.
+
+    Equal scores are in catalogue order, unlike those of `torch.topk`.
+
+    Parameters
+    ----------
+    scores : tensor of shape (b, N)
+    k : int
+
+    Returns
+    -------
+    int64 tensor of shape (b, k)
+    """
     n_chunks = scores.shape[1] // CHUNK
     if n_chunks < FEW_CHUNKS * (k + 1):
         return _sorted_top(scores, k)
-    # A maximum is found faster than the greatest k. These lie in the k chunks with the greatest
-    # maxima, which are read again.
+    # Maxima of chunks are faster to compute than the k highest scores. These are in the k chunks
+    # with the highest maxima, so only these chunks are searched.
     n_cut = n_chunks * CHUNK
     maxima = scores[:, :n_cut].unflatten(1, (n_chunks, CHUNK)).amax(dim=2)  # (b, M)
     found, chunk = torch.topk(maxima, k + 1, dim=1)
@@ -99,14 +131,14 @@ def stable_top(scores: torch.Tensor, k: int) -> torch.Tensor:
     columns = torch.cat([columns, rest.expand(len(scores), -1)], dim=1)
     read = scores.gather(1, columns)
     at = _sorted_top(read, k)
-    last = read.gather(1, at[:, -1:]).squeeze(1)  # (b,): the k-th greatest
+    last = read.gather(1, at[:, -1:]).squeeze(1)  # (b,), the k-th highest score
     at = columns.gather(1, at)
-    # a chunk that was not read may hold an equal one, which comes first in the catalogue
+    # another chunk may contain an equal score that comes earlier in the catalogue
     return _settle_ties(at, scores, (found[:, k] == last) & (last > -torch.inf))
 
 
 def _sorted_top(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Do the same by `torch.topk`, which breaks ties at random."""
+    """Return the same as `stable_top`, from `torch.topk` of all scores."""
     found, at = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1)
     tied = None
     if found.shape[1] > k:
@@ -118,7 +150,20 @@ def _sorted_top(scores: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def _settle_ties(at: torch.Tensor, scores: torch.Tensor, tied: torch.Tensor) -> torch.Tensor:
-    """Sort rows in full where scores tie across the end of the list."""
+    """Replace the positions of rows with a tie at the end of the list by those of a full sort.
+
+    Parameters
+    ----------
+    at : int64 tensor of shape (b, k)
+        Positions, which are changed in place.
+    scores : tensor of shape (b, N)
+    tied : bool tensor of shape (b,)
+        Rows in which an item of the list and one outside of it have the same score.
+
+    Returns
+    -------
+    int64 tensor of shape (b, k)
+    """
     if tied.any():
         order = torch.argsort(scores[tied], dim=1, descending=True, stable=True)
         at[tied] = order[:, : at.shape[1]]
@@ -126,7 +171,7 @@ def _settle_ties(at: torch.Tensor, scores: torch.Tensor, tied: torch.Tensor) -> 
 
 
 def clicks_of(data: CodedInteractions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row (within the slice) and code of each click in some rows' histories."""
+    """Return the clicks of a slice of rows: row numbers, from the start of the slice, and codes."""
     at, offsets = data.take(np.arange(rows.start, rows.stop)).history_positions()
     return segment_ids(offsets), data.history_codes[at].astype(np.int64)
 
@@ -134,7 +179,7 @@ def clicks_of(data: CodedInteractions, rows: slice) -> tuple[np.ndarray, np.ndar
 def _cells(
     row: np.ndarray, code: np.ndarray, scores: torch.Tensor, among: np.ndarray | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return where in a block some items' scores are, leaving out items without one."""
+    """Return the index of the scores of rows and items in a block, for items that were scored."""
     if among is not None:
         place = np.searchsorted(among, code).clip(max=len(among) - 1)
         scored = among[place] == code
@@ -144,20 +189,21 @@ def _cells(
 
 @torch.inference_mode()
 def rank_last_click(blocks: Blocks, data: CodedInteractions, target: np.ndarray) -> Ranking:
-    """Rank each row's target among the items that its history lacks.
+    """Rank the target of each row among the items that are not in its history.
 
     Parameters
     ----------
     blocks : iterator of (slice, tensor of shape (b, N))
+        Blocks of rows with their scores, which are changed in place.
     data : CodedInteractions
-        The rows, whose histories end before the target.
+        Rows whose histories end before the target.
     target : ndarray of int, shape (n,)
-        The hidden clicks.
+        Codes of the last clicks.
 
     Returns
     -------
     Ranking
-        One group a row, with one positive.
+        Ranks of the targets. Each row is a group with one positive.
     """
     n_rows = data.n_rows
     above, tied, size = (np.empty(n_rows, dtype=np.int64) for _ in range(3))
@@ -165,7 +211,7 @@ def rank_last_click(blocks: Blocks, data: CodedInteractions, target: np.ndarray)
         own = torch.from_numpy(target[rows].astype(np.int64)).to(scores.device).unsqueeze(1)
         wanted = scores.gather(1, own)  # (b, 1)
         scores[_cells(*clicks_of(data, rows), scores, None)] = -torch.inf
-        scores.scatter_(1, own, wanted)  # a target that was clicked before counts all the same
+        scores.scatter_(1, own, wanted)  # a target counts even if it was clicked before
         above[rows] = (scores > wanted).sum(dim=1).cpu().numpy()
         tied[rows] = (scores == wanted).sum(dim=1).cpu().numpy()
         size[rows] = (scores > -torch.inf).sum(dim=1).cpu().numpy()

@@ -1,4 +1,4 @@
-"""User vectors that were computed before, found again by what the histories hold."""
+"""Cache of user vectors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ import torch
 
 from skrec._data.ragged import equal_segments, gather_segments, hash_segments
 
-MAX_BYTES = 1 << 28  # of vectors that are kept
-MAX_CHUNKS = 64  # each is looked through in turn
+MAX_BYTES = 1 << 28  # size of the cache
+MAX_CHUNKS = 64  # a look-up searches all chunks, one after another
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The vectors (H, K, D) of some readers, by ascending hash of what these have read."""
+    """User vectors that were computed in one call, sorted by the hash of their keys.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64, shape (H,)
+        Hashes of the keys, ascending.
+    offsets : ndarray of int64, shape (H + 1,)
+        Offsets of the keys in `values`.
+    values : ndarray of int64, shape (offsets[-1],)
+        The keys; see `UserVectorCache`.
+    vectors : tensor of shape (H, K, D)
+        The user vectors.
+    """
 
     hashes: np.ndarray
     offsets: np.ndarray
@@ -30,11 +42,12 @@ class Chunk:
         return arrays + self.vectors.nbytes
 
 
-class UserStore:
-    """Vectors of readers: each is computed once, as long as there is room.
+class UserVectorCache:
+    """Cache of user vectors, from which the oldest are dropped when it is full.
 
-    A reader is a segment of ints: a user's code and the clicks. Hashes find it, and a comparison
-    in full decides, so that an answer is never another reader's. The oldest are dropped first.
+    The key of a user vector is a segment of ints: the code of the user, followed by the clicks.
+    Keys are found by their hash and then compared in full, so a vector of another key is never
+    returned.
     """
 
     def __init__(self) -> None:
@@ -46,15 +59,16 @@ class UserStore:
         values: np.ndarray,
         compute: Callable[[np.ndarray], torch.Tensor],
     ) -> torch.Tensor:
-        """Return the vectors of some readers.
+        """Return the user vectors of keys; missing ones are computed and added.
 
         Parameters
         ----------
         offsets : ndarray of int64, shape (H + 1,)
+            Offsets of the keys in `values`.
         values : ndarray of int64, shape (offsets[-1],)
-            Segment h is what reader h has read.
+            The keys.
         compute : callable
-            Takes the numbers (M,) of readers that are missing, and returns their vectors
+            Function that receives the numbers (M,) of the missing keys, and returns their vectors
             (M, K, D).
 
         Returns
@@ -63,23 +77,23 @@ class UserStore:
         """
         hashes = hash_segments(offsets, values)
         found = [self._find(chunk, hashes, offsets, values) for chunk in self._chunks]
-        missing = np.ones(len(hashes), dtype=bool)
-        for reader, _ in found:
-            missing[reader] = False
-        rows = np.flatnonzero(missing)
-        if len(rows) == len(hashes):
-            vectors = compute(rows)
-            self._keep(rows, hashes, offsets, values, vectors)
+        is_missing = np.ones(len(hashes), dtype=bool)
+        for key, _ in found:
+            is_missing[key] = False
+        missing = np.flatnonzero(is_missing)
+        if len(missing) == len(hashes):
+            vectors = compute(missing)
+            self._add(missing, hashes, offsets, values, vectors)
             return vectors
         parts = [chunk.vectors[at] for chunk, (_, at) in zip(self._chunks, found, strict=True)]
-        readers = [reader for reader, _ in found]
-        if len(rows):
-            fresh = compute(rows)
-            self._keep(rows, hashes, offsets, values, fresh)
-            parts.append(fresh)
-            readers.append(rows)
+        keys = [key for key, _ in found]
+        if len(missing):
+            computed = compute(missing)
+            self._add(missing, hashes, offsets, values, computed)
+            parts.append(computed)
+            keys.append(missing)
         place = np.empty(len(hashes), dtype=np.int64)
-        place[np.concatenate(readers)] = np.arange(len(hashes))
+        place[np.concatenate(keys)] = np.arange(len(hashes))
         together = torch.cat(parts)
         return together[torch.from_numpy(place).to(together.device)]
 
@@ -87,25 +101,26 @@ class UserStore:
     def _find(
         chunk: Chunk, hashes: np.ndarray, offsets: np.ndarray, values: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return which readers a chunk has, and where."""
+        """Return the numbers of the keys that are in a chunk, and their positions in it."""
         at = np.searchsorted(chunk.hashes, hashes).clip(max=len(chunk.hashes) - 1)
-        reader = np.flatnonzero(chunk.hashes[at] == hashes)
-        at = at[reader]
-        same = equal_segments(offsets, values, reader, chunk.offsets, chunk.values, at)
-        return reader[same], at[same]
+        key = np.flatnonzero(chunk.hashes[at] == hashes)
+        at = at[key]
+        same = equal_segments(offsets, values, key, chunk.offsets, chunk.values, at)
+        return key[same], at[same]
 
-    def _keep(
+    def _add(
         self,
-        rows: np.ndarray,
+        keys: np.ndarray,
         hashes: np.ndarray,
         offsets: np.ndarray,
         values: np.ndarray,
         vectors: torch.Tensor,
     ) -> None:
-        order = np.argsort(hashes[rows], kind="stable")
-        at, own = gather_segments(offsets, rows[order])
+        """Add the vectors of some keys as a chunk, and drop the oldest chunks if necessary."""
+        order = np.argsort(hashes[keys], kind="stable")
+        at, own_offsets = gather_segments(offsets, keys[order])
         by_hash = vectors[torch.from_numpy(order).to(vectors.device)]
-        chunk = Chunk(hashes[rows[order]], own, values[at], by_hash)
+        chunk = Chunk(hashes[keys[order]], own_offsets, values[at], by_hash)
         if chunk.n_bytes > MAX_BYTES:
             return
         self._chunks.append(chunk)

@@ -86,7 +86,7 @@ class PopularityDisplay:
         """
         check_is_fitted(estimator, "network_")
         data, scorer = estimator._read(X, items, y, labels="required")
-        n_items = scorer.catalogue.items.n_items
+        n_items = scorer.encoded_items.items.n_items
         n_clicks = np.bincount(data.history_codes, minlength=n_items)
         if data.clicked is not None:
             clicked = data.candidate_codes[data.clicked == 1]

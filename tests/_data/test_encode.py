@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from skrec import Items, explode
 from skrec._data import arrow as _arrow
-from skrec._data import encode as _interactions
+from skrec._data import encode as _encode
 
 N_ITEMS = 30
 INTS = Items(pd.Series([""] * N_ITEMS, index=np.arange(N_ITEMS) * 7 + 100))
@@ -151,7 +151,7 @@ def test_ids_of_every_width_match(dtype):
 def test_ids_are_looked_up_in_slices(monkeypatch):
     # as they are where a column is long
     monkeypatch.setattr(_arrow, "SLICE", 5)
-    monkeypatch.setattr(_interactions, "SLICE", 5)
+    monkeypatch.setattr(_encode, "SLICE", 5)
     rows = random_rows()
     assert_encoded(encode(arrow(rows), items=INTS), rows)
     rows["history"][40] = [1, 2, 3]

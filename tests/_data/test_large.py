@@ -12,18 +12,17 @@ import pytest
 from encoded import encode
 
 from skrec import ContentRecommender, Items
-from skrec._data import ragged as _large
-from skrec._data import table as _streams
-from skrec._data.ragged import Growing, keep_elements, offsets_of, take_segments
+from skrec._data import ragged
+from skrec._data.ragged import GrowingArray, keep_elements, offsets_of, take_segments
 
 
 @pytest.fixture
 def tiny_limits(monkeypatch):
     """A few bytes are large, a few elements a block, a few rows a part of a file."""
-    monkeypatch.setattr(_large, "IN_MEMORY", 64)
+    monkeypatch.setattr(ragged, "IN_MEMORY", 64)
     monkeypatch.setattr("skrec._data.ragged.BLOCK", 7)
     monkeypatch.setattr("skrec._data.encode.SLICE", 5)
-    monkeypatch.setattr(_streams, "ROWS", 3)
+    monkeypatch.setattr("skrec._data.table.ROWS", 3)
 
 
 def is_mapped(array):
@@ -39,7 +38,7 @@ def is_mapped(array):
 def test_an_array_that_grew_is_the_parts_end_to_end(n_parts, dtype, tiny_limits):
     rng = np.random.default_rng(0)
     parts = [rng.integers(2, size=number % 5).astype(dtype) for number in range(n_parts)]
-    grown = Growing(dtype)
+    grown = GrowingArray(dtype)
     for part in parts:
         grown.append(part)
     array = grown.array()
@@ -50,7 +49,7 @@ def test_an_array_that_grew_is_the_parts_end_to_end(n_parts, dtype, tiny_limits)
 
 def test_large_arrays_leave_no_file_behind(tiny_limits, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    grown = Growing(np.int64)
+    grown = GrowingArray(np.int64)
     grown.append(np.arange(100))
     array = grown.array()
     assert is_mapped(array)
@@ -61,7 +60,7 @@ def test_large_arrays_leave_no_file_behind(tiny_limits, tmp_path, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_an_error(tiny_limits, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "wb"))
-    grown = Growing(np.int64)
+    grown = GrowingArray(np.int64)
     with pytest.raises(OSError, match=r"No space left.*TMPDIR"):
         grown.append(np.arange(100))
 
@@ -140,7 +139,7 @@ def test_rows_in_parts_are_coded_as_rows_in_memory(keep, drop_unknown, tiny_limi
     kept = keep(rows, tmp_path)
     coded = encode(kept, items=items, drop_unknown=drop_unknown)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_large, "IN_MEMORY", 1 << 30)
+        patch.setattr(ragged, "IN_MEMORY", 1 << 30)
         patch.setattr("skrec._data.ragged.BLOCK", 1 << 20)
         expected = encode(pa.table(rows), items=items, drop_unknown=drop_unknown)
     for name, value in vars(expected).items():
@@ -178,9 +177,10 @@ def test_a_null_list_is_found_in_its_row(tiny_limits, tmp_path):
 MORE_THAN_MEMORY = """
 import resource, sys
 import numpy as np, torch
-from skrec import ContentRecommender, Items, _large
+from skrec import ContentRecommender, Items
+from skrec._data import ragged
 
-_large.IN_MEMORY = 1 << 22
+ragged.IN_MEMORY = 1 << 22
 items = Items({"item_id": np.arange(1000), "kind": np.arange(1000) % 7})
 rec = ContentRecommender(
     "mean_pooling", width=8, batch_size=512, max_epochs=1, early_stopping=False,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skrec._data import ragged as _segments
+from skrec._data import ragged as _ragged
 from skrec._data.ragged import (
     distinct_segments,
     gather_ranges,
@@ -47,7 +47,7 @@ def assert_distinct(segments):
 @pytest.mark.parametrize("seed", range(5))
 def test_distinct_segments_equal_a_dict_of_tuples(monkeypatch, seed, block):
     # with a small block, data are read in parts, and one segment may be longer than a part
-    monkeypatch.setattr(_segments, "BLOCK", block)
+    monkeypatch.setattr(_ragged, "BLOCK", block)
     assert_distinct(random_segments(seed))
 
 
@@ -66,41 +66,41 @@ def test_distinct_segments_equal_a_dict_of_tuples(monkeypatch, seed, block):
     ],
 )
 def test_distinct_segments_of_edge_cases(monkeypatch, segments, block):
-    monkeypatch.setattr(_segments, "BLOCK", block)
+    monkeypatch.setattr(_ragged, "BLOCK", block)
     assert_distinct(segments)
 
 
 def test_segments_that_share_a_hash_are_told_apart(monkeypatch):
     # were hashes trusted, two users whose histories collide would get one answer
-    seeds, hash_segments = [], _segments.hash_segments
+    seeds, hash_segments = [], _ragged.hash_segments
 
     def collide_at_first(offsets, values, seed):
         seeds.append(seed)
         hashes = hash_segments(offsets, values, seed)
         return hashes if seed > 1 else np.zeros_like(hashes)
 
-    monkeypatch.setattr(_segments, "hash_segments", collide_at_first)
+    monkeypatch.setattr(_ragged, "hash_segments", collide_at_first)
     assert_distinct([[1, 2], [3, 4], [1, 2], [5]])
     assert seeds == [0, 1, 2]
 
 
 def test_a_collision_is_seen_in_every_block(monkeypatch):
-    monkeypatch.setattr(_segments, "BLOCK", 2)
+    monkeypatch.setattr(_ragged, "BLOCK", 2)
     offsets, values = ragged([[1, 2], [1, 2], [1, 2], [1, 3]])
-    assert _segments._all_equal_twins(offsets, values, np.array([0, 0, 0, 3]))
-    assert not _segments._all_equal_twins(offsets, values, np.array([0, 0, 0, 0]))
+    assert _ragged._all_equal_twins(offsets, values, np.array([0, 0, 0, 3]))
+    assert not _ragged._all_equal_twins(offsets, values, np.array([0, 0, 0, 0]))
 
 
 def test_blocks_cover_all_segments_once(monkeypatch):
-    monkeypatch.setattr(_segments, "BLOCK", 5)
+    monkeypatch.setattr(_ragged, "BLOCK", 5)
     offsets, _ = ragged(random_segments(0))
-    blocks = list(_segments.segment_blocks(offsets))
+    blocks = list(_ragged.segment_blocks(offsets))
     assert blocks[0].start == 0
     assert blocks[-1].stop == len(offsets) - 1
     assert all(a.stop == b.start for a, b in pairwise(blocks))
     sizes = [offsets[block.stop] - offsets[block.start] for block in blocks]
     assert max(sizes) < 5 + 6  # a segment is not cut
-    assert list(_segments.segment_blocks(np.zeros(1, np.int64))) == []
+    assert list(_ragged.segment_blocks(np.zeros(1, np.int64))) == []
 
 
 def test_offsets_and_ids_take_empty_segments():
@@ -138,7 +138,7 @@ def test_segments_of_two_arrays_are_compared_one_by_one():
     offsets, values = ragged([[1, 2], [], [3], [1, 2, 3]])
     others, other_values = ragged([[1, 2, 3], [1, 2], [], [4]])
     rows, twins = np.array([0, 0, 1, 2, 3, 3, 1]), np.array([1, 0, 2, 3, 0, 1, 0])
-    found = _segments.equal_segments(offsets, values, rows, others, other_values, twins)
+    found = _ragged.equal_segments(offsets, values, rows, others, other_values, twins)
     assert found.tolist() == [True, False, True, False, True, False, False]
     none = np.array([], dtype=np.int64)
-    assert _segments.equal_segments(offsets, values, none, others, other_values, none).size == 0
+    assert _ragged.equal_segments(offsets, values, none, others, other_values, none).size == 0

@@ -27,7 +27,7 @@ def texts():
 
 
 @pytest.fixture(params=sorted(content.ALIASES))
-def catalogue_and_network(request, texts):
+def encoded_and_network(request, texts):
     operator = content.ALIASES[request.param]().fit(texts)
     torch.manual_seed(0)
     module = operator.build(operator.schema_, WIDTH)
@@ -35,41 +35,41 @@ def catalogue_and_network(request, texts):
     return EncodedItems(texts, operator), Network(module, users, score, WIDTH).double()
 
 
-def test_item_vectors_equal_the_content_module(catalogue_and_network, monkeypatch):
-    catalogue, network = catalogue_and_network
+def test_item_vectors_equal_the_content_module(encoded_and_network, monkeypatch):
+    encoded, network = encoded_and_network
     monkeypatch.setattr(inference, "TOKEN_BUDGET", 4)
-    found = inference.item_rows(network, catalogue.packed(network))
-    some = inference.item_rows(network, catalogue.packed(network), np.array([4, 1]))
+    found = inference.item_rows(network, encoded.packed(network))
+    some = inference.item_rows(network, encoded.packed(network), np.array([4, 1]))
     network.eval()
     with torch.no_grad():
-        wanted = network.content(catalogue.packed(network).take(torch.arange(N_ITEMS)))
+        wanted = network.content(encoded.packed(network).take(torch.arange(N_ITEMS)))
     torch.testing.assert_close(found.clone(), wanted, **EXACT)
     torch.testing.assert_close(some.clone(), wanted[[4, 1]], **EXACT)
 
 
-def test_cached_vectors_hold_no_autograd_graph(catalogue_and_network):
+def test_cached_vectors_hold_no_autograd_graph(encoded_and_network):
     # caching with autograd on keeps every activation of the catalogue in memory
-    catalogue, network = catalogue_and_network
-    vectors = catalogue.vectors(network)
+    encoded, network = encoded_and_network
+    vectors = encoded.vectors(network)
     assert vectors.requires_grad is False
     assert vectors.grad_fn is None
 
 
-def test_vectors_are_computed_once_a_version_of_the_weights(catalogue_and_network):
-    catalogue, network = catalogue_and_network
-    first = catalogue.rows(network)
-    assert catalogue.rows(network) is first
+def test_vectors_are_computed_once_a_version_of_the_weights(encoded_and_network):
+    encoded, network = encoded_and_network
+    first = encoded.rows(network)
+    assert encoded.rows(network) is first
     with torch.no_grad():
         next(network.content.parameters()).add_(1.0)
-    second = catalogue.rows(network)
+    second = encoded.rows(network)
     assert not torch.equal(first, second)
     torch.testing.assert_close(
-        second, inference.item_rows(network, catalogue.packed(network)), **EXACT
+        second, inference.item_rows(network, encoded.packed(network)), **EXACT
     )
 
 
-def test_version_changes_with_every_weight(catalogue_and_network):
-    _, network = catalogue_and_network
+def test_version_changes_with_every_weight(encoded_and_network):
+    _, network = encoded_and_network
     before = inference.weights_version(network)
     assert inference.weights_version(network) == before
     for weight in network.parameters():
@@ -81,9 +81,9 @@ def test_version_changes_with_every_weight(catalogue_and_network):
     assert inference.weights_version(network) != before
 
 
-def test_version_changes_with_a_training_step(catalogue_and_network):
+def test_version_changes_with_a_training_step(encoded_and_network):
     # fused optimisers change weights without telling torch's own counters
-    catalogue, network = catalogue_and_network
+    encoded, network = encoded_and_network
     batch = Batch(
         items=torch.tensor([0, 3, 5]),
         history=torch.tensor([[0]]),
@@ -100,7 +100,7 @@ def test_version_changes_with_a_training_step(catalogue_and_network):
     )
     stepper = Stepper(network, Plan.of(ContentRecommender(), "softmax"))
     before = inference.weights_version(network)
-    stepper.step(catalogue.packed(network), batch)
+    stepper.step(encoded.packed(network), batch)
     assert inference.weights_version(network) != before
 
 

@@ -24,7 +24,7 @@ def test_two_steps_equal_a_stable_sort(monkeypatch, n_items, k, n_values):
     assert np.array_equal(found.numpy(), slow_top(scores, k))
 
 
-def test_two_steps_where_most_is_hidden(monkeypatch):
+def test_two_steps_where_most_is_excluded(monkeypatch):
     monkeypatch.setattr(_top_k, "CHUNK", 4)
     monkeypatch.setattr(_top_k, "FEW_CHUNKS", 2)
     scores = torch.full((2, 80), -torch.inf)
@@ -50,10 +50,10 @@ def test_items_to_choose_from(monkeypatch):
     scores = torch.tensor([[0.1, 0.9, 0.5], [0.7, 0.2, 0.7]])
     among = np.array([2, 5, 9])
 
-    def hidden(rows):  # item 5 is out for the first row; 4 and 11 were not scored
+    def exclude(rows):  # item 5 is left out of the first row; 4 and 11 were not scored
         return np.array([0, 0, 1]), np.array([5, 4, 11])
 
-    codes, best = top_k(iter([(slice(0, 2), scores)]), 2, 2, hidden, among)
+    codes, best = top_k(iter([(slice(0, 2), scores)]), 2, 2, exclude, among)
     assert codes.tolist() == [[9, 2], [2, 9]]
     assert best.tolist() == pytest.approx(np.array([[0.5, 0.1], [0.7, 0.7]]))
 
