@@ -1,4 +1,4 @@
-"""What all checks share: data, the words of a failure, and checks that hold for any operator."""
+"""Data and assertions shared by all checks, and checks of all operator families."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from skrec._data.items import Items
 from skrec._recommender import ContentRecommender
 from skrec.datasets import make_headlines
 
-WIDTH = 64  # the recommender's default, and a multiple of all usual numbers of heads
+WIDTH = 64  # default of the recommender, and a multiple of common numbers of attention heads
 
-# those of scikit-learn's checks that need no data, and that say something of any estimator
+# Checks of scikit-learn that need no data and apply to all estimators.
 SKLEARN_CHECKS = (
     sklearn_checks.check_estimator_cloneable,
     sklearn_checks.check_estimator_repr,
@@ -37,19 +37,19 @@ SKLEARN_CHECKS = (
 
 
 def require(condition: Any, estimator: Any, message: str) -> None:
-    """Raise an AssertionError that names the estimator, unless the condition holds."""
+    """Raise an AssertionError that shows the estimator, if the condition is false."""
     if not condition:
         raise AssertionError(f"{estimator!r}: {message}")
 
 
-def close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two float64 answers are the same but for the order of additions."""
+def nearly_equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Return whether two float64 results are equal up to rounding errors."""
     return a.shape == b.shape and torch.allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """Seed torch, and leave its global generator as it was."""
+    """Seed the global generator of torch, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -57,12 +57,12 @@ def seeded(seed: int = 0) -> Iterator[None]:
 
 @functools.cache
 def news() -> Any:
-    """Return clicks on 40 items."""
+    """Return impressions with clicks on 40 items, for training and testing."""
     return make_headlines(n_users=12, n_items=40, n_impressions=60, random_state=0)
 
 
 def items_frame() -> pd.DataFrame:
-    """Return the items of `news` with a column of every role; the last is empty."""
+    """Return the items of `news` with one column per role. The columns of the last are empty."""
     frame = news().items
     n = len(frame)
     frame = frame.assign(
@@ -78,12 +78,12 @@ def items_frame() -> pd.DataFrame:
 
 @functools.cache
 def catalogue() -> Items:
-    """Return these items as a catalogue, which can't be changed."""
+    """Return the items of `items_frame` as a catalogue, which is immutable and therefore cached."""
     return Items(items_frame())
 
 
 def catalogue_for(behavior: Any) -> Items:
-    """Return these items with the columns, too, that a behavior operator names; an alias none."""
+    """Return the catalogue, with columns added that the behavior operator needs as side columns."""
     frame = items_frame()
     names = getattr(behavior, "side_columns", None) or []
     missing = {name: frame["topic"] for name in names if name not in frame}
@@ -91,9 +91,10 @@ def catalogue_for(behavior: Any) -> Items:
 
 
 def histories(frame: pd.DataFrame, behavior: Any = None) -> Any:
-    """Return the histories of some impressions as lists, with an empty one at the end.
+    """Return the histories of impressions as lists, followed by an empty history.
 
-    With users, of which the last is unknown, where the behavior operator reads them.
+    If the behavior operator reads users, the result is a table that also contains the users. The
+    user of the empty history is unknown.
     """
     lists = [*(list(history) for history in frame["history"]), []]
     if not getattr(behavior, "reads_users", False):
@@ -101,8 +102,8 @@ def histories(frame: pd.DataFrame, behavior: Any = None) -> Any:
     return pd.DataFrame({"user_id": [*frame["user_id"], -1], "history": lists})
 
 
-def ready(module: Any, operator: Any) -> nn.Module:
-    """Return what `build` made in float64 and eval mode, with dropout off."""
+def to_float64_eval(module: Any, operator: Any) -> nn.Module:
+    """Convert the result of `build` to float64 and eval mode, which turns dropout off."""
     require(
         isinstance(module, nn.Module),
         operator,
@@ -112,7 +113,7 @@ def ready(module: Any, operator: Any) -> nn.Module:
 
 
 def require_shape(found: Any, shape: tuple[int, ...], operator: Any, letters: str) -> None:
-    """Require a float64 tensor of a shape; `letters` say what its axes are."""
+    """Require a float64 tensor with a shape. `letters` are the names of its axes."""
     require(
         isinstance(found, torch.Tensor),
         operator,
@@ -126,22 +127,23 @@ def require_shape(found: Any, shape: tuple[int, ...], operator: Any, letters: st
     require(
         found.dtype == torch.float64,
         operator,
-        f"a module in float64 must answer in float64, got {found.dtype}; make new tensors like "
-        "the input, for instance with x.new_zeros(...), and convert none with .float()",
+        f"a float64 module must return float64, got {found.dtype}; create new tensors with the "
+        "dtype of the input, for instance with x.new_zeros(...), and do not call .float()",
     )
 
 
 def require_gradients(
     operator: Any, module: nn.Module, forward: Callable[[], torch.Tensor]
 ) -> None:
-    """Require a finite gradient of every trained weight, not zero in all of three tries."""
-    moved = set()
+    """Require that every trained weight has finite gradients, one of which is not zero."""
+    learning = set()
     with seeded():
-        with torch.no_grad():  # weights that start at zero may rightly block each other's
+        # Weights that start at zero may block the gradients of other weights, which is no error.
+        with torch.no_grad():
             for weight in module.parameters():
                 weight.add_(0.1 * torch.randn_like(weight))
         module.train()
-        for _ in range(3):  # dropout may hide a weight once
+        for _ in range(3):  # In one pass, dropout may hide a weight.
             module.zero_grad(set_to_none=True)
             found = forward()
             if not found.requires_grad:
@@ -154,46 +156,48 @@ def require_gradients(
                 require(
                     finite,
                     operator,
-                    f"the gradient of {name} is not finite; look for a division by zero, a root "
-                    "at zero, or the softmax of a row that is wholly masked (skrec.nn has one "
-                    "that is safe)",
+                    f"the gradient of {name} is not finite; look for a division by zero, a square "
+                    "root at zero, or a softmax over a fully masked row "
+                    "(skrec.nn.masked_softmax is safe)",
                 )
                 if weight.grad.any():
-                    moved.add(name)
-    idle = [name for name, w in module.named_parameters() if w.requires_grad and name not in moved]
+                    learning.add(name)
+    trained = [name for name, weight in module.named_parameters() if weight.requires_grad]
+    idle = [name for name in trained if name not in learning]
     require(
         not idle,
         operator,
-        f"no gradient reaches {', '.join(idle)}; use these weights in forward, don't make them, or "
-        "set requires_grad=False",
+        f"no gradient reaches {', '.join(idle)}; use these weights in forward, remove them, or set "
+        "requires_grad=False",
     )
 
 
 def require_repeatable(operator: Any, forward: Callable[[], torch.Tensor]) -> None:
-    """Require one answer in eval mode, whatever the seed."""
-    answers = []
+    """Require that the output in eval mode does not depend on the seed."""
+    outputs = []
     for seed in (0, 1):
         with seeded(seed), torch.no_grad():
-            answers.append(forward())
+            outputs.append(forward())
     require(
-        torch.equal(*answers),
+        torch.equal(*outputs),
         operator,
-        "the module answers at random in eval mode; draw random numbers only "
+        "the output of the module is random in eval mode; draw random numbers only "
         "`if self.training`, and pass training=self.training to functional.dropout",
     )
 
 
-def require_untouched(given: Any, before: Any, operator: Any, what: str = "its input") -> None:
-    """Require that tensors are what they were before `forward` read them."""
+def require_unchanged(given: Any, before: Any, operator: Any, what: str = "its input") -> None:
+    """Require that the tensors passed to `forward` equal copies made before the call."""
     require(
         all(map(torch.equal, given, before)),
         operator,
-        f"forward changes {what} in place; use masked_fill, not masked_fill_",
+        f"forward changes {what} in place; use operations that return a new tensor, such as "
+        "masked_fill instead of masked_fill_",
     )
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:
-    """Whether two modules have weights of the same names and shapes."""
+    """Return whether the weights of two modules have the same names and shapes."""
     first, second = a.state_dict(), b.state_dict()
     return {name: value.shape for name, value in first.items()} == {
         name: value.shape for name, value in second.items()
@@ -204,7 +208,7 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
 
 
 def check_init_only_assigns(operator: Any) -> None:
-    """Check that `__init__` stores its parameters as they are, and nothing else."""
+    """Check that `__init__` assigns its parameters unchanged, and sets nothing else."""
     values = operator.get_params(deep=False)
     arguments = inspect.signature(type(operator).__init__).parameters.values()
     defaults: dict[str, Any] = {
@@ -216,14 +220,14 @@ def check_init_only_assigns(operator: Any) -> None:
         require(
             not extra,
             operator,
-            f"__init__ must only assign its parameters, but sets {', '.join(extra)} too; compute "
+            f"__init__ must only assign its parameters, but also sets {', '.join(extra)}; compute "
             "it in fit or build",
         )
         for name, value in given.items():
             require(
                 getattr(fresh, name) is value,
                 operator,
-                f"__init__ must store {name} as it is, without a copy or a conversion",
+                f"__init__ must assign {name} unchanged, without a copy or a conversion",
             )
     mutable = sorted(
         name for name, value in defaults.items() if isinstance(value, list | dict | set)
@@ -231,19 +235,19 @@ def check_init_only_assigns(operator: Any) -> None:
     require(
         not mutable,
         operator,
-        f"the default of {', '.join(mutable)} can be changed by anyone who holds it; take a tuple "
+        f"the default of {', '.join(mutable)} is mutable and shared by all instances; use a tuple "
         "or None",
     )
 
 
-def check_scikit_learn(operator: Any) -> None:
-    """Check that clones, parameters, tags and repr work as scikit-learn's own checks want."""
+def check_scikit_learn_conventions(operator: Any) -> None:
+    """Check that cloning, parameters, tags and repr pass the checks of scikit-learn."""
     for check in SKLEARN_CHECKS:
         check(type(operator).__name__, operator)
 
 
 def check_accepts_its_parameters(operator: Any) -> None:
-    """Check that `check` passes at the recommender's default width, and changes nothing."""
+    """Check that the method `check` accepts the parameters, and does not set attributes."""
     copy = clone(operator)
     try:
         copy.check(WIDTH)
@@ -253,12 +257,12 @@ def check_accepts_its_parameters(operator: Any) -> None:
     require(
         vars(copy).keys() == vars(clone(operator)).keys(),
         operator,
-        "check must not set attributes; it only raises",
+        "check must not set attributes; it may only raise errors",
     )
 
 
 def check_in_a_recommender(operator: Any, family: str) -> None:
-    """Check that it trains within a recommender, twice alike, and the fitted model pickles."""
+    """Check that a recommender with the operator can be trained, reproduced and pickled."""
     data = news()
 
     def fit() -> ContentRecommender:
@@ -274,54 +278,54 @@ def check_in_a_recommender(operator: Any, family: str) -> None:
     require(
         np.isfinite(scores).all(),
         operator,
-        "a fitted recommender gives scores that are not finite; the last of these histories is "
-        "empty and comes as one learned click",
+        "the scores of a fitted recommender are not finite; the last of the scored histories is "
+        "empty, and is passed to behavior operators as one learned click",
     )
     require(
         np.array_equal(scores, fit().decision_function(X)),
         operator,
-        "two fits with one random_state differ; draw random numbers from torch's global "
-        "generator, which fit seeds, and keep no state outside of self",
+        "two fits with the same random_state differ; draw random numbers from torch's global "
+        "generator, which fit seeds, and store no state outside the operator",
     )
     again = pickle.loads(pickle.dumps(rec))
     require(
         np.array_equal(scores, again.decision_function(X)),
         operator,
-        "a pickled recommender predicts otherwise; what the module keeps beside its parameters "
-        "must be a buffer (register_buffer) or follow from the operator",
+        "a pickled recommender predicts differently; all state of the module must be in its "
+        "parameters, in buffers (register_buffer), or computed from the operator",
     )
 
 
 # Checks of behavior operators and predictors
 
 
-def check_joint_fit(operator: Any) -> None:
-    """Check that `fit` returns self and does nothing; scikit-learn draws only what has it."""
+def check_fit_changes_nothing(operator: Any) -> None:
+    """Check that `fit` exists, as scikit-learn's display requires, and only returns self."""
     copy = clone(operator)
     before = dict(vars(copy))
     require(
         copy.fit() is copy and vars(copy) == before,
         operator,
-        "fit must return self and change nothing; inherit it",
+        "fit must return self and change nothing; inherit it from the base class",
     )
 
 
 def check_pickled_build(operator: Any, *sizes: int) -> None:
-    """Check that a pickled operator builds the same, and `build` leaves the operator as it was."""
+    """Check that a pickled operator builds the same module, and `build` changes no attribute."""
     copy = clone(operator)
     before = dict(vars(copy))
     modules = []
     for twin in (copy, copy, pickle.loads(pickle.dumps(copy))):
         with seeded():
-            modules.append(ready(twin.build(WIDTH, *sizes), operator))
+            modules.append(to_float64_eval(twin.build(WIDTH, *sizes), operator))
     require(
         vars(copy) == before,
         operator,
-        "build must not change the operator; keep state in the module that it makes",
+        "build must not change the operator; store state in the module that it returns",
     )
     require(
         same_weights(modules[0], modules[1]) and same_weights(modules[0], modules[2]),
         operator,
-        "build must make modules with weights of the same names and shapes each time, from a "
-        "pickled operator too: a fitted recommender is loaded that way",
+        "build must return weights with the same names and shapes on each call, also after the "
+        "operator was pickled, because a fitted recommender is loaded this way",
     )

@@ -1,4 +1,4 @@
-"""What a recommender must do."""
+"""Checks of recommenders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skrec._recommender import ContentRecommender
 from skrec.utils._checks_common import (
     catalogue_for,
     check_init_only_assigns,
-    check_scikit_learn,
+    check_scikit_learn_conventions,
     histories,
     news,
     require,
@@ -27,52 +27,52 @@ FITTED = ("classes_", "items_", "content_", "behavior_", "predictor_", "network_
 
 
 def small(estimator: ContentRecommender, **parameters: Any) -> ContentRecommender:
-    """Return a clone that fits in a moment, always alike."""
+    """Return a clone with few epochs and a fixed seed."""
     return clone(estimator).set_params(**{"max_epochs": 2, "random_state": 0, **parameters})
 
 
 def fit(estimator: ContentRecommender, **parameters: Any) -> ContentRecommender:
-    """Return a small clone, fitted to impressions."""
+    """Return a clone with few epochs and a fixed seed, fitted to impressions."""
     rec = small(estimator, **parameters)
     rec.fit(news().train, items=catalogue_for(rec.behavior))
     return rec
 
 
 def scores(rec: ContentRecommender) -> np.ndarray:
-    """Return the scores of all items for some histories, the last of them empty."""
+    """Return the scores of all items for several histories, one of which is empty."""
     return rec.decision_function(histories(news().test, rec.behavior))
 
 
 def require_probabilities(proba: Any, shape: tuple[int, ...], estimator: Any) -> None:
-    """Require numbers in [0, 1] of a shape."""
+    """Require probabilities of a shape."""
     require(
         np.shape(proba) == shape,
         estimator,
         f"predict_proba must have shape {shape}, got {np.shape(proba)}",
     )
     good = np.isfinite(proba).all() and (proba >= 0).all() and (proba <= 1).all()
-    require(good, estimator, "probabilities must be within [0, 1], and never NaN")
+    require(good, estimator, "probabilities must be within [0, 1], and not NaN")
 
 
 def check_unfitted_raises(estimator: ContentRecommender) -> None:
-    """Check that before `fit`, every verb raises NotFittedError."""
+    """Check that all methods that need a fitted model raise NotFittedError before `fit`."""
     rec, X = clone(estimator), news().test
-    verbs = ["predict", "predict_proba", "decision_function", "score", "evaluate", "recommend"]
-    for verb in [*verbs, "transform", "item_vectors"]:
+    methods = ["predict", "predict_proba", "decision_function", "score", "evaluate", "recommend"]
+    for method in [*methods, "transform", "item_vectors"]:
         try:
-            getattr(rec, verb)(*(() if verb == "item_vectors" else (X,)))
+            getattr(rec, method)(*(() if method == "item_vectors" else (X,)))
         except NotFittedError:
             continue
         except Exception as error:
             raise AssertionError(
-                f"{estimator!r}: {verb} before fit must raise NotFittedError, got {error!r}; call "
-                "check_is_fitted first"
+                f"{estimator!r}: {method} before fit must raise NotFittedError, got {error!r}; "
+                "call check_is_fitted first"
             ) from error
-        raise AssertionError(f"{estimator!r}: {verb} before fit must raise NotFittedError")
+        raise AssertionError(f"{estimator!r}: {method} before fit must raise NotFittedError")
 
 
 def check_fit_returns_self(estimator: ContentRecommender) -> None:
-    """Check that `fit` returns self, sets its attributes and no parameter."""
+    """Check that `fit` returns self, sets the fitted attributes, and does not change parameters."""
     rec = small(estimator)
     before = rec.get_params(deep=False)
     state = pickle.dumps(before)
@@ -85,28 +85,28 @@ def check_fit_returns_self(estimator: ContentRecommender) -> None:
     require(
         not changed and pickle.dumps(before) == state,
         estimator,
-        f"fit must not change its parameters ({', '.join(changed) or 'nor what they hold'}); clone "
-        "operators before they are fitted",
+        f"fit must not change its parameters ({', '.join(changed) or 'or objects in them'}); clone "
+        "operators before fitting them",
     )
 
 
 def check_impressions(estimator: ContentRecommender) -> None:
-    """Check that impressions give one array of probabilities a row, (n_candidates, 2)."""
+    """Check that `predict_proba` returns one array (n_candidates, 2) per impression."""
     rec, test = fit(estimator), news().test
-    answers = rec.predict_proba(test)
+    proba_of_row = rec.predict_proba(test)
     require(
-        getattr(answers, "shape", None) == (len(test),),
+        getattr(proba_of_row, "shape", None) == (len(test),),
         estimator,
-        f"impressions must get an object array of shape ({len(test)},), got "
-        f"{getattr(answers, 'shape', type(answers).__name__)}",
+        f"predict_proba of impressions must return an object array of shape ({len(test)},), got "
+        f"{getattr(proba_of_row, 'shape', type(proba_of_row).__name__)}",
     )
-    for candidates, proba in zip(test["candidates"], answers, strict=True):
+    for candidates, proba in zip(test["candidates"], proba_of_row, strict=True):
         require_probabilities(proba, (len(candidates), 2), estimator)
     require(np.isfinite(rec.score(test)), estimator, "score of impressions must be a finite number")
 
 
 def check_pairs(estimator: ContentRecommender) -> None:
-    """Check that pairs with y give probabilities (n_samples, 2) that sum to 1, and predictions."""
+    """Check that pairs get probabilities (n_samples, 2) that sum to 1, and labels (n_samples,)."""
     (X, y), (test, _) = explode(news().train), explode(news().test)
     rec = small(estimator)
     rec.fit(X, y, items=catalogue_for(rec.behavior))
@@ -121,12 +121,12 @@ def check_pairs(estimator: ContentRecommender) -> None:
     require(
         labels.shape == (len(test),) and set(np.unique(labels)) <= {0, 1},
         estimator,
-        f"predict must give 0 and 1 of shape ({len(test)},), got shape {labels.shape}",
+        f"predict must return labels 0 and 1 of shape ({len(test)},), got shape {labels.shape}",
     )
 
 
 def check_histories(estimator: ContentRecommender) -> None:
-    """Check that bare histories give the probability of every item, also without any click."""
+    """Check that bare histories, including an empty one, get the probabilities of all items."""
     rec = small(estimator)
     rec.fit(histories(news().train, rec.behavior), items=catalogue_for(rec.behavior))
     X = histories(news().test, rec.behavior)
@@ -137,12 +137,12 @@ def check_histories(estimator: ContentRecommender) -> None:
     require(
         ids.shape == best.shape == (len(X), 3) and np.isin(ids, rec.items_.ids).all(),
         estimator,
-        f"recommend(X, k=3) must give ids and scores of shape ({len(X)}, 3)",
+        f"recommend(X, k=3) must return ids and scores of shape ({len(X)}, 3)",
     )
 
 
 def check_new_items(estimator: ContentRecommender) -> None:
-    """Check that items that `fit` did not see are scored when a call brings them."""
+    """Check that items passed to a prediction with `items=` are scored, but not added for good."""
     rec = fit(estimator)
     new = catalogue_for(rec.behavior).to_pandas().iloc[:3].assign(item_id=[-1, -2, -3])
     X = pd.DataFrame({"history": [[-1], []], "candidates": [[-2, -3], [-1]]})
@@ -151,12 +151,12 @@ def check_new_items(estimator: ContentRecommender) -> None:
     require(
         rec.items_.n_items == catalogue_for(rec.behavior).n_items,
         estimator,
-        "items= of a prediction must not change items_",
+        "a prediction with items= must not change items_",
     )
 
 
 def check_two_fits_are_equal(estimator: ContentRecommender) -> None:
-    """Check that two fits of one seed agree bit for bit, whatever the global generators hold."""
+    """Check that fits with the same seed are identical, whatever the state of torch's generator."""
     first = scores(fit(estimator))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -164,12 +164,12 @@ def check_two_fits_are_equal(estimator: ContentRecommender) -> None:
     require(
         np.array_equal(first, second),
         estimator,
-        "two fits with one random_state differ; draw all random numbers from random_state",
+        "two fits with the same random_state differ; draw all random numbers from random_state",
     )
 
 
 def check_fit_twice_equals_once(estimator: ContentRecommender) -> None:
-    """Check that a second fit forgets the first."""
+    """Check that a second fit does not depend on the first."""
     once = fit(estimator)
     twice = small(estimator)
     items = catalogue_for(twice.behavior)
@@ -177,12 +177,12 @@ def check_fit_twice_equals_once(estimator: ContentRecommender) -> None:
     require(
         np.array_equal(scores(once), scores(twice)),
         estimator,
-        "a second fit gives another model than a first; fit must start from nothing",
+        "a second fit gives a different model; fit must not depend on earlier fits",
     )
 
 
-def check_partial_fit_goes_on(estimator: ContentRecommender) -> None:
-    """Check that epochs one by one equal a fit of as many."""
+def check_partial_fit_continues(estimator: ContentRecommender) -> None:
+    """Check that repeated calls of `partial_fit` equal a fit with the same number of epochs."""
     whole = fit(estimator, early_stopping=False, warm_start=False)
     rec = small(estimator)
     for _ in range(whole.n_epochs_):
@@ -191,38 +191,39 @@ def check_partial_fit_goes_on(estimator: ContentRecommender) -> None:
     require(
         np.array_equal(scores(rec), scores(whole)),
         estimator,
-        "two calls of partial_fit give another model than two epochs of fit; partial_fit must go "
-        "on from the weights, the optimiser and the generators of the call before",
+        "repeated calls of partial_fit give a different model than as many epochs of fit; "
+        "partial_fit must continue with the weights, the optimizer and the generators of the "
+        "previous call",
     )
 
 
-def check_clone_forgets(estimator: ContentRecommender) -> None:
-    """Check that a clone of a fitted recommender is unfitted and fits to the same model."""
+def check_clone_is_unfitted(estimator: ContentRecommender) -> None:
+    """Check that a clone of a fitted recommender is not fitted, and can be fitted equally."""
     rec = fit(estimator)
     wanted = scores(rec)
     twin = clone(rec)
     kept = [name for name in FITTED if hasattr(twin, name)]
-    require(not kept, estimator, f"a clone must not carry {', '.join(kept)}")
+    require(not kept, estimator, f"a clone must not have {', '.join(kept)}")
     twin.fit(news().train, items=catalogue_for(rec.behavior))
     require(
         np.array_equal(scores(twin), wanted),
         estimator,
-        "a clone fits to another model; keep all that matters in parameters",
+        "a fitted clone is a different model; store everything that fit uses in parameters",
     )
 
 
 def check_pickles(estimator: ContentRecommender) -> None:
-    """Check that a pickled model predicts the same."""
+    """Check that a pickled recommender gives the same scores."""
     rec = fit(estimator)
     require(
         np.array_equal(scores(pickle.loads(pickle.dumps(rec))), scores(rec)),
         estimator,
-        "a pickled model predicts otherwise; look at __getstate__ and __setstate__",
+        "a pickled recommender predicts differently; see __getstate__ and __setstate__",
     )
 
 
 def check_global_generators_are_untouched(estimator: ContentRecommender) -> None:
-    """Check that fitting and predicting leave the generators of torch and numpy as they were."""
+    """Check that fit and prediction do not change the global generators of torch and numpy."""
     before = torch.get_rng_state(), pickle.dumps(np.random.get_state())  # noqa: NPY002
     scores(fit(estimator))
     after = torch.get_rng_state(), pickle.dumps(np.random.get_state())  # noqa: NPY002
@@ -233,13 +234,13 @@ def check_global_generators_are_untouched(estimator: ContentRecommender) -> None
         require(
             same,
             estimator,
-            f"fit or prediction moves the global generator of {name}; work inside "
-            "torch.random.fork_rng, and with a numpy Generator of your own",
+            f"fit or prediction changes the global generator of {name}; use "
+            "torch.random.fork_rng and a separate numpy Generator",
         )
 
 
-def check_data_are_left_alone(estimator: ContentRecommender) -> None:
-    """Check that `fit` and prediction change neither X nor the items."""
+def check_data_are_unchanged(estimator: ContentRecommender) -> None:
+    """Check that `fit` and prediction do not modify X or the items in place."""
     rec = small(estimator)
     X, items = news().train.copy(deep=True), catalogue_for(rec.behavior).to_pandas()
     before = pickle.dumps((X.to_dict("list"), items.to_dict("list")))
@@ -252,23 +253,23 @@ def check_data_are_left_alone(estimator: ContentRecommender) -> None:
     )
 
 
-def check_two_estimators_do_not_meet(estimator: ContentRecommender) -> None:
-    """Check that a second estimator in the process changes nothing of the first."""
+def check_two_estimators_are_independent(estimator: ContentRecommender) -> None:
+    """Check that fitting a second estimator does not change the first."""
     first = fit(estimator)
     before = scores(first)
     other = fit(estimator, width=first.width * 2, random_state=1)
     scores(other)
-    first.__dict__.pop("_encoded_items", None)  # what is stored must not hide what has changed
+    first.__dict__.pop("_encoded_items", None)  # cached item vectors would hide a change
     require(
         np.array_equal(scores(first), before),
         estimator,
-        "fitting another estimator changes this one; keep no state in classes or modules",
+        "fitting another estimator changes this one; store no state in classes or modules",
     )
 
 
 CHECKS: list[Callable[[Any], None]] = [
     check_init_only_assigns,
-    check_scikit_learn,
+    check_scikit_learn_conventions,
     check_unfitted_raises,
     check_fit_returns_self,
     check_impressions,
@@ -277,10 +278,10 @@ CHECKS: list[Callable[[Any], None]] = [
     check_new_items,
     check_two_fits_are_equal,
     check_fit_twice_equals_once,
-    check_partial_fit_goes_on,
-    check_clone_forgets,
+    check_partial_fit_continues,
+    check_clone_is_unfitted,
     check_pickles,
     check_global_generators_are_untouched,
-    check_data_are_left_alone,
-    check_two_estimators_do_not_meet,
+    check_data_are_unchanged,
+    check_two_estimators_are_independent,
 ]

@@ -1,12 +1,17 @@
-"""Checks of operators and recommenders, for tests of your own.
+"""Checks that an operator or a recommender works with all of skrec and scikit-learn.
 
-With pytest, three lines test an operator, each check under its own name::
+If you write an operator, run these checks in your tests. With pytest, three lines run each check
+as a separate test case::
 
     from skrec.utils.estimator_checks import parametrize_with_checks
 
     @parametrize_with_checks([LatestMean(), LatestMean(n_latest=5)])
     def test_contract(estimator, check):
         check(estimator)
+
+Without pytest, `check_content_operator`, `check_behavior_operator`, `check_predictor` and
+`check_recommender` run all checks of one family, and stop at the first failure. Each failure says
+what is wrong and how to fix it.
 """
 
 from __future__ import annotations
@@ -41,20 +46,20 @@ CHECKS: dict[type, list[Check]] = {
 
 
 def check_content_operator(operator: ContentOperator) -> None:
-    """Check a content operator: its parameters, `fit`, `prepare`, and the module it builds.
+    """Check a content operator: its parameters, `fit`, `prepare`, and the module that it builds.
 
     Parameters
     ----------
     operator : ContentOperator
-        An instance with the parameters to check. It is cloned and stays as it is. It is fitted
-        to a small catalogue with a column of every role.
+        Instance with the parameters to check. It is not modified. Clones of it are fitted to a
+        small catalogue with one column per role.
 
     Raises
     ------
     AssertionError
-        By the first check that fails; the message says what is wrong and what to do.
+        If a check fails. The message says what is wrong and how to fix it.
     TypeError
-        For anything but a content operator.
+        If `operator` is not an instance of a content operator.
 
     Examples
     --------
@@ -66,19 +71,19 @@ def check_content_operator(operator: ContentOperator) -> None:
 
 
 def check_behavior_operator(operator: BehaviorOperator) -> None:
-    """Check a behavior operator: its parameters and the module it builds.
+    """Check a behavior operator: its parameters and the module that it builds.
 
     Parameters
     ----------
     operator : BehaviorOperator
-        An instance with the parameters to check. It is cloned and stays as it is.
+        Instance with the parameters to check. It is not modified; the checks use clones.
 
     Raises
     ------
     AssertionError
-        By the first check that fails; the message says what is wrong and what to do.
+        If a check fails. The message says what is wrong and how to fix it.
     TypeError
-        For anything but a behavior operator.
+        If `operator` is not an instance of a behavior operator.
 
     Examples
     --------
@@ -90,19 +95,19 @@ def check_behavior_operator(operator: BehaviorOperator) -> None:
 
 
 def check_predictor(operator: Predictor) -> None:
-    """Check a predictor: its parameters and the module it builds.
+    """Check a predictor: its parameters and the module that it builds.
 
     Parameters
     ----------
     operator : Predictor
-        An instance with the parameters to check. It is cloned and stays as it is.
+        Instance with the parameters to check. It is not modified; the checks use clones.
 
     Raises
     ------
     AssertionError
-        By the first check that fails; the message says what is wrong and what to do.
+        If a check fails. The message says what is wrong and how to fix it.
     TypeError
-        For anything but a predictor.
+        If `operator` is not an instance of a predictor.
 
     Examples
     --------
@@ -114,23 +119,23 @@ def check_predictor(operator: Predictor) -> None:
 
 
 def check_recommender(estimator: ContentRecommender) -> None:
-    """Check a recommender: scikit-learn's conventions, and what it answers once fitted.
+    """Check a recommender: scikit-learn's conventions, `fit`, and the results of all methods.
 
-    scikit-learn's own ``check_estimator`` fits arrays of numbers, which a recommender does not
-    take; those of its checks that need no data are among these.
+    Most checks of scikit-learn's ``check_estimator`` fit arrays of numbers, which a recommender
+    does not accept. Those that need no data are included here.
 
     Parameters
     ----------
     estimator : ContentRecommender
-        An instance of it or of a class derived from it, with the parameters to check. It is
-        cloned and stays as it is; clones are fitted for two epochs, with seed 0.
+        Instance of `ContentRecommender` or of a subclass, with the parameters to check. It is not
+        modified. Clones of it are fitted for two epochs, with ``random_state=0``.
 
     Raises
     ------
     AssertionError
-        By the first check that fails; the message says what is wrong and what to do.
+        If a check fails. The message says what is wrong and how to fix it.
     TypeError
-        For anything but a recommender.
+        If `estimator` is not an instance of a recommender.
 
     Examples
     --------
@@ -142,24 +147,24 @@ def check_recommender(estimator: ContentRecommender) -> None:
 
 
 def iter_checks(estimators: Iterable[Any]) -> Iterator[tuple[Any, Check]]:
-    """Yield each operator or recommender with each check that concerns it.
+    """Yield each operator or recommender with each check of its family.
 
     Parameters
     ----------
     estimators : iterable of operators and recommenders
-        Instances, of any family.
+        Instances of any families.
 
     Yields
     ------
     estimator : operator or recommender
         One of `estimators`.
     check : callable
-        Takes the estimator; raises an AssertionError where it fails.
+        Function that is called with the estimator, and raises an AssertionError if it fails.
 
     Raises
     ------
     TypeError
-        For anything that is neither an operator nor a recommender.
+        If an entry is neither an operator nor a recommender.
 
     Examples
     --------
@@ -174,22 +179,22 @@ def iter_checks(estimators: Iterable[Any]) -> Iterator[tuple[Any, Check]]:
 
 
 def parametrize_with_checks(estimators: Iterable[Any]) -> Any:
-    """Make one pytest case of each check: a decorator for a test of `estimator` and `check`.
+    """Decorate a test with the arguments `estimator` and `check`, to run one test case per check.
 
     Parameters
     ----------
     estimators : iterable of operators and recommenders
-        Instances, of any family.
+        Instances of any families.
 
     Returns
     -------
     pytest.MarkDecorator
-        Cases have names such as ``Dot()-check_eval_is_deterministic``.
+        Decorator. The test cases have ids such as ``Dot()-check_eval_is_deterministic``.
 
     Raises
     ------
     TypeError
-        For anything that is neither an operator nor a recommender.
+        If an entry is neither an operator nor a recommender.
 
     Examples
     --------
@@ -199,7 +204,7 @@ def parametrize_with_checks(estimators: Iterable[Any]) -> Any:
     ... def test_contract(estimator, check):
     ...     check(estimator)
     """
-    import pytest  # not needed to install or use skrec
+    import pytest  # an optional dependency
 
     cases = [
         pytest.param(estimator, check, id=f"{_id(estimator)}-{_id(check)}")
@@ -209,6 +214,7 @@ def parametrize_with_checks(estimators: Iterable[Any]) -> Any:
 
 
 def _family(estimator: Any) -> type:
+    """Return the family of an operator or recommender, which is a key of `CHECKS`."""
     for family in CHECKS:
         if isinstance(estimator, family):
             return family
@@ -219,6 +225,7 @@ def _family(estimator: Any) -> type:
 
 
 def _check(estimator: Any, family: type) -> None:
+    """Run all checks of a family, and add the name of a failed check to its error."""
     found = _family(estimator)
     if found is not family:
         raise TypeError(f"expected a {family.__name__}, got the {found.__name__} {estimator!r}")
@@ -231,9 +238,10 @@ def _check(estimator: Any, family: type) -> None:
 
 
 def _id(value: Any) -> str:
-    """Return what names a case: a check's name, or an estimator's repr on one line."""
+    """Return the name of a check, or the repr of an estimator on one line."""
     return getattr(value, "__name__", None) or " ".join(repr(value).split())
 
 
 def _summary(check: Check) -> str:
+    """Return the first line of the docstring of a check."""
     return (inspect.getdoc(check) or "").split("\n")[0]

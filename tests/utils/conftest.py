@@ -1,4 +1,4 @@
-"""What the tests of checks share."""
+"""Fixtures of the tests of checks."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from skrec.utils.estimator_checks import iter_checks
 
 @pytest.fixture
 def fail():
-    """Run the one check of a name, which must fail with certain words."""
+    """Return a function that runs a check by name, and requires that it fails with a message."""
 
     def fail(operator, check, match):
         (found,) = [one for _, one in iter_checks([operator]) if one.__name__ == check]

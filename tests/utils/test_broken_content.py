@@ -1,4 +1,4 @@
-"""Each public check of content operators fails for one that is broken on purpose."""
+"""Each check of content operators fails for an operator that violates it."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from skrec._data.packed import Dense, Packed
 
 
 class Content(content.MeanPooling):
-    """Mean pooling whose answer, or whose reading of the columns, a function spoils."""
+    """Mean pooling whose output or input is replaced by a function."""
 
     def __init__(self, function=None):
         super().__init__()
@@ -85,7 +85,7 @@ class NoSelf(content.MeanPooling):
 
 
 class Forgets(content.ID):
-    """Keeps what it learned outside of itself."""
+    """Stores what it has learned outside the operator."""
 
     known = {}
 
@@ -111,13 +111,21 @@ def overwrite(inner, columns):
         (NoSelf(), "check_fit", "fit must return self"),
         (NoSchema(), "check_fit", "fit must set schema_"),
         (ChangesItsParameters(), "check_fit", "must not change its parameters.*max_length"),
-        (NeedsFitToBuild(), "check_builds_from_schema", "from schema_ alone.*AttributeError"),
-        (DropsItems(), "check_shape_and_type", "prepare must keep all items in their order: 40, g"),
-        (NaNOnEmpty(), "check_empty_items_are_finite", "clamped to 1"),
-        (Leaky(), "check_padding_changes_nothing", "padding reaches an item's vector"),
+        (
+            NeedsFitToBuild(),
+            "check_builds_from_schema",
+            "on schema_ and the.*AttributeError",
+        ),
+        (
+            DropsItems(),
+            "check_shape_and_type",
+            "must return all 40 items in their order, got 2",
+        ),
+        (NaNOnEmpty(), "check_empty_items_are_finite", "clamp the number of tokens"),
+        (Leaky(), "check_padding_changes_nothing", "padding affects an item's vector"),
         (NoNewItems(), "check_new_items", "new items must get finite vectors.*KeyError"),
-        (ReadsPositions(), "check_place_does_not_matter", "depends on its place in the catalogue"),
-        (Forgets(), "check_pickles", "a pickled operator prepares items otherwise"),
+        (ReadsPositions(), "check_position_does_not_matter", "depends on its position in the"),
+        (Forgets(), "check_pickles", "a pickled operator prepares items differently"),
     ],
     ids=lambda value: type(value).__name__ if hasattr(value, "fit") else None,
 )
@@ -133,15 +141,15 @@ def test_content(operator, check, match, fail):
             "check_shape_and_type",
             r"\(U, width\) = \(3, 64\), got \(3, 63",
         ),
-        (lambda f, c: f(c).float(), "check_shape_and_type", "must answer in float64"),
-        (lambda f, c: f(c) - f(c).mean(0), "check_batch_equals_one_by_one", "the other items of"),
+        (lambda f, c: f(c).float(), "check_shape_and_type", "must return float64"),
+        (lambda f, c: f(c) - f(c).mean(0), "check_batch_equals_one_by_one", "the other items in"),
         (
             lambda f, c: f(c).detach(),
             "check_every_parameter_gets_a_gradient",
             "no gradient reaches",
         ),
         (lambda f, c: F.dropout(f(c)), "check_eval_is_deterministic", "training=self.training"),
-        (overwrite, "check_inputs_are_left_alone", "changes column 'title' in place"),
+        (overwrite, "check_inputs_are_unchanged", "changes column 'title' in place"),
     ],
 )
 def test_content_module(function, check, match, fail):
@@ -149,7 +157,7 @@ def test_content_module(function, check, match, fail):
 
 
 class WithTokens(content.MeanPooling):
-    """Mean pooling whose tokens a function spoils."""
+    """Mean pooling whose tokens are replaced by a function."""
 
     def __init__(self, function=None):
         super().__init__()
@@ -166,12 +174,18 @@ class WithTokens(content.MeanPooling):
     ("function", "match"),
     [
         (lambda v, x, m: x, r"vectors \(U, width\), tokens .* got Tensor"),
-        (lambda v, x, m: (2 * v, x, m), "vectors of tokens.columns. must be those of forward"),
+        (
+            lambda v, x, m: (2 * v, x, m),
+            "tokens.columns. must equal those of forward",
+        ),
         (lambda v, x, m: (v, x[..., :5], m), r"got \(5, \d+, 5\) and"),
         (lambda v, x, m: (v, x, m.float()), "of torch.float32"),
         (lambda v, x, m: (v, x / m.unsqueeze(-1), m), "tokens must be finite, also in padding"),
-        (lambda v, x, m: (v, x.flip(1), m.flip(1)), "real tokens must come first"),
-        (lambda v, x, m: (v, x - x.mean((0, 1)), m), "tokens change with the other items"),
+        (
+            lambda v, x, m: (v, x.flip(1), m.flip(1)),
+            "of an item must come before padding",
+        ),
+        (lambda v, x, m: (v, x - x.mean((0, 1)), m), "tokens depend on the other items"),
     ],
 )
 def test_content_tokens(function, match, fail):

@@ -1,4 +1,4 @@
-"""Each public check fails for an operator that is broken on purpose, with the right advice."""
+"""Each check fails for an operator that violates it, with a helpful message."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from skrec.nn import masked_mean
 from skrec.predictor import OneVectorPredictor, Predictor
 from skrec.utils.estimator_checks import iter_checks
 
-# Of any family
+# All families
 
 
 class StoresState(BehaviorOperator):
@@ -83,7 +83,7 @@ class NumpyWeights(behavior.AdditiveAttention):
 class TimesUnsavedNumber(nn.Module):
     def __init__(self):
         super().__init__()
-        self.scale = torch.rand(())  # no buffer, so no pickle of the weights has it
+        self.scale = torch.rand(())  # not a buffer, so it is not saved with the weights
 
     def forward(self, x, mask):
         return (masked_mean(x, mask) * (1 + self.scale)).unsqueeze(1)
@@ -97,17 +97,21 @@ class Unsaved(BehaviorOperator):
 @pytest.mark.parametrize(
     ("operator", "check", "match"),
     [
-        (StoresState(), "check_init_only_assigns", "only assign its parameters, but sets seen too"),
-        (Converts(), "check_init_only_assigns", "must store size as it is"),
-        (SharesDefault(), "check_init_only_assigns", "default of sizes can be changed"),
+        (
+            StoresState(),
+            "check_init_only_assigns",
+            "only assign its parameters, but also sets seen",
+        ),
+        (Converts(), "check_init_only_assigns", "must assign size unchanged"),
+        (SharesDefault(), "check_init_only_assigns", "default of sizes is mutable"),
         (RefusesItsDefaults(), "check_accepts_its_parameters", "check.64. must pass"),
         (NotesTheWidth(), "check_accepts_its_parameters", "check must not set attributes"),
-        (FitsToSomething(), "check_joint_fit", "fit must return self and change nothing"),
+        (FitsToSomething(), "check_fit_changes_nothing", "fit must return self and change nothing"),
         (BuildsItself(), "check_pickles", "build must not change the operator"),
         (BuildsNothing(), "check_shape_and_type", "must return a torch.nn.Module, got function"),
-        (GrowsEachTime(), "check_pickles", "weights of the same names and shapes each time"),
-        (NumpyWeights(), "check_works_in_a_recommender", "two fits with one random_state differ"),
-        (Unsaved(), "check_works_in_a_recommender", "pickled recommender predicts otherwise"),
+        (GrowsEachTime(), "check_pickles", "the same names and shapes on each call"),
+        (NumpyWeights(), "check_works_in_a_recommender", "two fits with the same random_state"),
+        (Unsaved(), "check_works_in_a_recommender", "pickled recommender predicts differently"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BehaviorOperator) else None,
 )
@@ -125,7 +129,7 @@ def test_scikit_learns_own_checks_run():
 
 
 class Behavior(BehaviorOperator):
-    """An operator whose module is a function of clicks and mask."""
+    """Operator whose module is a function of the clicks and the mask."""
 
     def __init__(self, function, inner=None):
         self.function = function
@@ -148,21 +152,21 @@ def mean(x, mask):
     [
         (lambda x, m: masked_mean(x, m), "check_shape_and_type", r"\(B, K, width\) = \(3, 1, 64\)"),
         (lambda x, m: None, "check_shape_and_type", "return a tensor .* got NoneType"),
-        (lambda x, m: mean(x, m).float(), "check_shape_and_type", "must answer in float64"),
+        (lambda x, m: mean(x, m).float(), "check_shape_and_type", "must return float64"),
         (lambda x, m: mean(x, m) / 0, "check_shape_and_type", "user vectors must be finite"),
-        (lambda x, m: x.mean(1, True), "check_padding_changes_nothing", "padding reaches a user"),
-        (lambda x, m: x[:, -1:], "check_padding_changes_nothing", "padding reaches a user"),
+        (lambda x, m: x.mean(1, True), "check_padding_changes_nothing", "padding affects a user"),
+        (lambda x, m: x[:, -1:], "check_padding_changes_nothing", "padding affects a user"),
         (lambda x, m: x.mean(1, True), "check_batch_equals_one_by_one", "the other users"),
         (lambda x, m: mean(x - x[:, :1].mean(0), m), "check_batch_equals_one_by_one", "other use"),
         (lambda x, m: mean(x, m) + 1e-9 * x, "check_padding_gets_no_gradient", "padding gets a gr"),
-        (lambda x, m: mean(x.detach(), m) + 0 * x, "check_padding_gets_no_gradient", "don't deta"),
+        (lambda x, m: mean(x.detach(), m) + 0 * x, "check_padding_gets_no_gradient", "do not det"),
         (lambda x, m: mean(x, m) + 0 * (0 * x).sqrt(), "check_padding_gets_no_gradient", "finite"),
-        (lambda x, m: mean(F.dropout(x), m), "check_eval_is_deterministic", "at random in eval"),
-        (lambda x, m: mean(x, m) * torch.rand(()), "check_eval_is_deterministic", "at random in"),
-        (lambda x, m: mean(x.mul_(2), m), "check_inputs_are_left_alone", "changes its input"),
+        (lambda x, m: mean(F.dropout(x), m), "check_eval_is_deterministic", "is random in eval"),
+        (lambda x, m: mean(x, m) * torch.rand(()), "check_eval_is_deterministic", "is random in"),
+        (lambda x, m: mean(x.mul_(2), m), "check_inputs_are_unchanged", "changes its input"),
         (
             lambda x, m: mean(x, m.logical_not_()),
-            "check_inputs_are_left_alone",
+            "check_inputs_are_unchanged",
             "changes its input",
         ),
     ],
@@ -173,10 +177,10 @@ def test_behavior(function, check, match, fail):
 
 def test_behavior_that_mixes_candidates(fail):
     def mixed(x, mask, candidates):
-        weights = (candidates @ mean(x, mask).transpose(1, 2)).softmax(dim=1)  # over candidates
-        return (weights * candidates).unsqueeze(2)
+        scores = candidates @ mean(x, mask).transpose(1, 2)  # (B, C, 1)
+        return (scores.softmax(dim=1) * candidates).unsqueeze(2)
 
-    fail(Aware(mixed), "check_candidates_are_read_alone", "changes with the other candidates")
+    fail(Aware(mixed), "check_candidates_are_independent", "depends on the other candidates")
 
 
 @pytest.mark.parametrize(
@@ -197,20 +201,20 @@ class Tokens(Behavior):
     reads_tokens = True
 
 
-class OfUsers(Behavior):
+class ReadsUsers(Behavior):
     reads_users = True
 
     def build(self, width, n_users):
         return Forward(self.function, self.inner and self.inner(width, n_users))
 
 
-class Beside(Behavior):
+class WithSideColumn(Behavior):
     candidate_aware = True
     side_columns = ["topic"]
 
 
-class Penalised(Behavior):
-    """An operator whose module has a penalty, a function of the users."""
+class Penalized(Behavior):
+    """Operator whose module has a penalty, which is a function of the user vectors."""
 
     def build(self, width):
         module = Forward(mean)
@@ -224,8 +228,8 @@ class Penalised(Behavior):
         ("reads_tokens", 1, "reads_tokens must be True or False, got 1"),
         ("reads_users", None, "reads_users must be True or False, got None"),
         ("candidate_aware", "no", "candidate_aware must be True or False, got 'no'"),
-        ("side_columns", "topic", "must be None or a list of names of columns, got 'topic'"),
-        ("side_columns", [], r"must be None or a list of names of columns, got \[\]"),
+        ("side_columns", "topic", "must be None or a list of column names, got 'topic'"),
+        ("side_columns", [], r"must be None or a list of column names, got \[\]"),
     ],
 )
 def test_attributes_of_a_wrong_type(attribute, value, match, fail):
@@ -238,14 +242,14 @@ def test_behavior_that_overflows(fail):
         weights = x.sum(-1).exp() * mask
         return ((weights / weights.sum(1, keepdim=True)).unsqueeze(-1) * x).sum(1, keepdim=True)
 
-    fail(Behavior(overflows), "check_large_vectors_are_finite", "masked softmax of skrec.nn")
+    fail(Behavior(overflows), "check_large_vectors_are_finite", "skrec.nn.masked_softmax")
 
 
 @pytest.mark.parametrize(
     ("function", "check", "match"),
     [
-        (lambda x, m: x.mean(2), "check_padding_changes_nothing", "padding reaches a user vec"),
-        (lambda x, m: x.mean((1, 2))[:, None], "check_batch_equals_one_by_one", "other users of"),
+        (lambda x, m: x.mean(2), "check_padding_changes_nothing", "padding affects a user vec"),
+        (lambda x, m: x.mean((1, 2))[:, None], "check_batch_equals_one_by_one", "other users in"),
         (lambda x, m: x[:, 0, 1:2], "check_shape_and_type", r"\(3, 1, 64\), got \(3, 0, 64\)"),
         (lambda x, m: x.sum((1, 2))[:, None], "check_padding_gets_no_gradient", "padding gets a"),
         (lambda x, m: x[:, 0], "check_batch_equals_one_by_one", "mask padding"),
@@ -259,11 +263,11 @@ def test_behavior_on_tokens(function, check, match, fail):
     ("function", "match"),
     [
         (lambda x, m, c: mean(x[..., :64], m).unsqueeze(1) * c[:, :, None, :64], "do not depend"),
-        (lambda x, m, c: c[:, :, None, :64] + 0 * c[:, :, None, 64:], "do not depend on them"),
+        (lambda x, m, c: c[:, :, None, :64] + 0 * c[:, :, None, 64:], "do not depend on these"),
     ],
 )
 def test_behavior_that_ignores_its_side_columns(function, match, fail):
-    fail(Beside(function), "check_side_columns_are_read", match)
+    fail(WithSideColumn(function), "check_side_columns_are_read", match)
 
 
 def table(width, n_users):
@@ -284,7 +288,7 @@ def table_of_some(width, n_users):
     ("function", "inner", "match"),
     [
         (lambda t, x, m, u: mean(x, m), table_from_one, "two users with the same clicks get"),
-        (lambda t, x, m, u: mean(x, m) + t(u)[:, None], table, "row 0 of inner.weight is for all"),
+        (lambda t, x, m, u: mean(x, m) + t(u)[:, None], table, "row 0 of inner.weight represents"),
         (
             lambda t, x, m, u: mean(x, m) + t(u)[:, None],
             table_of_some,
@@ -293,7 +297,7 @@ def table_of_some(width, n_users):
     ],
 )
 def test_behavior_on_users(function, inner, match, fail):
-    fail(OfUsers(function, inner), "check_users_are_told_apart", match)
+    fail(ReadsUsers(function, inner), "check_users_are_distinguished", match)
 
 
 @pytest.mark.parametrize(
@@ -301,16 +305,16 @@ def test_behavior_on_users(function, inner, match, fail):
     [
         (lambda users: 0.5, "must return a scalar tensor, already weighted, got float"),
         (lambda users: users.square().mean(-1), r"got shape \(3, 1\)"),
-        (lambda users: users.detach().mean(), "learn from it; don't detach"),
-        (lambda users: users.norm(dim=-1).log().mean(), "not finite where user vectors are equal"),
+        (lambda users: users.detach().mean(), "must be differentiable with respect to users"),
+        (lambda users: users.norm(dim=-1).log().mean(), "not finite if user vectors are equal"),
     ],
 )
 def test_penalty(penalty, match, fail):
-    fail(Penalised(penalty), "check_penalty", match)
+    fail(Penalized(penalty), "check_penalty", match)
 
 
 def test_weights_that_start_at_zero_and_frozen_ones_are_fine():
-    """Low-rank adapters start so; a check that refused them would be wrong."""
+    # Low-rank adapters start at zero, and the check must accept them.
 
     def adapters(width):
         down, up = nn.Linear(width, 2, bias=False), nn.Linear(2, width, bias=False)
@@ -327,7 +331,7 @@ def test_weights_that_start_at_zero_and_frozen_ones_are_fine():
 
 
 class Scores(Predictor):
-    """A predictor whose module is a function of users, their mask, and items."""
+    """Predictor whose module is a function of the user vectors, their mask, and the items."""
 
     def __init__(self, function):
         self.function = function
@@ -371,7 +375,7 @@ def cosine(user, mask, item):
         ),
         (
             lambda u, m, v: dot(u, m, v).softmax(1),
-            "check_candidates_are_scored_alone",
+            "check_candidates_are_independent",
             "the other ca",
         ),
         (
@@ -379,15 +383,19 @@ def cosine(user, mask, item):
             "check_batch_equals_one_by_one",
             "the other rows",
         ),
-        (each, "check_one_user_equals_one_for_each_candidate", "must score like the same users"),
-        (lambda u, m, v: dot(u, m | True, v), "check_masked_users_do_not_count", "masked user vec"),
+        (each, "check_repeated_users_score_equally", "same scores as equal user vectors"),
+        (
+            lambda u, m, v: dot(u, m | True, v),
+            "check_masked_user_vectors_are_ignored",
+            "masked user vec",
+        ),
         (cosine, "check_zero_vectors_are_finite", "add an epsilon"),
         (
             lambda u, m, v: dot(u, m, v + torch.randn_like(v)),
             "check_eval_is_deterministic",
             "random",
         ),
-        (lambda u, m, v: dot(u, m, v.mul_(2)), "check_inputs_are_left_alone", "changes its input"),
+        (lambda u, m, v: dot(u, m, v.mul_(2)), "check_inputs_are_unchanged", "changes its input"),
     ],
 )
 def test_predictor(function, check, match, fail):

@@ -1,4 +1,4 @@
-"""Each public check fails for a recommender that is broken on purpose, with the right advice."""
+"""Each check fails for a recommender that violates it, with a helpful message."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ class Remembers(ContentRecommender):
         return super().decision_function(X, items=items) + self.fits_
 
 
-class StartsAnew(ContentRecommender):
+class StartsAgain(ContentRecommender):
     def partial_fit(self, X, y=None, items=None, *, classes=None, sample_weight=None):
         self.set_params(max_epochs=1, early_stopping=False)
         return self.fit(X, y, items=items)
@@ -108,19 +108,19 @@ class WrongError(ContentRecommender):
         (ChangesParameters, "check_fit_returns_self", "must not change its parameters .learning_r"),
         (OutOfRange, "check_impressions", r"probabilities must be within \[0, 1\]"),
         (OneColumn, "check_impressions", r"object array of shape \(12,\), got"),
-        (SkipsRows, "check_impressions", "must get an object array of shape"),
+        (SkipsRows, "check_impressions", "must return an object array of shape"),
         (OutOfRange, "check_pairs", r"probabilities must be within \[0, 1\]"),
         (OneColumn, "check_pairs", "predict_proba must have shape"),
         (OutOfRange, "check_histories", r"probabilities must be within \[0, 1\]"),
         (KeepsItems, "check_new_items", "must not change items_"),
-        (UsesGlobalSeed, "check_two_fits_are_equal", "two fits with one random_state differ"),
-        (Remembers, "check_fit_twice_equals_once", "fit must start from nothing"),
-        (StartsAnew, "check_partial_fit_goes_on", "must go on from the weights, the optimiser"),
-        (Shared, "check_clone_forgets", "a clone fits to another model"),
-        (LosesState, "check_pickles", "a pickled model predicts otherwise"),
+        (UsesGlobalSeed, "check_two_fits_are_equal", "two fits with the same random_state"),
+        (Remembers, "check_fit_twice_equals_once", "fit must not depend on earlier fits"),
+        (StartsAgain, "check_partial_fit_continues", "must continue with the weights, the opt"),
+        (Shared, "check_clone_is_unfitted", "a fitted clone is a different model"),
+        (LosesState, "check_pickles", "a pickled recommender predicts differently"),
         (UsesGlobalSeed, "check_global_generators_are_untouched", "global generator of torch"),
-        (WritesToX, "check_data_are_left_alone", "changes the user's X or items"),
-        (Shared, "check_two_estimators_do_not_meet", "keep no state in classes or modules"),
+        (WritesToX, "check_data_are_unchanged", "changes the user's X or items"),
+        (Shared, "check_two_estimators_are_independent", "store no state in classes"),
     ],
 )
 def test_recommender(broken, check, match, fail):

@@ -1,4 +1,4 @@
-"""The public checks: all that is registered passes, and so does what a third party writes."""
+"""The public checks pass for all registered operators and for operators of a third party."""
 
 import inspect
 import subprocess
@@ -26,7 +26,7 @@ from skrec.utils.estimator_checks import (
 
 
 class Faded(BehaviorOperator):
-    """A third party's operator: the mean of the clicks, the older ones faded."""
+    """Operator of a third party: the mean of the clicks, with smaller weights for older ones."""
 
     def __init__(self, fade=0.9):
         self.fade = fade
@@ -46,7 +46,7 @@ class FadedMean(nn.Module):
 
 
 class WordMean(BehaviorOperator):
-    """A third party's: the mean of all words that were clicked."""
+    """Operator of a third party that reads tokens: the mean of all tokens of the clicks."""
 
     reads_tokens = True
 
@@ -60,7 +60,7 @@ class MeanOfWords(nn.Module):
 
 
 class Taste(BehaviorOperator):
-    """A third party's: the mean of the clicks, and a vector of the user."""
+    """Operator of a third party that reads users: the mean of the clicks plus a user embedding."""
 
     reads_users = True
 
@@ -78,10 +78,10 @@ class MeanAndTaste(nn.Module):
 
 
 class Alike(BehaviorOperator):
-    """A third party's: the clicks by how alike to the candidate they are, in a column too."""
+    """Candidate-aware operator of a third party: attention that also reads a side column."""
 
     candidate_aware = True
-    side_columns = ["author"]  # the checks add a column that their catalogue has not
+    side_columns = ["author"]  # not in the catalogue of the checks, which therefore add it
 
     def build(self, width):
         return MeanOfAlike(width)
@@ -146,11 +146,11 @@ def test_a_third_partys_operator_is_searched(news):
     search = GridSearchCV(rec, {"behavior__fade": [0.5, 1.0]}, cv=2, error_score="raise")
     search.fit(news.train, items=Items(news.items))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    # the parameter is not lost on the way: other fades make other models
+    # the parameter reaches the module: other values give other models
     assert len(set(search.cv_results_["mean_test_score"])) == 2
 
 
-# What the public functions promise
+# Behavior of the public functions
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_a_failure_says_which_check_it_was():
     with pytest.raises(AssertionError, match=r"Broken\(\): check\(64\) must pass") as caught:
         check_behavior_operator(Broken())
     assert caught.value.__notes__ == [
-        "in check_accepts_its_parameters of Broken(): Check that `check` passes at the "
-        "recommender's default width, and changes nothing."
+        "in check_accepts_its_parameters of Broken(): Check that the method `check` accepts the "
+        "parameters, and does not set attributes."
     ]
 
 
@@ -193,7 +193,7 @@ def test_check_recommender_stops_at_the_first_failure():
         check_recommender(Broken("mean_pooling", width=8))
 
 
-def test_ids_are_readable_and_checks_are_told_apart():
+def test_ids_are_readable_and_distinct():
     cases = list(iter_checks([Faded(0.5)]))
     names = [check.__name__ for _, check in cases]
     assert {operator.fade for operator, _ in cases} == {0.5}
@@ -208,7 +208,7 @@ def test_every_check_says_what_it_checks():
             assert inspect.getdoc(check).startswith("Check that ")
 
 
-def test_a_family_is_not_checked_as_another():
+def test_wrong_family_raises():
     with pytest.raises(TypeError, match=r"expected a Predictor, got the BehaviorOperator GRU\(\)"):
         check_predictor(behavior.GRU())
     with pytest.raises(TypeError, match=r"pass an instance: GRU\(\) with parentheses"):
@@ -226,7 +226,7 @@ def test_operators_and_the_global_generator_stay_as_they_were():
 
 
 def test_the_module_needs_install_requirements_only():
-    """Someone who checks an operator outside of pytest has no test extras."""
+    # Checks that are run without pytest must not import optional dependencies.
     code = """
 import sys
 for name in ("pytest", "numpydoc", "polars", "matplotlib"):
