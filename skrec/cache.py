@@ -1,4 +1,4 @@
-"""What frozen layers of language models gave, kept on disk: `info` lists it, `clear` drops it."""
+"""Stored states of frozen language models on disk: `info` lists them, `clear` deletes them."""
 
 from __future__ import annotations
 
@@ -13,77 +13,78 @@ from skrec.content._lm import store_folders as folders
 from skrec.content._lm.pages import DamagedPage, read_header
 
 __all__ = ["clear", "info"]
-_TOLD = ["model", "layer", "kind", "dtype", "max_length"]
-_COUNTED = ["n_items", "n_tokens", "bytes"]
+_DESCRIPTION_COLUMNS = ["model", "layer", "kind", "dtype", "max_length"]
+_TOTAL_COLUMNS = ["n_items", "n_tokens", "bytes"]
 
 
 def info(memory: str | Path) -> pd.DataFrame:
-    """Tell what is kept below a folder.
+    """List the states that are stored below a folder.
 
     Parameters
     ----------
     memory : str or Path
-        What a recommender got as `memory`.
+        Folder that was passed to a recommender as `memory`.
 
     Returns
     -------
     DataFrame
-        A row for each set of states, the oldest first, with the columns model, layer, kind,
-        dtype, max_length, n_items, n_tokens (rows that are kept of all items), bytes,
-        created (UTC) and folder. It has no row where nothing is kept.
+        One row per set of states, oldest first. The columns are model, layer, kind, dtype,
+        max_length, n_items, n_tokens (number of stored rows of all items), bytes, created (UTC)
+        and folder. The table is empty if nothing is stored.
 
     Raises
     ------
     TypeError, ValueError
-        For a `memory` that is no path, or is the path of a file.
+        If `memory` is not a path, or if it is the path of a file.
 
     See Also
     --------
-    clear : Delete it.
+    clear : Delete stored states.
 
     Examples
     --------
     >>> import tempfile
     >>> from skrec import cache
     >>> with tempfile.TemporaryDirectory() as memory:
-    ...     kept = cache.info(memory)
-    >>> len(kept)
+    ...     stored = cache.info(memory)
+    >>> len(stored)
     0
-    >>> list(kept)
+    >>> list(stored)
     ['model', 'layer', 'kind', 'dtype', 'max_length', 'n_items', 'n_tokens', 'bytes', 'created',
      'folder']
     """
     rows = [row for folder in folders.stores(memory) if (row := _describe(folder)) is not None]
-    table = pd.DataFrame(rows, columns=[*_TOLD, *_COUNTED, "created", "folder"])
+    columns = [*_DESCRIPTION_COLUMNS, *_TOTAL_COLUMNS, "created", "folder"]
+    table = pd.DataFrame(rows, columns=columns)
     table["created"] = pd.to_datetime(table["created"], utc=True)
-    table[_COUNTED] = table[_COUNTED].astype(np.int64)
+    table[_TOTAL_COLUMNS] = table[_TOTAL_COLUMNS].astype(np.int64)
     return table.sort_values(["created", "folder"], ignore_index=True)
 
 
 def clear(memory: str | Path) -> int:
-    """Delete what is kept below a folder; other files stay.
+    """Delete the states that are stored below a folder. Other files are not deleted.
 
-    It waits for a process that is computing. States that are in use stay readable: the disk has
-    their room back once they are let go.
+    If another process is computing states, the function waits for it. A recommender that uses
+    stored states can still read them; their disk space becomes free once it releases them.
 
     Parameters
     ----------
     memory : str or Path
-        What a recommender got as `memory`.
+        Folder that was passed to a recommender as `memory`.
 
     Returns
     -------
     int
-        Bytes that were deleted.
+        Number of bytes deleted.
 
     Raises
     ------
     TypeError, ValueError
-        For a `memory` that is no path, or is the path of a file.
+        If `memory` is not a path, or if it is the path of a file.
 
     See Also
     --------
-    info : Tell what is there.
+    info : List stored states.
 
     Examples
     --------
@@ -96,27 +97,27 @@ def clear(memory: str | Path) -> int:
     freed = 0
     for folder in folders.stores(memory):
         with folders.locked(folder):
-            for path in folders.files_in(folder):
+            for path in folders.store_files(folder):
                 freed += path.stat().st_size
                 path.unlink()
             folders.remove_empty(folder)
             folders.remove_lock(folder)
-    folders.remove_empty(folders.prefixes(memory))
+    folders.remove_empty(folders.prefix_folder(memory))
     return freed
 
 
 def _describe(folder: Path) -> dict[str, Any] | None:
-    """Return a row of `info`; None where nothing is kept."""
+    """Return the row of a store in `info`, or None if the folder is not a store."""
     described = folders.read_description(folder)
     if described is None:
         return None
-    row = {name: described["spec"].get(name) for name in _TOLD}
+    row = {name: described["spec"].get(name) for name in _DESCRIPTION_COLUMNS}
     row |= {"dtype": described["dtype"], "created": described["created"], "folder": str(folder)}
-    row |= dict.fromkeys(_COUNTED, 0)
-    for path in folders.files_in(folder):
-        with contextlib.suppress(FileNotFoundError):  # cleared meanwhile
+    row |= dict.fromkeys(_TOTAL_COLUMNS, 0)
+    for path in folders.store_files(folder):
+        with contextlib.suppress(FileNotFoundError):  # deleted by another process
             row["bytes"] += path.stat().st_size
-    for path in folders.pages_in(folder):
+    for path in folders.page_files(folder):
         with contextlib.suppress(FileNotFoundError, DamagedPage):
             tensors = read_header(path)[0]
             row["n_items"] += tensors["keys"]["shape"][0]

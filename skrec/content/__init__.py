@@ -1,12 +1,12 @@
-"""Content operators: an item's columns become its vector.
+"""Content operators, which map the columns of an item to its item vector.
 
-A new operator is one file and one line here; its alias follows from its name.
+Each operator is defined in one module and imported here. Its alias follows from its class name.
 """
 
 from skrec._data.packed import Packed
 from skrec._operators import aliases
 from skrec.content._additive_attention import AdditiveAttention
-from skrec.content._base import ContentOperator, Resources
+from skrec.content._base import ALIASES, ContentOperator, Resources
 from skrec.content._cnn import CNN
 from skrec.content._fastformer import Fastformer
 from skrec.content._features import Features
@@ -23,7 +23,7 @@ from skrec.content._transformer import Transformer
 from skrec.content._vectors import Vectors
 from skrec.content._with_id import WithID
 
-ALIASES = aliases(globals(), ContentOperator)
+ALIASES.update(aliases(globals(), ContentOperator))
 
 __all__ = [
     "CNN",

@@ -1,4 +1,4 @@
-"""Additive attention over the words of all columns."""
+"""Additive attention over the tokens of all columns."""
 
 from __future__ import annotations
 
@@ -18,48 +18,53 @@ from skrec.nn import encode_by_length
 
 
 class AdditiveAttention(ColumnOperator):
-    """A weighted mean of the words of all columns, with weights ``softmax(w tanh(W x + b))``.
+    """Weighted mean of the tokens of all columns, with learned attention weights.
 
-    All columns are one sequence: the word pieces of texts, each value of a multi-category, and
-    one token for a category, a number or a vector. So a telling word of one column can outweigh
-    another column altogether, where `CNN` and `SelfAttention` weigh word against word within a
-    column, then column against column. The order of words and columns plays no part. An item
-    without any token has a vector of zeros.
+    The tokens of all columns form one sequence x: the word pieces of each text, the values of each
+    multi-category, and one token per category, number or vector. The weights of the tokens are
+    ``softmax(w tanh(W x + b))`` [1]_. One informative word can therefore outweigh all other
+    columns, whereas `CNN` and `SelfAttention` first weigh the words within each column, then the
+    columns. Use it if single words matter more than the column that contains them.
+
+    The order of words and columns has no influence. The vector of an item without tokens is zero.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read; None reads all.
+        Names of the columns to read. None reads all columns.
     hidden : int, default=None
-        Rows of W; None takes the recommender's `width`.
+        Number of rows of W. None uses the recommender's `width`.
     dropout : float, default=0.0
-        Of the tokens' embeddings, in training.
+        Dropout rate of the token embeddings during training.
     max_length : int, default=32
-        Word pieces that are read of each text.
+        Maximum number of word pieces read from each text. With `word_vectors`, the maximum
+        number of words.
     tokenizer : str, default=None
-        A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
+        Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
-        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
-        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
-        at white space and marks; a word is looked up as it is written, then in lower case, and
-        those without a vector share one. Vectors of another size than `width` pass a linear
-        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
+        File of pretrained word vectors that initialize the embeddings. Texts are then split into
+        words instead of word pieces. The file is a text file in the format of word2vec or GloVe,
+        optionally gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read
+        from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
+        pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
+        up as written, then in lower case; all words without a vector share one embedding. If the
+        size of the vectors differs from `width`, a linear layer projects them. All weights are
+        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
-        how many words from the top of the file are kept for items to come, beside those of the
-        catalogue.
+        Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
+        `word_vectors`, the number of words from the top of the file that are kept for future
+        items, in addition to the words of the catalogue.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
-    MeanPooling : The same without weights to learn.
-    CNN : Reads words in their order.
+    MeanPooling : Gives equal weights to the tokens of a column.
+    CNN : Takes the order of words into account.
 
     References
     ----------
@@ -82,7 +87,7 @@ class AdditiveAttention(ColumnOperator):
         tokenizer: str | None = None,
         word_vectors: Any = None,
         vocab_size: int = 10000,
-    ):
+    ) -> None:
         self.columns = columns
         self.hidden = hidden
         self.dropout = dropout
@@ -102,23 +107,23 @@ class AdditiveAttention(ColumnOperator):
 
 
 class AttentionOverTokens(ColumnEmbeddings):
-    """Additive attention over the tokens of all columns as one sequence."""
+    """Module that attends over the tokens of all columns as one sequence."""
 
     def __init__(
         self, schema: tuple[ColumnSchema, ...], width: int, hidden: int, dropout: float = 0.0
-    ):
+    ) -> None:
         super().__init__(schema, width)
         self.attention = AdditiveAttentionLayer(width, hidden)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
+        """Return item vectors (U, D)."""
         x, place, mask = self.embed_sequence(columns)  # (n + 1, D), (U, T), (U, T)
         look_up = partial(F.embedding, weight=self.dropout(x))
         return encode_by_length(look_up, self.attention, place, mask)
 
     def tokens(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the item vectors (U, D), their tokens (U, T, D), and which are real (U, T)."""
+        """Return item vectors (U, D), tokens (U, T, D) and the mask (U, T) of real tokens."""
         x, place, mask = self.embed_sequence(columns)
         x = F.embedding(place, self.dropout(x))  # (U, T, D)
         return self.attention(x, mask), x, mask

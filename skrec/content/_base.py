@@ -1,4 +1,4 @@
-"""The contract of content operators."""
+"""Base class of content operators."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from skrec._data.items import Items
 from skrec._data.packed import Packed
 from skrec._operators import Operator
 
+# operator classes by alias; filled in by `skrec.content` once all operators are defined
+ALIASES: dict[str, type] = {}
+
 
 @dataclass(frozen=True)
 class Resources:
-    """What a recommender lends its content operator: where to compute, and where to keep it.
+    """Device and storage that a recommender provides to its content operator.
 
     Parameters
     ----------
     memory : str, Path or None
-        The recommender's `memory`.
+        Folder for stored states: the recommender's `memory`.
     device : torch.device
-        Where to compute what is computed once.
+        Device for computations that run once per item, outside of training.
     progress : callable, default=None
-        Told ``(n_done, n_in_all)`` items in long work.
+        Function that is called as ``progress(n_done, n_total)`` during long computations. Both
+        arguments count items.
     """
 
     memory: str | Path | None = None
@@ -35,37 +39,38 @@ class Resources:
 
 
 class ContentOperator(Operator):
-    """Turns an item's columns into its vector.
+    """Base class of operators that map the columns of an item to its item vector.
 
-    A subclass defines `fit`, `prepare` and `build`. `fit` learns what the columns hold
-    (vocabularies, scales) and sets ``schema_``; `build` makes the module that the recommender
-    trains from that schema alone; `prepare` turns items into the tensors that it reads.
+    A subclass defines three methods. `fit` learns what depends on the catalogue, such as
+    vocabularies and scales, and sets ``schema_``. `build` receives the schema, but not the
+    catalogue, and creates the module that the recommender trains. `prepare` converts items to the
+    tensors that the module reads.
 
-    Of a module that loads pretrained weights, ``module.pretrained = True`` gives its weights the
-    recommender's `pretrained_learning_rate`, and ``module.reloads_frozen = True`` says that
-    `build` makes its frozen weights the same each time, so that pickles leave them out.
+    A module with pretrained weights can set two attributes. ``module.pretrained = True`` trains its
+    weights with the recommender's `pretrained_learning_rate`. ``module.reloads_frozen = True``
+    states that `build` restores its frozen weights exactly, so that pickles leave them out.
     """
 
     _resources = Resources()
 
     def use(self, resources: Resources) -> None:
-        """Take what the recommender lends, before `fit` and `prepare`.
+        """Set the device and the storage. The recommender calls it before `fit` and `prepare`.
 
         Parameters
         ----------
         resources : Resources
-            Where to compute, and where to keep what is computed.
+            Device for computations, and folder for their results.
         """
         self._resources = resources
 
     @property
     def keeps_states(self) -> bool:
-        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        """Whether `prepare` computes and stores states, which takes a while the first time."""
         return False
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_resources", None)  # of this machine
+        state.pop("_resources", None)  # specific to this machine
         return state
 
     def fit(self, items: Items, y: Any = None) -> ContentOperator:
@@ -74,7 +79,7 @@ class ContentOperator(Operator):
         Parameters
         ----------
         items : Items
-            The catalogue.
+            The training catalogue.
         y : None
             Ignored.
 
@@ -85,12 +90,12 @@ class ContentOperator(Operator):
         raise NotImplementedError
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into packed tensors, with what `fit` learned.
+        """Convert items to packed tensors, using what `fit` learned.
 
         Parameters
         ----------
         items : Items
-            Any catalogue with the columns of the training catalogue.
+            A catalogue with the columns of the training catalogue.
 
         Returns
         -------
@@ -99,25 +104,25 @@ class ContentOperator(Operator):
         raise NotImplementedError
 
     def build(self, schema: Any, width: int) -> nn.Module:
-        """Make the module that maps the columns of U items to vectors (U, width).
+        """Create the module that maps the columns of U items to item vectors (U, width).
 
         Parameters
         ----------
         schema : object
             The ``schema_`` that `fit` set.
         width : int
-            D, the size of an item vector.
+            Size D of an item vector.
 
         Returns
         -------
         torch.nn.Module
-            Its ``forward`` takes what ``Packed.take`` returns.
+            Module whose ``forward`` takes the return value of ``Packed.take``.
         """
         raise NotImplementedError
 
 
 def refuse_nested(operator: Operator, name: str, params: dict[str, Any], example: str) -> None:
-    """Raise a ValueError for a key such as operator__max_length where that is no object."""
+    """Raise a ValueError for a key such as operator__max_length if `name` is an alias or None."""
     target = params.get(name, getattr(operator, name))
     for key in params:
         if key.startswith(f"{name}__") and (target is None or isinstance(target, str)):

@@ -1,4 +1,4 @@
-"""Fastformer over words."""
+"""Fastformer layers over words."""
 
 from __future__ import annotations
 
@@ -14,66 +14,74 @@ from skrec.nn import AdditiveAttention, fastformer
 
 
 class Fastformer(ColumnOperator):
-    """Fastformer layers over each text, then additive attention.
+    """Fastformer layers over each text, followed by additive attention.
 
-    The news encoder of Fastformer [1]_: words meet through one global query and one global key a
-    head, in time linear in the length of the text. Other columns than text are embedded;
-    attention weighs the columns. The order of words plays no part: the authors leave positions
-    out for news [2]_.
+    This is the news encoder of Fastformer [1]_. In each head, words interact only through one
+    global query and one global key, so computing time grows linearly with the length of a text.
+    Columns of other roles are embedded, and additive attention combines the vectors of all columns.
+    Use it for long texts.
+
+    The order of words has no influence, because the authors use no positions for news [2]_.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read; None reads all.
+        Names of the columns to read. None reads all columns.
     n_layers : int, default=2
-        Layers.
+        Number of layers.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. Must divide the recommender's `width`.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`. Ignored
-        where `bare` is true.
+        Size of the inner layer of the feed-forward part. None uses the recommender's `width`.
+        Ignored if `bare` is true.
     dropout : float, default=0.2
-        Of the word embeddings and of what each part of a layer gives, in training.
+        Dropout rate of the word embeddings and of the output of each part of a layer during
+        training.
     bare : bool, default=False
-        Leave out the layers' norms, feed-forward part and outer residuals. The authors found
-        that better for news [2]_; with more than two layers, vectors may grow out of bounds.
+        Whether to omit the layer norms, the feed-forward part and the outer residual connections.
+        The authors found this better for news [2]_. With more than two layers, the vectors may
+        grow without bound.
     max_length : int, default=32
-        Word pieces that are read of each text.
+        Maximum number of word pieces read from each text. With `word_vectors`, the maximum
+        number of words.
     tokenizer : str, default=None
-        A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
+        Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
-        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
-        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
-        at white space and marks; a word is looked up as it is written, then in lower case, and
-        those without a vector share one. Vectors of another size than `width` pass a linear
-        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
+        File of pretrained word vectors that initialize the embeddings. Texts are then split into
+        words instead of word pieces. The file is a text file in the format of word2vec or GloVe,
+        optionally gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read
+        from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
+        pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
+        up as written, then in lower case; all words without a vector share one embedding. If the
+        size of the vectors differs from `width`, a linear layer projects them. All weights are
+        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
-        how many words from the top of the file are kept for items to come, beside those of the
-        catalogue.
+        Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
+        `word_vectors`, the number of words from the top of the file that are kept for future
+        items, in addition to the words of the catalogue.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
-    SelfAttention : Each word attends to every other; fine for usual lengths.
-    Transformer : Reads words in their order.
+    SelfAttention : Each word attends to all words; fast enough for texts of usual length.
+    Transformer : Takes the order of words into account.
 
     Notes
     -----
-    As in the paper, the queries are the values too. The paper also gives all layers one set of
-    weights; here, as in the authors' code, each has its own. The norms come first in a layer,
-    where the authors' code has them last. The attention was compared with that of espnet.
+    As in the paper, the queries also serve as values. In the paper, all layers share one set of
+    weights; here, as in the authors' code, each layer has its own weights. Layer norms come first
+    in a layer, whereas they come last in the authors' code. The tests compare the attention with
+    the equations of the paper; it was also compared with the implementation in ESPnet.
 
     References
     ----------
     .. [1] Wu et al., "Fastformer: Additive Attention Can Be All You Need", arXiv 2108.09084.
-    .. [2] The notes that come with the authors' code, https://github.com/wuch15/Fastformer.
+    .. [2] Notes published with the authors' code, https://github.com/wuch15/Fastformer.
 
     Examples
     --------
@@ -94,7 +102,7 @@ class Fastformer(ColumnOperator):
         tokenizer: str | None = None,
         word_vectors: Any = None,
         vocab_size: int = 10000,
-    ):
+    ) -> None:
         self.columns = columns
         self.n_layers = n_layers
         self.n_heads = n_heads

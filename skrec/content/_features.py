@@ -1,4 +1,4 @@
-"""Features that a scikit-learn transformer makes of items."""
+"""Features computed by a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -13,55 +13,61 @@ from sklearn.base import clone
 from skrec._common.messages import preview
 from skrec._data.items import Items
 from skrec.content._base import refuse_nested
-from skrec.content._columns.dense import DenseOperator, describe
+from skrec.content._columns.dense import DenseOperator, describe_roles
 from skrec.content._columns.operator import chosen_roles
 
-N_COMPONENTS = 128  # of the SVD that is the default
-DENSE_CELLS = 10**8  # numbers of a sparse matrix that may be made dense: 400 MB
-WORDS = ("text", "category", "multi-category")  # roles that are joined to one text
+N_COMPONENTS = 128  # maximum number of components of the default SVD
+DENSE_CELLS = 10**8  # maximum number of cells of a dense copy of a sparse matrix: 400 MB
+WORD_ROLES = ("text", "category", "multi-category")  # roles of columns that consist of words
 
 
 class Features(DenseOperator):
-    """Vectors that any scikit-learn transformer or pipeline makes, through a linear layer.
+    """Features from a scikit-learn transformer or pipeline, followed by a linear layer.
 
-    The transformer is cloned, and fitted to the catalogue once a fit; the layer on top is
-    trained with the rest. All numbers are divided by one scale, so that their mean square over
-    the training catalogue is 1: those of TF-IDF and an SVD are tiny, and would be learned slowly.
-    A search reaches into it: ``content__transformer__tfidfvectorizer__min_df``.
+    The transformer is cloned and fitted once per `fit`, on the training catalogue. The linear layer
+    is trained together with the other operators. Use it for TF-IDF features or any other features
+    that scikit-learn or skrub can compute.
+
+    All features are divided by one number, so that their mean square over the training catalogue
+    is 1. Otherwise, the small features of TF-IDF and SVD would be learned slowly.
+
+    The parameters of the transformer can be searched, for example as
+    ``content__transformer__tfidfvectorizer__min_df``.
 
     Parameters
     ----------
     transformer : scikit-learn transformer, default=None
-        Gets a list of texts, one an item, or a data frame: see `columns`. It returns one vector
-        an item; a sparse matrix of up to 1e8 cells is made dense. None takes TF-IDF of words and
-        a truncated SVD to at most 128 numbers.
+        Transformer that maps a list of texts, one per item, or a data frame (see `columns`) to
+        one vector per item. Sparse output of up to 1e8 cells is converted to a dense array. None
+        uses TF-IDF of words and a truncated SVD with at most 128 components.
     columns : list of str, default=None
-        With None, the transformer gets one text an item: texts, categories and multi-categories
-        in the order of the columns, joined by ``". "``, the values of a multi-category by
-        ``", "``, and what is empty left out. With a list, it gets a pandas DataFrame of these
-        columns, as ``ColumnTransformer`` or ``skrub.TableVectorizer`` read it: categories are
-        strings, numbers are not standardised. Where `transformer` is None, these columns are
-        joined instead.
+        Names of the columns to read. If None, the transformer receives one text per item, which
+        joins the texts, categories and multi-categories in the order of the columns by ``". "``.
+        The values of a multi-category are joined by ``", "``, and empty values are omitted. If a
+        list, the transformer receives a pandas DataFrame of these columns, as expected by
+        ``ColumnTransformer`` or ``skrub.TableVectorizer``. Its categories are strings, and its
+        numbers are not standardized. If `transformer` is None, the columns in the list are joined
+        to one text per item.
     hidden : sequence of int, default=()
-        Sizes of hidden layers before the linear one.
+        Sizes of hidden layers before the linear layer.
     dropout : float, default=0.0
-        After each hidden layer, in training. Ignored where there is none.
+        Dropout rate after each hidden layer during training. Ignored without hidden layers.
 
     Attributes
     ----------
     transformer_ : transformer
-        The fitted clone.
+        Fitted clone of `transformer`.
     schema_ : int
-        Numbers an item.
+        Number of features per item.
     scale_ : float
-        Root mean square of all numbers in the training catalogue, by which they are divided.
+        Root mean square of all features in the training catalogue. Features are divided by it.
     columns_ : dict of str to str
-        The columns that are read, and their roles.
+        Roles of the columns that are read.
 
     See Also
     --------
-    Vectors : Vectors that the catalogue holds already.
-    MeanPooling : Learns what each word says from the clicks.
+    Vectors : Reads vectors that are already in the catalogue.
+    MeanPooling : Learns word embeddings from the clicks.
 
     Examples
     --------
@@ -81,7 +87,7 @@ class Features(DenseOperator):
         columns: list[str] | None = None,
         hidden: Sequence[int] = (),
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.transformer = transformer
         self.columns = columns
         self.hidden = hidden
@@ -123,14 +129,14 @@ class Features(DenseOperator):
         Raises
         ------
         ValueError
-            Where there is no text to join, or where the transformer does not give one finite
-            vector an item.
+            If there is no text to join, or if the transformer does not return one finite vector per
+            item.
         """
         self.columns_ = chosen_roles(items, self.columns)
         self._as_frame = self.columns is not None and self.transformer is not None
         given = self._input(items)
         if not self._as_frame:
-            self._refuse_wordless(given)
+            self._check_words(given)
         if self.transformer is None:
             self.transformer_, made = _fit_default(given)
         else:
@@ -139,24 +145,24 @@ class Features(DenseOperator):
                 made = self.transformer_.fit_transform(given)
             else:
                 made = self.transformer_.fit(given).transform(given)
-        self._measure(_as_vectors(made, items, self._as_frame))
+        self._fit_scale(_as_vectors(made, items, self._as_frame))
         return self
 
     def _input(self, items: Items) -> Any:
-        """Return what the transformer reads: a DataFrame or a list of texts."""
+        """Return the input of the transformer: a DataFrame or a list of texts."""
         if self._as_frame:
             return pa.table({name: items.column(name) for name in self.columns_}).to_pandas()
         joined = pa.array([""] * items.n_items, pa.large_string())
         for name, role in self.columns_.items():
-            if role in WORDS:
-                joined = _join(joined, as_words(items.column(name), role, ", "))
+            if role in WORD_ROLES:
+                joined = _join(joined, as_texts(items.column(name), role, ", "))
         return joined.to_pylist()
 
-    def _refuse_wordless(self, texts: list[str]) -> None:
-        """Raise where no item has a word."""
+    def _check_words(self, texts: list[str]) -> None:
+        """Raise a ValueError if all texts are empty."""
         if not any(texts):
             raise ValueError(
-                f"content.Features found no words to join in {describe(self.columns_)}; give "
+                f"content.Features found no words to join in {describe_roles(self.columns_)}; give "
                 "columns=[...] and a transformer that reads a DataFrame of them, or take "
                 "content.Vectors() or content.MeanPooling()"
             )
@@ -173,40 +179,40 @@ class Features(DenseOperator):
 
 
 def _fit_default(texts: list[str]) -> tuple[Any, Any]:
-    """Fit TF-IDF and an SVD that is no larger than words and items allow."""
+    """Fit TF-IDF and an SVD with at most as many components as there are words and items."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
 
-    # one letter is a word too: "vitamin C", and whole titles in some languages
+    # keep words of one letter, as in "vitamin C"; in some languages whole titles consist of them
     tfidf = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
     counts = tfidf.fit_transform(texts)
-    if counts.shape[1] == 1:  # too few for an SVD
+    if counts.shape[1] == 1:  # an SVD needs at least two words
         return make_pipeline(tfidf), counts
     svd = TruncatedSVD(min(N_COMPONENTS, *counts.shape), random_state=0)
-    with np.errstate(invalid="ignore"):  # equal texts have no variance to be explained
+    with np.errstate(invalid="ignore"):  # the explained variance of equal texts is 0 / 0
         made = svd.fit_transform(counts)
     return make_pipeline(tfidf, svd), made
 
 
-def as_words(column: pa.Array, role: str, glue: str) -> pa.Array:
-    """Return a column of words as texts without null, the values of a list joined by `glue`."""
+def as_texts(column: pa.Array, role: str, separator: str) -> pa.Array:
+    """Return a column of words as texts without nulls. The values of a list are joined."""
     if role == "multi-category":
         values = pc.fill_null(column.values, "")
         lists = pa.LargeListArray.from_arrays(column.offsets, values)
-        column = pc.binary_join(lists, pa.scalar(glue, pa.large_string()))
+        column = pc.binary_join(lists, pa.scalar(separator, pa.large_string()))
     return pc.fill_null(column, "")
 
 
 def _join(first: pa.Array, second: pa.Array) -> pa.Array:
-    """Join texts by a full stop where neither is empty."""
+    """Join texts by ". ". An empty text is left out."""
     both = pc.binary_join_element_wise(first, second, pa.scalar(". ", pa.large_string()))
     both = pc.if_else(pc.equal(first, ""), second, both)
     return pc.if_else(pc.equal(second, ""), first, both)
 
 
 def _as_vectors(made: Any, items: Items, as_frame: bool) -> np.ndarray:
-    """Return what a transformer made as an array (n_items, n_numbers), or raise."""
+    """Return a transformer's output as an array (n_items, n_features), or raise a ValueError."""
     shape = np.shape(made)
     if len(shape) != 2 or not shape[1]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A recurrent network over words."""
+"""Recurrent network over words."""
 
 from __future__ import annotations
 
@@ -14,42 +14,46 @@ from skrec.nn import AdditiveAttention, last_real
 
 
 class GRU(ColumnOperator):
-    """A gated recurrent unit over each text; its state after the last word is the column.
+    """Gated recurrent unit over each text; its state after the last word represents the text.
 
-    It reads words in their order. Other columns than text are embedded; attention weighs the
-    columns. Words are read one after another, which is slow where texts are long.
+    The unit [1]_ reads words in their order. Columns of other roles are embedded, and additive
+    attention combines the vectors of all columns. Use it if the meaning depends on the order of the
+    words in the whole text. Words are processed one after another, so long texts are slow.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read; None reads all.
+        Names of the columns to read. None reads all columns.
     dropout : float, default=0.0
-        Of the word embeddings, in training.
+        Dropout rate of the word embeddings during training.
     max_length : int, default=32
-        Word pieces that are read of each text.
+        Maximum number of word pieces read from each text. With `word_vectors`, the maximum
+        number of words.
     tokenizer : str, default=None
-        A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
+        Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
-        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
-        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
-        at white space and marks; a word is looked up as it is written, then in lower case, and
-        those without a vector share one. Vectors of another size than `width` pass a linear
-        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
+        File of pretrained word vectors that initialize the embeddings. Texts are then split into
+        words instead of word pieces. The file is a text file in the format of word2vec or GloVe,
+        optionally gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read
+        from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
+        pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
+        up as written, then in lower case; all words without a vector share one embedding. If the
+        size of the vectors differs from `width`, a linear layer projects them. All weights are
+        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
-        how many words from the top of the file are kept for items to come, beside those of the
-        catalogue.
+        Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
+        `word_vectors`, the number of words from the top of the file that are kept for future
+        items, in addition to the words of the catalogue.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
-    CNN : Reads words in their order too, all at once.
+    CNN : Also reads words in their order, but all positions in parallel.
 
     References
     ----------
@@ -71,7 +75,7 @@ class GRU(ColumnOperator):
         tokenizer: str | None = None,
         word_vectors: Any = None,
         vocab_size: int = 10000,
-    ):
+    ) -> None:
         self.columns = columns
         self.dropout = dropout
         self.max_length = max_length
@@ -93,19 +97,19 @@ class GRU(ColumnOperator):
 
 
 class GRUEncoder(TextEncoder):
-    """The state of a GRU after the last word of one text column."""
+    """GRU over one text column. Its state after the last word is the vector of the column."""
 
-    def __init__(self, width: int, dropout: float):
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.gru = nn.GRU(width, width, batch_first=True)
         self.dropout = nn.Dropout(dropout)
 
     def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map embeddings x (U, L, D) under mask (U, L) to states (U, L, D)."""
-        # words come first, so that padding can't reach their states
+        """Map embeddings x (U, L, D) with mask (U, L) to states (U, L, D)."""
+        # padding comes after the words, so it cannot influence their states
         states, _ = self.gru(self.dropout(x))
         return states
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map states x (U, L, D) under mask (U, L) to (U, D)."""
+        """Map states x (U, L, D) with mask (U, L) to vectors (U, D)."""
         return last_real(x, mask)

@@ -1,4 +1,4 @@
-"""One learned vector an item: no content at all."""
+"""One learned vector per item, without any content."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from skrec.content._base import ContentOperator
 
 
 class ID(ContentOperator):
-    """One learned vector an item, looked up by its id.
+    """One learned vector per item, looked up by its id.
 
-    The baseline that content is measured against: it knows nothing of an item that training
-    never met. Items outside the training catalogue get the mean of all vectors.
+    The content is ignored. Use it as a baseline that shows how much content adds, or for catalogues
+    in which all items have many clicks. Items outside the training catalogue get the mean of all
+    vectors.
 
     Attributes
     ----------
     schema_ : int
         Number of items in the training catalogue.
     items_ : Items
-        Their ids.
+        Ids of the training catalogue.
 
     See Also
     --------
-    MeanPooling : Reads the columns instead.
-    WithID : Both.
+    MeanPooling : Reads the columns instead of the id.
+    WithID : Combines content and id.
 
     Examples
     --------
@@ -38,7 +39,7 @@ class ID(ContentOperator):
     """
 
     def fit(self, items: Items, y: Any = None) -> ID:
-        """Remember the ids.
+        """Store the ids of the training catalogue.
 
         Parameters
         ----------
@@ -56,7 +57,7 @@ class ID(ContentOperator):
         return self
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into their positions in the training catalogue, -1 for others.
+        """Convert items to their positions in the training catalogue; other items get -1.
 
         Parameters
         ----------
@@ -74,26 +75,26 @@ class ID(ContentOperator):
 
 
 def ids_only(items: Items) -> Items:
-    """Return a catalogue without its columns."""
+    """Return a catalogue that has the ids of `items` and no columns."""
     return Items({items.id: items.ids}, id=items.id)
 
 
 def id_codes(known: Items, items: Items) -> Dense:
-    """Return where the ids of `items` are among the known ones, and -1 for others."""
+    """Return the positions of the ids of `items` in the catalogue `known`, or -1 if not found."""
     codes = known.codes(items.ids, "the items' ids").astype(np.int64)
     return Dense(torch.from_numpy(codes)[:, None])
 
 
 class IDTable(nn.Module):
-    """Looks vectors up; -1 reads the mean of all."""
+    """Embedding table of ids. The code -1 gets the mean of all vectors."""
 
-    def __init__(self, n_items: int, width: int):
+    def __init__(self, n_items: int, width: int) -> None:
         super().__init__()
         self.table = nn.Embedding(n_items, width)
         nn.init.normal_(self.table.weight, std=0.1)
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
+        """Return item vectors (U, D)."""
         codes = columns["id"][0].squeeze(1)  # (U,)
         vectors = self.table(codes.clamp_min(0))
         unseen = codes < 0

@@ -1,4 +1,4 @@
-"""A pretrained language model, trained with the clicks in whole or in part."""
+"""Pretrained language model that is trained with the clicks, in whole or in part."""
 
 from __future__ import annotations
 
@@ -19,54 +19,65 @@ from skrec.content._lm import (
     split_top,
     whole_model,
 )
-from skrec.content._lm.pretrained import Kept, PretrainedSchema, PretrainedText, Reader
+from skrec.content._lm.pretrained import (
+    PretrainedSchema,
+    PretrainedText,
+    RowEncoder,
+    StoredRows,
+)
 
 
 class LanguageModel(PretrainedText):
-    """A pretrained language model that is trained with the clicks: whole, in part, or not at all.
+    """Pretrained language model, trained with the clicks as a whole, in part or not at all.
 
-    Any encoder or decoder of the transformers library. With ``trainable_layers=k`` only the top k
-    layers are trained (**split mode**): what goes into them, the *prefix states*, is computed once
-    for each item, kept on disk, and read from there in every step, as in [1]_ and [2]_. With
-    `lora`, small adapters [3]_ are trained in place of the layers' own weights.
+    Any encoder or decoder of the transformers library can be used. With ``trainable_layers=k``,
+    only the top k layers are trained (**split mode**). The inputs of these layers, the *prefix
+    states*, are computed once per item, stored on disk, and read from there in every step, as in
+    [1]_ and [2]_. With `lora`, small adapters [3]_ are trained instead of the weights of the
+    layers. Use it if items have informative texts, and above all if many items have few clicks.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        A name on the hub, a folder, a GGUF file, or a model. A model that is given as an object is
-        copied, never changed; it needs a `tokenizer`.
+        Name on the Hugging Face Hub, path of a folder or of a GGUF file, or a model. A model that
+        is passed as an object is copied and never modified; if it was created in memory, it
+        requires a `tokenizer`.
     trainable_layers : int, default=None
-        Layers to train, counted from the top, with the norm above them. 0 trains none: the model
-        is a fixed encoder. None trains all, and the embeddings too.
+        Number of layers to train, counted from the top. The norm above them is trained, too. With
+        0, no layer is trained, and the model is a fixed encoder. None trains all layers and the
+        embeddings.
     lora : int or peft.LoraConfig, default=None
-        Rank of the adapters that are trained in place of the layers' weights, or a configuration of
-        them. An int takes ``lora_alpha = 2 * rank``, and the layers that peft adapts by default.
-        Adapters have the recommender's `learning_rate`, weights its `pretrained_learning_rate`.
+        Rank of the adapters that are trained instead of the weights of the layers, or their
+        configuration. An int sets ``lora_alpha = 2 * rank`` and adapts the layers that peft adapts
+        by default. Adapters are trained with the recommender's `learning_rate`, pretrained weights
+        with its `pretrained_learning_rate`.
     pooling : {"attention", "mean", "cls", "last"}, default="attention"
-        How the last hidden states become one vector: additive attention [2]_, their mean, the
-        first token (which encoders such as BERT trained for it), or the last token (for decoders,
-        where it alone has read the whole text). A linear map to `width` follows.
+        How the last hidden states are reduced to one vector: by additive attention [2]_, to their
+        mean, to the first token (which encoders such as BERT are trained for), or to the last
+        token (the only token of a decoder that has read the whole text). A linear layer then maps
+        the vector to `width`.
     template : str, default=None
-        The text of an item, with names of columns in braces: ``"{title} ({genres})"``. None takes
-        all columns but vectors, as ``"title: ..., genres: ..."``; a single column, its text.
+        Text of an item, with names of columns in braces: ``"{title} ({genres})"``. None uses all
+        columns except vectors, as ``"title: ..., genres: ..."``; a single column is used without
+        its name.
     tokenizer : str or transformers tokenizer, default=None
-        None takes the model's own.
+        Name or path of a tokenizer, or a tokenizer. None uses the tokenizer of the model.
     max_length : int, default=64
-        Tokens that are read of each text, with the special ones.
+        Maximum number of tokens read from each text, including special tokens.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
-        Number type of the language model's weights.
+        Number type of the weights of the language model.
     cache_dtype : {"bfloat16", "float32", "float16", "float64"}, default="bfloat16"
-        Number type of the states that are kept. Ignored where there are none.
+        Number type of the stored states. Ignored if no states are stored.
     gradient_checkpointing : bool, default=False
-        Whether the activations inside the layers are computed again in the backward pass, which
-        saves memory and takes a third more time.
+        Whether to recompute the activations inside the layers in the backward pass. This saves
+        memory and takes about a third more time.
     trust_remote_code : bool, default=False
-        Whether code that comes with the model may be run.
+        Whether code that comes with the model may be executed.
 
     Attributes
     ----------
     n_layers_ : int
-        Layers of the model.
+        Number of layers of the model.
     tokenizer_ : transformers tokenizer
         The tokenizer.
     schema_ : object
@@ -74,8 +85,8 @@ class LanguageModel(PretrainedText):
 
     See Also
     --------
-    SideNetwork : Small blocks beside a language model that is never run in training.
-    skrec.cache : What is kept, and how to delete it.
+    SideNetwork : Trains small blocks on stored states of a frozen language model.
+    skrec.cache : Lists and deletes stored states.
 
     References
     ----------
@@ -110,7 +121,7 @@ class LanguageModel(PretrainedText):
         cache_dtype: str = "bfloat16",
         gradient_checkpointing: bool = False,
         trust_remote_code: bool = False,
-    ):
+    ) -> None:
         self.model = model
         self.trainable_layers = trainable_layers
         self.lora = lora
@@ -144,31 +155,32 @@ class LanguageModel(PretrainedText):
             )
 
     def _n_frozen(self, n_layers: int) -> int | None:
+        """Return the number of frozen layers, or None if the embeddings are trained, too."""
         return None if self.trainable_layers is None else n_layers - self.trainable_layers
 
     @property
     def keeps_states(self) -> bool:
-        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        """Whether `prepare` computes and stores states, which takes a while the first time."""
         return self.trainable_layers is not None
 
-    def _kept(self, schema: PretrainedSchema) -> Kept | None:
+    def _stored_rows(self, schema: PretrainedSchema) -> StoredRows | None:
         n_frozen = self._n_frozen(schema.n_layers)
         if not n_frozen:
             return None
         if self.trainable_layers == 0 and self.pooling != "attention":
-            return Kept(self.pooling, (n_frozen,), schema.output_size, one_row=True)
+            return StoredRows(self.pooling, (n_frozen,), schema.output_size, one_row=True)
         width = schema.hidden_size if self.trainable_layers else schema.output_size
-        return Kept("tokens", (n_frozen,), width, one_row=False)
+        return StoredRows("tokens", (n_frozen,), width, one_row=False)
 
-    def _reader(self, model: Any, kept: Kept) -> Reader:
-        prefix = Prefix(model, kept.layers[0])
+    def _row_encoder(self, model: Any, stored: StoredRows) -> RowEncoder:
+        prefix = Prefix(model, stored.layers[0])
         pool = None if self.trainable_layers else POOLINGS.get(self.pooling)
 
-        def read(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = prefix.states(ids, mask)  # (U, L, H)
             return states[mask] if pool is None else pool(states, mask)
 
-        return read
+        return encode
 
     def build(self, schema: PretrainedSchema, width: int) -> nn.Module:
         if self.trainable_layers == 0:
@@ -179,7 +191,7 @@ class LanguageModel(PretrainedText):
         if self.lora is not None:
             trained = layer_list(top.model)[1][top.n_frozen or 0 :]
             self._adapters = add_adapters(top.model, trained, self.lora)
-            top.pretrained = False  # what is trained of it is new
+            top.pretrained = False  # only new weights are trained
         if self.gradient_checkpointing:
             checkpoint_activations(top.model)
         self._top = top
@@ -187,28 +199,28 @@ class LanguageModel(PretrainedText):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        state.pop("_top", None)  # the network's; a recommender builds it again
+        state.pop("_top", None)  # part of the network, which a recommender builds again
         state.pop("_adapters", None)
         return state
 
     def language_model(self, merge_lora: bool = False) -> Any:
-        """Return the language model as it was trained, to be saved or used elsewhere.
+        """Return the trained language model, to save it or to use it elsewhere.
 
         Parameters
         ----------
         merge_lora : bool, default=False
-            Whether adapters are added into the weights. Ignored without `lora`.
+            Whether to add the adapters to the weights. Ignored without `lora`.
 
         Returns
         -------
         transformers.PreTrainedModel or peft.PeftModel
-            A copy, on the CPU: the whole model with the trained weights in their places. With
-            adapters that are not merged, a ``PeftModel``.
+            A copy on the CPU: the whole model with its trained weights. With adapters that are not
+            merged, a ``PeftModel``.
 
         Raises
         ------
         AttributeError
-            Where the operator has not been trained by a recommender.
+            If the operator has not been trained by a recommender.
         """
         if self.trainable_layers == 0 and hasattr(self, "schema_"):
             return self._load(self.schema_).model

@@ -11,39 +11,44 @@ from skrec.content._columns.operator import ColumnOperator
 
 
 class MeanPooling(ColumnOperator):
-    """Mean of each column's token embeddings, then over the columns.
+    """Mean of the token embeddings of each column, then of the columns.
 
-    The fastest operator on text, and a strong one where texts are short.
+    This is the fastest operator on text, and a strong one for short texts. The order of words has
+    no influence.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read; None reads all.
+        Names of the columns to read. None reads all columns.
     max_length : int, default=32
-        Word pieces that are read of each text.
+        Maximum number of word pieces read from each text. With `word_vectors`, the maximum
+        number of words.
     tokenizer : str, default=None
-        A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
+        Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
-        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
-        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
-        at white space and marks; a word is looked up as it is written, then in lower case, and
-        those without a vector share one. Vectors of another size than `width` pass a linear
-        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
+        File of pretrained word vectors that initialize the embeddings. Texts are then split into
+        words instead of word pieces. The file is a text file in the format of word2vec or GloVe,
+        optionally gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read
+        from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
+        pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
+        up as written, then in lower case; all words without a vector share one embedding. If the
+        size of the vectors differs from `width`, a linear layer projects them. All weights are
+        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
-        how many words from the top of the file are kept for items to come, beside those of the
-        catalogue.
+        Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
+        `word_vectors`, the number of words from the top of the file that are kept for future
+        items, in addition to the words of the catalogue.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
-    CNN : Reads words in their order.
+    AdditiveAttention : Learns the weights of words.
+    CNN : Takes the order of words into account.
 
     Examples
     --------
@@ -59,7 +64,7 @@ class MeanPooling(ColumnOperator):
         tokenizer: str | None = None,
         word_vectors: Any = None,
         vocab_size: int = 10000,
-    ):
+    ) -> None:
         self.columns = columns
         self.max_length = max_length
         self.tokenizer = tokenizer

@@ -14,44 +14,51 @@ from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
 
 
 class SelfAttention(ColumnOperator):
-    """Multi-head self-attention over each text, then additive attention.
+    """Multi-head self-attention over each text, followed by additive attention.
 
-    The news encoder of NRMS [1]_. Other columns than text are embedded; attention weighs the
-    columns. It reads a text as a bag of words: their order plays no part.
+    This is the news encoder of NRMS [1]_. Each word attends to all words of its text. Columns of
+    other roles are embedded, and additive attention combines the vectors of all columns. Use it if
+    the meaning of words depends on the other words of the text. The order of words has no
+    influence.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read; None reads all.
+        Names of the columns to read. None reads all columns.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. Must divide the recommender's `width`.
     dropout : float, default=0.2
-        Of the word embeddings and of the attention's output, in training.
+        Dropout rate of the word embeddings and of the output of the self-attention during
+        training.
     max_length : int, default=32
-        Word pieces that are read of each text.
+        Maximum number of word pieces read from each text. With `word_vectors`, the maximum
+        number of words.
     tokenizer : str, default=None
-        A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
+        Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
-        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
-        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
-        at white space and marks; a word is looked up as it is written, then in lower case, and
-        those without a vector share one. Vectors of another size than `width` pass a linear
-        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
+        File of pretrained word vectors that initialize the embeddings. Texts are then split into
+        words instead of word pieces. The file is a text file in the format of word2vec or GloVe,
+        optionally gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read
+        from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
+        pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
+        up as written, then in lower case; all words without a vector share one embedding. If the
+        size of the vectors differs from `width`, a linear layer projects them. All weights are
+        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
-        how many words from the top of the file are kept for items to come, beside those of the
-        catalogue.
+        Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
+        `word_vectors`, the number of words from the top of the file that are kept for future
+        items, in addition to the words of the catalogue.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
-    CNN : Cheaper, and reads words in their order.
+    CNN : Costs less, and takes the order of words into account.
+    Transformer : Several layers, with positions.
 
     References
     ----------
@@ -74,7 +81,7 @@ class SelfAttention(ColumnOperator):
         tokenizer: str | None = None,
         word_vectors: Any = None,
         vocab_size: int = 10000,
-    ):
+    ) -> None:
         self.columns = columns
         self.n_heads = n_heads
         self.dropout = dropout
@@ -100,16 +107,16 @@ class SelfAttention(ColumnOperator):
 class SelfAttentionEncoder(TextEncoder):
     """Self-attention and additive attention over one text column."""
 
-    def __init__(self, width: int, n_heads: int, dropout: float):
+    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
         self.mix = MultiHeadSelfAttention(width, n_heads)
         self.attention = AdditiveAttention(width, width)
         self.dropout = nn.Dropout(dropout)
 
     def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map embeddings x (U, L, D) under mask (U, L) to states (U, L, D)."""
+        """Map embeddings x (U, L, D) with mask (U, L) to states (U, L, D)."""
         return self.dropout(self.mix(self.dropout(x), mask))
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map states x (U, L, D) under mask (U, L) to (U, D)."""
+        """Map states x (U, L, D) with mask (U, L) to vectors (U, D)."""
         return self.attention(x, mask)

@@ -1,4 +1,4 @@
-"""Columns that a behavior operator reads of items, beside what the content operator reads."""
+"""Side columns: item columns that a behavior operator reads, separate from the item vector."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ OWN, SIDE = "own.", "side."
 
 
 def side_operator(reads: Any) -> ContentOperator | None:
-    """Make the operator of the side columns that a behavior operator reads, if it reads any."""
+    """Return the operator for the side columns of a behavior operator, or None if it has none."""
     return None if reads.side_columns is None else MeanPooling(list(reads.side_columns))
 
 
 class WithSide:
-    """Prepares items for two content operators at once.
+    """Pair of fitted content operators that prepare items together.
 
     Parameters
     ----------
-    content, side : content operators
-        Fitted ones.
+    content : ContentOperator
+        Operator that yields the item vectors.
+    side : ContentOperator
+        Operator of the side columns.
     """
 
-    def __init__(self, content: ContentOperator, side: ContentOperator):
+    def __init__(self, content: ContentOperator, side: ContentOperator) -> None:
         self.content, self.side = content, side
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into the packed columns of both operators."""
+        """Convert items to the packed columns of both operators."""
         own, side = (
             outer_columns(operator.prepare(items).columns, prefix)
             for operator, prefix in ((self.content, OWN), (self.side, SIDE))
@@ -39,10 +41,10 @@ class WithSide:
 
 
 def reader_of(content: ContentOperator, side: ContentOperator | None) -> Any:
-    """Return what prepares items for the network: the content operator, or both operators."""
+    """Return the object that prepares items for the network: one content operator or a pair."""
     return content if side is None else WithSide(content, side)
 
 
 def split_side(columns: dict[str, Column]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the columns of the content operator, and those of the side operator."""
+    """Return the columns of the content operator and those of the side operator."""
     return inner_columns(columns, OWN), inner_columns(columns, SIDE)

@@ -1,4 +1,4 @@
-"""A side network: small blocks beside a language model that is never run in training."""
+"""Small trained blocks on stored states of a frozen language model."""
 
 from __future__ import annotations
 
@@ -15,88 +15,95 @@ from skrec._common.checks import check_choice, check_int
 from skrec._data.items import Items
 from skrec._data.packed import Packed
 from skrec.content._lm import DTYPES, POOLINGS, PooledLayers, SideTower
-from skrec.content._lm.pretrained import Kept, PretrainedSchema, PretrainedText, Reader
+from skrec.content._lm.pretrained import (
+    PretrainedSchema,
+    PretrainedText,
+    RowEncoder,
+    StoredRows,
+)
 
-PART = 1 << 12  # items whose states are in memory at once, when they are measured
-SHUT_OFF = 1e-3  # least spread of a number that says something, next to its layer's median
+PART = 1 << 12  # number of items whose states are in memory at once while they are measured
+MIN_SPREAD = 1e-3  # smallest scale of an entry, relative to the median scale of its layer
 
 
 @dataclass(frozen=True, eq=False)
 class SideSchema(PretrainedSchema):
-    """The language model that was read, and how the states of its layers lie.
-
-    `mean` and `scale` have the shape (m, H).
-    """
+    """Schema of the language model, with mean and scale of the states, both of shape (m, H)."""
 
     mean: np.ndarray
     scale: np.ndarray
 
 
 class SideNetwork(PretrainedText):
-    """Small blocks beside a pretrained language model that is itself never run in training.
+    """Small trained blocks on stored states of a frozen language model.
 
-    The model reads the text of each item once. Its states after some layers are pooled to one
-    vector each and kept on disk, and a narrow network beside it is trained on them: block i reads
-    the i-th of these vectors and what block i - 1 made, mixed by a learned gate. This costs about
-    as little as training on fixed vectors, ``LanguageModel(trainable_layers=0)``, but uses what
-    lower layers know.
+    The language model reads the text of each item once. Its states after several layers are each
+    pooled to one vector and stored on disk. A narrow network is trained on these vectors: block i
+    reads the i-th vector and the output of block i - 1, mixed by a learned gate. Training costs
+    about as little as training on fixed vectors, ``LanguageModel(trainable_layers=0)``, but also
+    uses the information in lower layers. Use it if training layers of the language model takes too
+    long or too much memory.
 
-    For the standardised states h of m layers, the lowest first, with one gate g a layer::
+    For the standardized states h of m layers, lowest layer first, with one gate g per layer::
 
         s[1] = f[1](h[1])
         s[i] = f[i](g[i] h[i] + (1 - g[i]) s[i - 1])
         item vector = W s[m] + b
 
-    where each block f is a bottleneck with a residual, ``f(x) = x + U gelu(V x)``. It is the
-    text side of IISAN [1]_; standardising is new here. There, BERT's normalised states come in as
-    they are. In decoders, a few numbers are thousands of times as large as the others and alike
-    for all texts, and would drown what tells texts apart.
+    Each block f is a bottleneck with a residual connection, ``f(x) = x + U gelu(V x)``. This is the
+    text side of IISAN [1]_, except that states are standardized. IISAN reads the states of BERT,
+    which are already normalized. In decoders, a few entries of the states are thousands of times
+    larger than the others and almost equal for all texts. Without standardization, they would hide
+    the differences between texts.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        A name on the hub, a folder, a GGUF file, or a model. A model that is given as an object is
-        copied, never changed; it needs a `tokenizer`.
+        Name on the Hugging Face Hub, path of a folder or of a GGUF file, or a model. A model that
+        is passed as an object is copied and never modified; if it was created in memory, it
+        requires a `tokenizer`.
     layers : sequence of int, default=None
-        Layers whose states are read, counted from 1 at the bottom; 0 stands for the embeddings, and
-        the number of the top layer for the last hidden states, after the final norm. None takes
-        the embeddings and every second layer from the top down, as [1]_ does: 0, 2, 4 and 6 of six
-        layers.
+        Layers whose states are read. Layer 0 is the output of the embeddings, and layer i the
+        output of the i-th layer from the bottom. For the top layer, the last hidden states after
+        the final norm are read. None reads the embeddings and every second layer, counted from the
+        top, as in [1]_: 0, 2, 4 and 6 of six layers.
     bottleneck : int, default=64
         Inner size of each block.
     pooling : {"mean", "cls", "last"}, default="mean"
-        How the states of a text become one vector: their mean, the first token (for encoders
-        such as BERT), or the last token (for decoders, where it alone has read the whole text).
+        How the states of a text are reduced to one vector: to their mean, to the first token (for
+        encoders such as BERT), or to the last token (the only token of a decoder that has read the
+        whole text).
     template : str, default=None
-        The text of an item, with names of columns in braces: ``"{title} ({genres})"``. None takes
-        all columns but vectors, as ``"title: ..., genres: ..."``; a single column, its text.
+        Text of an item, with names of columns in braces: ``"{title} ({genres})"``. None uses all
+        columns except vectors, as ``"title: ..., genres: ..."``; a single column is used without
+        its name.
     tokenizer : str or transformers tokenizer, default=None
-        None takes the model's own.
+        Name or path of a tokenizer, or a tokenizer. None uses the tokenizer of the model.
     max_length : int, default=64
-        Tokens that are read of each text, with the special ones.
+        Maximum number of tokens read from each text, including special tokens.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
-        Number type of the language model's weights.
+        Number type of the weights of the language model.
     cache_dtype : {"bfloat16", "float32", "float16", "float64"}, default="bfloat16"
-        Number type of the states that are kept.
+        Number type of the stored states.
     trust_remote_code : bool, default=False
-        Whether code that comes with the model may be run.
+        Whether code that comes with the model may be executed.
 
     Attributes
     ----------
     layers_ : tuple of int
-        The layers that are read.
+        Layers that are read, in ascending order.
     n_layers_ : int
-        Layers of the model.
+        Number of layers of the model.
     tokenizer_ : transformers tokenizer
         The tokenizer.
     schema_ : object
-        Sizes, revision and fingerprint of the model; mean and scale of the states over the
+        Sizes, revision and fingerprint of the model, and mean and scale of the states over the
         training catalogue.
 
     See Also
     --------
     LanguageModel : Trains layers of the language model itself.
-    skrec.cache : What is kept, and how to delete it.
+    skrec.cache : Lists and deletes stored states.
 
     References
     ----------
@@ -127,7 +134,7 @@ class SideNetwork(PretrainedText):
         dtype: str = "float32",
         cache_dtype: str = "bfloat16",
         trust_remote_code: bool = False,
-    ):
+    ) -> None:
         self.model = model
         self.layers = layers
         self.bottleneck = bottleneck
@@ -156,7 +163,7 @@ class SideNetwork(PretrainedText):
             )
 
     def fit(self, items: Items, y: Any = None) -> SideNetwork:
-        """Load the language model, let it read the catalogue, and measure its states.
+        """Load the language model, compute the states of the catalogue, and measure them.
 
         Parameters
         ----------
@@ -172,8 +179,8 @@ class SideNetwork(PretrainedText):
         Raises
         ------
         ValueError, OSError
-            Where the model can't be loaded, where the template names a column that the
-            catalogue lacks, or where the model has fewer layers than `layers` names.
+            If the model cannot be loaded, if the template names a column that the catalogue lacks,
+            or if the model has fewer layers than `layers` names.
         """
         super().fit(items)
         self.layers_ = self._chosen(self.n_layers_)
@@ -183,18 +190,19 @@ class SideNetwork(PretrainedText):
         return self
 
     def _chosen(self, n_layers: int) -> tuple[int, ...]:
+        """Return the layers to read, in ascending order."""
         if self.layers is None:
             return (0, *range(n_layers, 0, -2)[::-1])
         return tuple(sorted(int(layer) for layer in self.layers))
 
-    def _kept(self, schema: PretrainedSchema) -> Kept:
+    def _stored_rows(self, schema: PretrainedSchema) -> StoredRows:
         layers = self._chosen(schema.n_layers)
         last_alone = layers == (schema.n_layers,)
         size = schema.output_size if last_alone else schema.hidden_size
-        return Kept(self.pooling, layers, len(layers) * size, one_row=True)
+        return StoredRows(self.pooling, layers, len(layers) * size, one_row=True)
 
-    def _reader(self, model: Any, kept: Kept) -> Reader:
-        pooled = PooledLayers(model, kept.layers, self.pooling)
+    def _row_encoder(self, model: Any, stored: StoredRows) -> RowEncoder:
+        pooled = PooledLayers(model, stored.layers, self.pooling)
         return lambda ids, mask: pooled.states(ids, mask).flatten(1)  # (U, m * H)
 
     def build(self, schema: SideSchema, width: int) -> nn.Module:
@@ -203,6 +211,7 @@ class SideNetwork(PretrainedText):
 
 
 def _are_layers(given: Any) -> bool:
+    """Return whether a value is a non-empty sequence of different ints that are not negative."""
     if not isinstance(given, (list, tuple, range, np.ndarray)) or not len(given):
         return False
     good = all(isinstance(x, Integral) and not isinstance(x, bool) and int(x) >= 0 for x in given)
@@ -210,11 +219,12 @@ def _are_layers(given: Any) -> bool:
 
 
 def _measure(packed: Packed, n_states: int, precision: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and spread (m, H) of the kept states of all items.
+    """Return mean and scale (m, H) of the stored states of all items.
 
-    What hardly differs is not blown up: differences below the precision of the kept numbers are
-    rounding, and numbers that a layer's norm has shut off differ by next to nothing, as two of
-    MiniLM's do by 1e-32.
+    The scale is the standard deviation, with two lower bounds, so that entries which hardly vary
+    are not blown up. Differences below the precision of the stored numbers are rounding errors.
+    Entries that the norm of a layer has shut off vary by next to nothing, such as two entries of
+    MiniLM, which vary by 1e-32.
     """
     total: Any = 0.0
     squares: Any = 0.0
@@ -225,7 +235,7 @@ def _measure(packed: Packed, n_states: int, precision: float) -> tuple[np.ndarra
     mean = total / len(packed)
     variance = (squares / len(packed) - mean.square()).clamp_min(0)
     scale = (variance + (precision * mean).square()).sqrt()
-    scale = scale.maximum(SHUT_OFF * scale.median(dim=1, keepdim=True).values)
+    scale = scale.maximum(MIN_SPREAD * scale.median(dim=1, keepdim=True).values)
     # the module divides in float32
     scale = torch.where(scale > torch.finfo(torch.float32).tiny, scale, 1.0)
     return mean.numpy(), scale.numpy()

@@ -12,67 +12,72 @@ from scipy.sparse import csr_array
 
 from skrec._common.checks import check_choice, check_int, check_real
 from skrec._data.items import Items
-from skrec.content._columns.dense import DenseOperator, describe
+from skrec.content._columns.dense import DenseOperator, describe_roles
 from skrec.content._columns.operator import chosen_roles
 from skrec.content._columns.word_vectors import word_files
-from skrec.content._columns.words import learn_words
-from skrec.content._features import WORDS, as_words
+from skrec.content._columns.words import fit_word_tokenizer
+from skrec.content._features import WORD_ROLES, as_texts
 
 
 class StaticWords(DenseOperator):
-    """The weighted mean of pretrained word vectors, through a multi-layer perceptron.
+    """Weighted mean of pretrained word vectors, followed by a multi-layer perceptron.
 
-    What word2vec or GloVe know of words, for catalogues too small to learn it: vectors stay as
-    they are, and the perceptron is trained with the rest. Cheap, for a text is read once a fit;
-    blind to the order of words. An item without any known word is a vector of zeros.
+    The vectors, for example of word2vec or GloVe, stay fixed, and the perceptron is trained
+    together with the other operators. Use it for catalogues that are too small to learn the meaning
+    of words. It is fast, because each text is read once per `fit`. The order of words has no
+    influence. For an item without known words, the perceptron reads a vector of zeros.
 
     Parameters
     ----------
     word_vectors : str, Path or pair of these
-        A file of pretrained word vectors: the text of word2vec or GloVe, also gzipped; or a
-        ``.npy`` matrix, with its words, one a line, in ``<name>.vocab`` or ``<name>.txt`` beside
-        it or as ``(matrix, words)``. Texts are split at white space and marks; a word is looked
-        up as it is written, then in lower case, and those without a vector are left out.
+        File of pretrained word vectors: a text file in the format of word2vec or GloVe, optionally
+        gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read from
+        ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a pair
+        ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked up
+        as written, then in lower case; words without a vector are ignored.
     columns : list of str, default=None
-        Columns of texts, categories or multi-categories, whose words are one bag; None reads all
-        texts.
+        Names of text, category or multi-category columns, whose words form one bag. None reads
+        all text columns.
     weighting : {"sif", "uniform"}, default="sif"
-        What a word weighs: with "sif" [1]_, ``a / (a + p)``, where p is its share of all words in
-        the training catalogue, and at least that of a word that comes once. So rare words say
-        most. With "uniform", all weigh the same.
+        Weights of words. With "sif" [1]_, the weight is ``a / (a + p)``, where p is the relative
+        frequency of the word in the training catalogue. Words that are not in the catalogue are
+        treated as if they occurred once. Rare words thus have the largest weights. With "uniform",
+        all words have equal weights.
     smoothing : float, default=1e-3
-        The a of these weights; large values make them alike. Ignored with "uniform".
+        The constant a of these weights. Large values make the weights more equal. Ignored with
+        ``weighting="uniform"``.
     vocab_size : int, default=50000
-        How many words from the top of the file, which has the commonest first, are kept for items
-        to come, beside those of the catalogue.
+        Number of words from the top of the file that are kept for future items, in addition to the
+        words of the catalogue. Files usually start with the most frequent words.
     hidden : sequence of int, default=(128,)
-        Sizes of the hidden layers; ``()`` makes the perceptron one linear layer.
+        Sizes of the hidden layers. With ``()``, the perceptron is one linear layer.
     dropout : float, default=0.0
-        After each hidden layer, in training. Ignored where there is none.
+        Dropout rate after each hidden layer during training. Ignored without hidden layers.
 
     Attributes
     ----------
     schema_ : int
-        Numbers an item.
+        Size of the word vectors.
     scale_ : float
-        Root mean square of all numbers in the training catalogue, by which they are divided.
+        Root mean square of all numbers in the training catalogue. Vectors are divided by it.
     columns_ : dict of str to str
-        The columns that are read, and their roles.
-    vectors_ : ndarray of float32, shape (n_words + 1, n_numbers)
-        Zeros, which stand for all unknown words, then the words that were kept.
+        Roles of the columns that are read.
+    vectors_ : ndarray of float32, shape (n_words + 1, n_features)
+        Vectors of the words that are kept. Row 0 is zero and represents all unknown words.
     weights_ : ndarray of float32, shape (n_words + 1,)
-        What they weigh.
+        Weight of each row of `vectors_`.
 
     See Also
     --------
-    MeanPooling : Trains the vectors further, with `word_vectors`.
-    Features : Vectors that a scikit-learn transformer makes.
+    MeanPooling : Trains the word vectors further if `word_vectors` is given.
+    Features : Reads the output of a scikit-learn transformer.
 
     Notes
     -----
-    The mean is divided by the sum of the weights, where [1]_ divide by the number of words: a
-    long vector is not a better one here. Their last step, taking out the direction that all
-    texts share, is left to the perceptron, whose first layer can do it.
+    The weighted sum is divided by the sum of the weights, whereas [1]_ divides by the number of
+    words. The length of an item's vector therefore does not depend on the weights of its words. The
+    last step of [1]_ removes the direction that all texts share. It is omitted because the first
+    layer of the perceptron can learn it.
 
     References
     ----------
@@ -95,7 +100,7 @@ class StaticWords(DenseOperator):
         vocab_size: int = 50000,
         hidden: Sequence[int] = (128,),
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.word_vectors = word_vectors
         self.columns = columns
         self.weighting = weighting
@@ -112,7 +117,7 @@ class StaticWords(DenseOperator):
         word_files(self.word_vectors)
 
     def fit(self, items: Items, y: Any = None) -> StaticWords:
-        """Read the vectors of words, and weigh them by the catalogue.
+        """Read the word vectors and compute the weights of words from the catalogue.
 
         Parameters
         ----------
@@ -128,53 +133,56 @@ class StaticWords(DenseOperator):
         Raises
         ------
         ValueError
-            Where there are no words to read, where none has a vector, and for a damaged file.
+            If the catalogue has no words to read, if none of them has a vector, or if a file is
+            damaged.
         FileNotFoundError
-            Where `word_vectors` names none.
+            If a file of `word_vectors` does not exist.
 
         Warns
         -----
         UserWarning
-            Where less than half of the words have a vector.
+            If less than half of the words have a vector.
         """
         self.columns_ = self._roles(items)
         texts = self._texts(items)
         if not any(map(str.strip, texts)):
             raise ValueError(
-                f"content.StaticWords found no words in {describe(self.columns_)}; take "
+                f"content.StaticWords found no words in {describe_roles(self.columns_)}; take "
                 "content.Tabular() for a catalogue without texts"
             )
-        self.tokenizer_, vectors = learn_words(self.word_vectors, texts, self.vocab_size)
+        self.tokenizer_, vectors = fit_word_tokenizer(self.word_vectors, texts, self.vocab_size)
         self.vectors_ = np.vstack([np.zeros_like(vectors[:1]), vectors])
         self.weights_ = self._weights(texts)
-        self._measure(self._read(items))
+        self._fit_scale(self._read(items))
         return self
 
     def _roles(self, items: Items) -> dict[str, str]:
+        """Return the columns to read and their roles, or raise a ValueError."""
         roles = chosen_roles(items, self.columns)
-        wanted = ("text",) if self.columns is None else WORDS
+        wanted = ("text",) if self.columns is None else WORD_ROLES
         chosen = {name: role for name, role in roles.items() if role in wanted}
         if self.columns is not None and len(chosen) < len(roles):
             raise ValueError(
-                "columns of content.StaticWords must be texts, categories or multi-categories, "
-                f"got {describe(roles)}; another operator, such as content.MeanPooling(), reads "
+                "columns of content.StaticWords must be texts, categories or multi-categories, got "
+                f"{describe_roles(roles)}; another operator, such as content.MeanPooling(), reads "
                 "columns of every role"
             )
         if not chosen:
             raise ValueError(
                 "content.StaticWords needs a column of texts; the catalogue has "
-                f"{describe(roles)}. Name categories in columns=[...] to read them as words, or "
-                "take content.Tabular()"
+                f"{describe_roles(roles)}. Name categories in columns=[...] to read them as words, "
+                "or take content.Tabular()"
             )
         return chosen
 
     def _texts(self, items: Items) -> list[str]:
-        """Return the words of all columns as one text an item."""
-        columns = [as_words(items.column(n), role, " ") for n, role in self.columns_.items()]
-        blank = pa.scalar(" ", pa.large_string())
-        return pc.binary_join_element_wise(*columns, blank).to_pylist()
+        """Return the words of all columns as one text per item."""
+        columns = [as_texts(items.column(n), role, " ") for n, role in self.columns_.items()]
+        space = pa.scalar(" ", pa.large_string())
+        return pc.binary_join_element_wise(*columns, space).to_pylist()
 
     def _weights(self, texts: list[str]) -> np.ndarray:
+        """Return the weight of each code."""
         weights = np.ones(len(self.vectors_))
         if self.weighting == "sif":
             _, codes = self.tokenizer_.encode(texts)

@@ -16,32 +16,34 @@ from skrec.nn import ACTIVATIONS, MLP
 
 
 class Tabular(ColumnOperator):
-    """A perceptron over categories, lists of categories, numbers and vectors; texts are left out.
+    """Multi-layer perceptron over categories, multi-categories, numbers and vectors.
 
-    Each column becomes a vector: a category its embedding, a list of categories the mean of
-    theirs, a number or a vector of numbers a linear map. A perceptron reads them side by side.
-    The baseline that says what text adds, and the operator for catalogues that have none.
+    Each column becomes a vector: the embedding of a category, the mean embedding of a
+    multi-category, or a linear map of a number or vector. The perceptron reads the concatenation of
+    these vectors. Text columns are ignored. Use it for catalogues without text, or as a baseline
+    that shows how much text adds.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read, of any role but text; None reads all that there are.
+        Names of the columns to read. Text columns are not allowed. None reads all columns except
+        text.
     hidden : sequence of int, default=(128,)
-        Sizes of the hidden layers; ``()`` makes the perceptron one linear layer.
+        Sizes of the hidden layers. With ``()``, the perceptron is one linear layer.
     activation : {"relu", "gelu", "tanh", "leaky_relu", "prelu", "dice"}, default="relu"
-        After each hidden layer.
+        Activation after each hidden layer.
     dropout : float, default=0.0
-        After each activation, in training.
+        Dropout rate after each activation during training.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
-    MeanPooling : Reads texts as well.
-    Vectors : Vectors alone, as they are.
+    MeanPooling : Reads texts, too.
+    Vectors : Reads vector columns only.
 
     Examples
     --------
@@ -56,7 +58,7 @@ class Tabular(ColumnOperator):
         hidden: Sequence[int] = (128,),
         activation: str = "relu",
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.columns = columns
         self.hidden = hidden
         self.activation = activation
@@ -68,6 +70,7 @@ class Tabular(ColumnOperator):
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def _roles(self, items: Items) -> dict[str, str]:
+        """Return the columns to read and their roles, or raise a ValueError for text columns."""
         roles = chosen_roles(items, self.columns)
         texts = [name for name, role in roles.items() if role == "text"]
         if self.columns is not None and texts:
@@ -93,14 +96,14 @@ class Tabular(ColumnOperator):
 
 
 class SideBySide(nn.Module):
-    """A perceptron over the columns' vectors laid side by side; missing ones are zeros."""
+    """Perceptron over the concatenated vectors of the columns. Missing columns are zeros."""
 
     def __init__(
         self, n_columns: int, width: int, hidden: Sequence[int], activation: str, dropout: float
-    ):
+    ) -> None:
         super().__init__()
         self.mlp = MLP(n_columns * width, hidden, width, activation, dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (U, S, D) under mask (U, S) to (U, D)."""
+        """Map column vectors x (U, S, D) with mask (U, S) to vectors (U, D)."""
         return self.mlp((x * mask.unsqueeze(-1)).flatten(1))

@@ -1,4 +1,4 @@
-"""The tokens of items, for behavior operators that read them."""
+"""Tokens of items, for behavior operators that read them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from skrec._data.packed import Column
 def tokens_of(
     module: nn.Module, columns: dict[str, Column]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return what a content module's method `tokens` gives; without one, items have one token.
+    """Return the item vectors and the tokens of items.
 
     Parameters
     ----------
     module : torch.nn.Module
-        What a content operator built.
+        Module built by a content operator. If it has no method `tokens`, the item vector is the
+        only token of an item.
     columns : dict of str to (values, mask)
-        What ``Packed.take`` returns of U items.
+        Columns of U items, as returned by ``Packed.take``.
 
     Returns
     -------
     vectors : tensor of shape (U, D)
-        The item vectors, as ``module(columns)`` gives them.
+        Item vectors, equal to ``module(columns)``.
     x : tensor of shape (U, T, D)
-        The items' tokens, the real ones first; their vectors where the module has no tokens.
+        Tokens of the items. Real tokens come before padding.
     mask : bool tensor of shape (U, T)
-        True where a token is real.
+        True for real tokens.
     """
     tokens: Any = getattr(module, "tokens", None)
     if tokens is not None:

@@ -14,55 +14,61 @@ from skrec.nn import AdditiveAttention, LayerStack, Positions, transformer
 
 
 class Transformer(ColumnOperator):
-    """Transformer layers over each text, with learned positions, then additive attention.
+    """Transformer layers with learned positions over each text, followed by additive attention.
 
-    It reads words in their order and in the light of each other, as language models do [1]_, but
-    is trained from nothing: it takes more data than `CNN` or `SelfAttention` do. Other columns
-    than text are embedded; attention weighs the columns.
+    Words are read in their order and in the context of all other words, as in language models [1]_.
+    The layers start from random weights and therefore need more training data than `CNN` or
+    `SelfAttention`. Columns of other roles are embedded, and additive attention combines the
+    vectors of all columns. Use it for large data sets with texts that a pretrained language model
+    does not cover.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns to read; None reads all.
+        Names of the columns to read. None reads all columns.
     n_layers : int, default=2
-        Layers of attention and feed-forward part.
+        Number of layers. Each consists of an attention and a feed-forward part.
     n_heads : int, default=4
-        Attention heads; divides the recommender's `width`.
+        Number of attention heads. Must divide the recommender's `width`.
     hidden : int, default=None
-        Size of the feed-forward part's inner layer; None takes the recommender's `width`.
+        Size of the inner layer of the feed-forward part. None uses the recommender's `width`.
     dropout : float, default=0.2
-        Of the word embeddings and of what each part of a layer gives, in training.
+        Dropout rate of the word embeddings and of the output of each part of a layer during
+        training.
     max_length : int, default=32
-        Word pieces that are read of each text.
+        Maximum number of word pieces read from each text. With `word_vectors`, the maximum
+        number of words.
     tokenizer : str, default=None
-        A pretrained tokenizer's name or path. None trains a word-piece tokenizer on the
+        Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        A file of pretrained word vectors that embeddings start from, in place of word pieces: the
-        text of word2vec or GloVe, also gzipped; or a ``.npy`` matrix, with its words, one a line,
-        in ``<name>.vocab`` or ``<name>.txt`` beside it or as ``(matrix, words)``. Texts are split
-        at white space and marks; a word is looked up as it is written, then in lower case, and
-        those without a vector share one. Vectors of another size than `width` pass a linear
-        layer; all is trained further. Not with `tokenizer`. Ignored where there is no text.
+        File of pretrained word vectors that initialize the embeddings. Texts are then split into
+        words instead of word pieces. The file is a text file in the format of word2vec or GloVe,
+        optionally gzipped, or a ``.npy`` matrix. The words of a matrix, one per line, are read
+        from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
+        pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
+        up as written, then in lower case; all words without a vector share one embedding. If the
+        size of the vectors differs from `width`, a linear layer projects them. All weights are
+        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
     vocab_size : int, default=10000
-        Size of the vocabulary to train. Ignored where `tokenizer` is given. With `word_vectors`:
-        how many words from the top of the file are kept for items to come, beside those of the
-        catalogue.
+        Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
+        `word_vectors`, the number of words from the top of the file that are kept for future
+        items, in addition to the words of the catalogue.
 
     Attributes
     ----------
     schema_ : tuple
-        Columns with their roles and sizes.
+        Name, role and size of each column that is read.
 
     See Also
     --------
     SelfAttention : One layer of attention, without positions.
-    LanguageModel : Layers that know the language already.
+    LanguageModel : Layers that are pretrained on a large corpus.
 
     Notes
     -----
-    A layer norm comes before each part of a layer [2]_. Compared with ``torch.nn`` layers in
-    tests.
+    A layer norm comes before each part of a layer [2]_. The tests compare the layers with those of
+    ``torch.nn``.
 
     References
     ----------
@@ -88,7 +94,7 @@ class Transformer(ColumnOperator):
         tokenizer: str | None = None,
         word_vectors: Any = None,
         vocab_size: int = 10000,
-    ):
+    ) -> None:
         self.columns = columns
         self.n_layers = n_layers
         self.n_heads = n_heads
@@ -114,20 +120,20 @@ class Transformer(ColumnOperator):
 
 
 class LayersEncoder(TextEncoder):
-    """Layers and additive attention over one text column."""
+    """Stack of layers and additive attention over one text column."""
 
-    def __init__(self, layers: LayerStack, width: int, positions: Positions | None = None):
+    def __init__(self, layers: LayerStack, width: int, positions: Positions | None = None) -> None:
         super().__init__()
         self.positions = positions
         self.layers = layers
         self.attention = AdditiveAttention(width, width)
 
     def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map embeddings x (U, L, D) under mask (U, L) to states (U, L, D)."""
+        """Map embeddings x (U, L, D) with mask (U, L) to states (U, L, D)."""
         if self.positions is not None:
             x = self.positions(x, torch.arange(x.shape[1], device=x.device))
         return self.layers(x, mask)
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map states x (U, L, D) under mask (U, L) to (U, D)."""
+        """Map states x (U, L, D) with mask (U, L) to vectors (U, D)."""
         return self.attention(x, mask)

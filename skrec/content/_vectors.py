@@ -1,4 +1,4 @@
-"""Vectors that the catalogue holds already."""
+"""Vectors that are already in the catalogue."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from typing import Any
 import numpy as np
 
 from skrec._data.items import Items
-from skrec.content._columns.dense import DenseOperator, describe
+from skrec.content._columns.dense import DenseOperator, describe_roles
 from skrec.content._columns.operator import chosen_roles
 
 
 class Vectors(DenseOperator):
-    """Vectors that the catalogue already holds, through a multi-layer perceptron.
+    """Vectors from the catalogue, followed by a multi-layer perceptron.
 
-    For items that were encoded elsewhere: by a sentence encoder, an image model, or a model of
-    your own. The vectors stay as they are, and the perceptron is trained with the rest.
+    Use it for items that were encoded in advance, for example by a sentence encoder, an image model
+    or a model of your own. The vectors stay fixed, and the perceptron is trained together with the
+    other operators.
 
     Parameters
     ----------
     columns : list of str, default=None
-        Columns of role ``vector``, which are laid side by side; None reads all that there are.
+        Names of columns with the role ``vector``, which are concatenated. None reads all columns
+        with this role.
     hidden : sequence of int, default=(128,)
-        Sizes of the hidden layers; ``()`` makes the perceptron one linear layer.
+        Sizes of the hidden layers. With ``()``, the perceptron is one linear layer.
     dropout : float, default=0.0
-        After each hidden layer, in training. Ignored where there is none.
+        Dropout rate after each hidden layer during training. Ignored without hidden layers.
 
     Attributes
     ----------
     schema_ : int
-        Numbers an item.
+        Number of features per item.
     scale_ : float
-        Root mean square of all numbers in the training catalogue, by which they are divided.
+        Root mean square of all features in the training catalogue. Features are divided by it.
     columns_ : list of str
-        The columns that are read.
+        Names of the columns that are read.
 
     See Also
     --------
-    Features : Vectors that a scikit-learn transformer makes.
+    Features : Reads the output of a scikit-learn transformer.
 
     Examples
     --------
@@ -53,13 +55,13 @@ class Vectors(DenseOperator):
         *,
         hidden: Sequence[int] = (128,),
         dropout: float = 0.0,
-    ):
+    ) -> None:
         self.columns = columns
         self.hidden = hidden
         self.dropout = dropout
 
     def fit(self, items: Items, y: Any = None) -> Vectors:
-        """Learn the sizes and the scale of the vectors.
+        """Learn the size and the scale of the vectors.
 
         Parameters
         ----------
@@ -75,23 +77,24 @@ class Vectors(DenseOperator):
         Raises
         ------
         ValueError
-            Where the catalogue has no vectors, or where `columns` names anything else.
+            If the catalogue has no vectors, or if `columns` names columns with other roles.
         """
         roles = chosen_roles(items, self.columns)
         others = [name for name, role in roles.items() if role != "vector"]
         if self.columns is not None and others:
             raise ValueError(
-                f"columns of content.Vectors must have the role 'vector', got {describe(roles)}; "
-                "another operator, such as content.CNN(), reads columns of every role"
+                "columns of content.Vectors must have the role 'vector', got "
+                f"{describe_roles(roles)}; another operator, such as content.CNN(), reads columns "
+                "of every role"
             )
         if len(others) == len(roles):
             raise ValueError(
-                f"content.Vectors needs a column of vectors; the catalogue has {describe(roles)}. "
-                "Add one of lists of floats of one length, for instance "
+                "content.Vectors needs a column of vectors; the catalogue has "
+                f"{describe_roles(roles)}. Add one of lists of floats of one length, for instance "
                 "items.assign(vector=list(array)) with a 2-D array, or take content.Features()"
             )
         self.columns_ = [name for name, role in roles.items() if role == "vector"]
-        self._measure(self._read(items))
+        self._fit_scale(self._read(items))
         return self
 
     def _read(self, items: Items) -> np.ndarray:

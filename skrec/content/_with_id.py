@@ -1,4 +1,4 @@
-"""Content and a learned vector for each id."""
+"""Content combined with a learned vector per id."""
 
 from __future__ import annotations
 
@@ -12,43 +12,45 @@ from skrec._common.checks import check_real
 from skrec._common.messages import did_you_mean
 from skrec._data.items import Items
 from skrec._data.packed import Column, Packed, inner_columns, outer_columns
-from skrec.content._base import ContentOperator, Resources, refuse_nested
+from skrec.content._base import ALIASES, ContentOperator, Resources, refuse_nested
 from skrec.content._id import id_codes, ids_only
 from skrec.content._tokens import tokens_of
 from skrec.nn import real_first
 
-# before the names of the inner operator's columns, so that no column can pass for the id
+# prefix of the inner operator's columns, so that no column name can collide with "id"
 PREFIX = "content."
 
 
 class WithID(ContentOperator):
-    """Any content operator plus a learned vector for each id.
+    """Sum of the vector of any content operator and a learned vector per id.
 
-    The item vector is ``content + id``. Items that were clicked in training get what their
-    content does not say from the id vector; new items have none and live on content. Id vectors
-    start at zero, so that an item which training never met is worth its content too.
+    The id vector captures what the clicks of an item say beyond its content. New items have no id
+    vector and are represented by their content alone. Use it if most items have many clicks and
+    some are new. Id vectors start at zero, so an item that is never seen in training is represented
+    by its content, too.
 
     Parameters
     ----------
     operator : content operator or alias, default="cnn"
-        Reads the content; any but another `WithID`.
+        Operator that reads the content. Any operator except `WithID`.
     dropout : float, default=0.5
-        Chance that an item has no id vector in a training batch, as in [1]_, so that content
-        learns to stand alone. What is kept is not scaled up: training meets known items as
-        ``content + id``, as prediction does, and new ones as ``content``.
+        Probability that an item has no id vector in a training batch, as in [1]_, so that the
+        model learns to score items by their content alone. Id vectors that are not dropped are
+        not scaled up: as in prediction, known items are ``content + id`` and new items are
+        ``content``.
 
     Attributes
     ----------
     operator_ : content operator
-        The fitted clone.
+        Fitted clone of `operator`.
     items_ : Items
         Ids of the training catalogue.
     schema_ : tuple
-        The inner operator's schema, and the number of items.
+        Schema of the inner operator, and number of items.
 
     See Also
     --------
-    ID : Ids alone.
+    ID : Learned vectors without content.
 
     References
     ----------
@@ -62,7 +64,7 @@ class WithID(ContentOperator):
     >>> rec = rec.set_params(content__operator__max_length=16)
     """
 
-    def __init__(self, operator: Any = "cnn", *, dropout: float = 0.5):
+    def __init__(self, operator: Any = "cnn", *, dropout: float = 0.5) -> None:
         self.operator = operator
         self.dropout = dropout
 
@@ -77,7 +79,7 @@ class WithID(ContentOperator):
 
     @property
     def keeps_states(self) -> bool:
-        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        """Whether `prepare` computes and stores states, which takes a while the first time."""
         return self._resolve().keeps_states
 
     def check(self, width: int) -> None:
@@ -85,9 +87,7 @@ class WithID(ContentOperator):
         self._resolve().check(width)
 
     def _resolve(self) -> ContentOperator:
-        """Return a clone of the inner operator, or a new one for an alias."""
-        from skrec.content import ALIASES  # which this module is part of
-
+        """Return a clone of the inner operator, or a new operator for an alias."""
         known: dict[str, Any] = {
             name: value for name, value in ALIASES.items() if not issubclass(value, WithID)
         }
@@ -108,7 +108,7 @@ class WithID(ContentOperator):
         )
 
     def fit(self, items: Items, y: Any = None) -> WithID:
-        """Fit a clone of the inner operator, and remember the ids.
+        """Fit a clone of the inner operator, and store the ids.
 
         Parameters
         ----------
@@ -129,12 +129,12 @@ class WithID(ContentOperator):
         return self
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into what the inner operator reads, and their places in training.
+        """Convert items to the columns of the inner operator and their positions in training.
 
         Parameters
         ----------
         items : Items
-            Any catalogue with the columns of the training catalogue.
+            A catalogue with the columns of the training catalogue.
 
         Returns
         -------
@@ -150,9 +150,9 @@ class WithID(ContentOperator):
 
 
 class ContentAndID(nn.Module):
-    """The sum of a content vector and an id vector; the code -1 has no id vector."""
+    """Sum of a content vector and an id vector. The code -1 has no id vector."""
 
-    def __init__(self, content: nn.Module, n_items: int, width: int, dropout: float):
+    def __init__(self, content: nn.Module, n_items: int, width: int, dropout: float) -> None:
         super().__init__()
         self.content = content
         self.table = nn.Embedding(n_items, width)
@@ -160,14 +160,14 @@ class ContentAndID(nn.Module):
         self.dropout = dropout
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
+        """Return item vectors (U, D)."""
         ids, _ = self._ids(columns)
         return self.content(inner_columns(columns, PREFIX)) + ids
 
     def tokens(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the item vectors (U, D), their tokens (U, T, D), and which are real (U, T).
+        """Return item vectors (U, D), tokens (U, T, D) and the mask (U, T) of real tokens.
 
-        The id vector, where there is one, is the first token.
+        The id vector is the first token of an item that has one.
         """
         ids, present = self._ids(columns)
         vectors, x, mask = tokens_of(self.content, inner_columns(columns, PREFIX))
@@ -176,7 +176,7 @@ class ContentAndID(nn.Module):
         return vectors + ids, *real_first(x, mask)
 
     def _ids(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the id vectors (U, D), zeros where there is none, and where there is one (U,)."""
+        """Return id vectors (U, D), zeros for items without one, and which items have one (U,)."""
         codes = columns["id"][0].squeeze(1)  # (U,)
         present = codes >= 0
         if self.training and self.dropout:

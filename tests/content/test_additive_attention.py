@@ -1,4 +1,4 @@
-"""Attention over the tokens of all columns as one sequence."""
+"""Additive attention over the tokens of all columns as one sequence."""
 
 import pandas as pd
 import pytest
@@ -27,7 +27,7 @@ def take(packed, codes):
 
 
 def tokens_of(module, packed, code):
-    """All tokens of one item, column by column, by plain loops: (T, D)."""
+    """Return the T tokens of one item, (D,) each, computed column by column in plain loops."""
     rows = []
     for column, key in zip(module.schema, module.keys, strict=True):
         values, mask = packed.take(torch.tensor([code]))[column.name]
@@ -55,7 +55,7 @@ def test_vector_equals_the_formula_over_the_tokens_of_all_columns(catalogue):
 
 
 def test_weights_of_zero_give_the_mean_of_all_tokens():
-    # three words against one category: words do not count as one column against another
+    # three words and one category: each token counts equally, not each column
     items = Items(
         {"item_id": [0], "title": ["red fox den"], "topic": pd.Categorical(["a"])},
     )
@@ -69,7 +69,7 @@ def test_weights_of_zero_give_the_mean_of_all_tokens():
 
 
 def test_a_text_in_two_columns_equals_the_whole_in_one():
-    # columns are one sequence, so where a text is cut plays no part
+    # columns form one sequence, so a text may be split over columns
     whole = Items({"item_id": [0, 1], "a": ["red fox den", "sea"]})
     parts = Items({"item_id": [0, 1], "a": ["red fox", ""], "b": ["den", "sea"]})
     one, two = content.AdditiveAttention().fit(whole), content.AdditiveAttention().fit(parts)
@@ -104,7 +104,7 @@ def test_item_without_any_token_is_zeros_alone_and_in_company():
 
 
 def test_grid_of_tokens_has_the_real_ones_first_and_zeros_behind(catalogue):
-    # what operators that read whole histories of tokens build on
+    # operators that read histories as tokens depend on this
     operator = content.AdditiveAttention().fit(catalogue)
     packed = operator.prepare(catalogue)
     torch.manual_seed(0)

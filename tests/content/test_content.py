@@ -1,4 +1,4 @@
-"""What every registered content operator promises."""
+"""Tests of all registered content operators."""
 
 import pickle
 
@@ -19,7 +19,7 @@ TITLES = ["red fox", "blue sea at dawn", "the fox, the sea and the red red sun",
 
 @pytest.fixture(scope="module")
 def catalogue():
-    """Columns of every role; the last item has nothing to read in most of them."""
+    """Return items with columns of every role; most values of the last item are missing."""
     return Items(
         pd.DataFrame(
             {
@@ -37,7 +37,7 @@ def catalogue():
 
 @pytest.fixture(params=sorted(content.ALIASES))
 def operator(request):
-    """Every registered operator, without dropout."""
+    """Return each registered operator, without dropout."""
     return without_dropout(content.ALIASES[request.param]())
 
 
@@ -51,13 +51,13 @@ def reads_all_roles(made):
 
 @pytest.fixture(params=aliases_where(reads_all_roles))
 def column_operator(request):
-    """Every registered operator that reads columns of all roles, without dropout."""
+    """Return each registered operator that reads columns of all roles, without dropout."""
     return without_dropout(content.ALIASES[request.param]())
 
 
 @pytest.fixture(params=aliases_where(lambda made: "columns" in made().get_params()))
 def choosing_operator(request):
-    """Every registered operator that has the parameter `columns`."""
+    """Return each registered operator that has the parameter `columns`."""
     return content.ALIASES[request.param]()
 
 
@@ -81,11 +81,11 @@ def test_an_item_gets_one_vector(operator, catalogue):
     vectors = encode(module, operator.prepare(catalogue), [0, 3, 3])
     assert vectors.shape == (3, WIDTH)
     torch.testing.assert_close(vectors[1], vectors[2], **EXACT)
-    assert not torch.allclose(vectors[0], vectors[1])  # it reads the item at all
+    assert not torch.allclose(vectors[0], vectors[1])  # the vector depends on the item
 
 
 def test_a_batch_equals_one_by_one(operator, catalogue):
-    # a statistic over the batch would make an item's vector depend on its neighbours
+    # the vector of an item must not depend on the other items in the batch
     module = build(operator.fit(catalogue))
     packed = operator.prepare(catalogue)
     together = encode(module, packed, [4, 2, 0, 1, 3])
@@ -118,7 +118,7 @@ def test_item_without_content_is_finite_alone_and_in_company(operator, catalogue
 
 @pytest.mark.parametrize("column", ["title", "topic", "tags", "length", "vector"])
 def test_one_column_is_enough_and_may_be_empty(column_operator, catalogue, column):
-    # with one column nothing is fused, so the empty text itself is the item
+    # one column is not fused, so the vector of an empty text is the item vector
     column_operator.set_params(columns=[column]).fit(catalogue)
     vectors = encode(build(column_operator), column_operator.prepare(catalogue), range(5))
     assert vectors.shape == (5, WIDTH)
@@ -139,7 +139,7 @@ def test_unseen_words_and_categories_are_finite(operator, catalogue):
 
 
 def test_every_parameter_gets_a_gradient(operator, catalogue):
-    # a layer that is built but not used would train in silence to nothing
+    # a layer that is built but not used would never be trained
     module = build(operator.fit(catalogue)).train()
     vectors = encode(module, operator.prepare(catalogue), range(5))
     (vectors * torch.randn_like(vectors)).sum().backward()
@@ -148,7 +148,7 @@ def test_every_parameter_gets_a_gradient(operator, catalogue):
 
 
 def test_nothing_that_was_prepared_is_changed(operator, catalogue):
-    # masking in place would corrupt the packed columns that all batches share
+    # masking in place would change the packed columns that all batches share
     module = build(operator.fit(catalogue))
     packed = operator.prepare(catalogue)
     before = pickle.loads(pickle.dumps(packed))
@@ -178,7 +178,7 @@ def test_two_fits_and_a_pickle_prepare_the_same(operator, catalogue):
 
 
 def test_items_prepare_the_same_wherever_they_stand(operator, catalogue):
-    # an offset of the whole catalogue read in a slice of it would shift every list
+    # the offsets of a slice must not be those of the whole catalogue
     operator.fit(catalogue)
     module = build(operator)
     whole = encode(module, operator.prepare(catalogue), [3, 1])
@@ -187,7 +187,7 @@ def test_items_prepare_the_same_wherever_they_stand(operator, catalogue):
 
 
 def test_lengths_count_the_tokens_of_an_item(operator, catalogue):
-    # micro-batches are cut by them; too small ones would run out of memory
+    # lengths determine the size of micro-batches; wrong ones could exhaust the memory
     packed = operator.fit(catalogue).prepare(catalogue)
     for code in range(5):
         taken = packed.take(torch.tensor([code]))
@@ -251,20 +251,20 @@ def test_id_is_looked_up_by_id_not_by_position(catalogue):
 
 
 def embedded(module, packed, name, code):
-    """One item's tokens of a text column, cut free of padding: (L, D)."""
+    """Return the token embeddings (L, D) of one text, without padding."""
     ids, mask = packed.take(torch.tensor([code]))[name]
     return module.embeddings["text"](ids[mask])
 
 
 def attend(layer, rows):
-    """Additive attention over the rows of (L, D), place by place."""
+    """Compute additive attention over rows (L, D), one row at a time."""
     scores = torch.stack([layer.query.weight[0] @ torch.tanh(layer.project(row)) for row in rows])
     weights = scores.exp() / scores.exp().sum()
     return sum(weight * row for weight, row in zip(weights, rows, strict=True))
 
 
 def convolve(layer, rows):
-    """ReLU of a one-dimensional convolution with a border of zeros, place by place."""
+    """Compute the ReLU of a zero-padded one-dimensional convolution, one position at a time."""
     half = layer.kernel_size[0] // 2
     places = []
     for i in range(len(rows)):
@@ -311,7 +311,7 @@ def test_mean_pooling_is_the_mean_of_the_columns_means(catalogue):
         length = packed.columns["length"].values[code].double()
         columns = [part.mean(dim=0) for part in parts if len(part)]
         columns.append(module.embeddings["2"](length))
-        # the last item has no text: its missing columns are left out, not counted as zeros
+        # the last item has no text: missing columns are left out of the mean
         torch.testing.assert_close(found[code], sum(columns) / len(columns), **EXACT)
 
 
@@ -326,7 +326,7 @@ def test_attention_over_the_columns_equals_the_formula(catalogue, name):
     for code in range(4):
         wanted = attend(module.fusion, torch.stack([text[code], topic[code]]))
         torch.testing.assert_close(found[code], wanted, **EXACT)
-    # the title of the last item is empty: attention sees the topic alone
+    # the title of the last item is empty, so attention reads the topic only
     torch.testing.assert_close(found[4], topic[4], **EXACT)
 
 

@@ -1,4 +1,4 @@
-"""Features that scikit-learn transformers make."""
+"""Features computed by scikit-learn transformers."""
 
 import pickle
 
@@ -25,7 +25,7 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 
 
 class Lengths(TransformerMixin, BaseEstimator):
-    """Counts letters and words; remembers what it was given, and how often it was fitted."""
+    """Transformer that counts letters and words, and records its input and number of fits."""
 
     def fit(self, X, y=None):
         self.seen_ = X
@@ -37,7 +37,7 @@ class Lengths(TransformerMixin, BaseEstimator):
 
 
 class Made(TransformerMixin, BaseEstimator):
-    """Gives what it is told to."""
+    """Transformer that returns a given value."""
 
     def __init__(self, made):
         self.made = made
@@ -58,7 +58,7 @@ def values(operator, items):
     return operator.prepare(items).columns["vector"].values
 
 
-# What the transformer is given
+# Input of the transformer
 
 
 def test_words_of_all_columns_are_joined(catalogue):
@@ -67,7 +67,7 @@ def test_words_of_all_columns_are_joined(catalogue):
         "a red fox. animal. a, b",
         "blue sea. sea",
         "the fox and the sea. animal. b",
-        "c",  # no title, no topic
+        "c",  # neither title nor topic
         "red. colour. a",
         "sea. sea. a, c",
         "x. x",
@@ -143,7 +143,8 @@ def test_new_items_are_read_with_what_was_learned(catalogue):
     assert operator.scale_ == scale
     column = operator.transformer_.vocabulary_["fox"]
     assert row[column] * scale == pytest.approx(2)
-    assert row.sum() * scale == pytest.approx(3)  # fox, fox, animal: one letter is no word here
+    # fox, fox and animal; CountVectorizer drops single letters
+    assert row.sum() * scale == pytest.approx(3)
 
 
 # The default
@@ -186,7 +187,7 @@ def test_default_tells_alike_from_unlike():
     assert torch.cosine_similarity(a, c, dim=0).abs() < 1e-5
 
 
-# What can't work
+# Errors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The recurrent network over words."""
+"""Recurrent network over words."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def build(operator):
 
 
 def unroll(gru, rows):
-    """The equations of the unit, word by word: the states (L, D)."""
+    """Compute the states (L, D) from the equations of the unit, word by word."""
     h, states = torch.zeros(WIDTH, dtype=torch.float64), []
     for row in rows:
         i = gru.weight_ih_l0 @ row + gru.bias_ih_l0
@@ -43,7 +43,7 @@ def test_a_text_is_the_state_after_its_last_word(mixed):
             continue
         wanted = unroll(module.encoders[0].gru, module.embeddings["text"](ids[mask]))
         torch.testing.assert_close(found[code], wanted[-1], **EXACT)
-        # what operators that read tokens see: all states
+        # operators that read tokens get the states of all words
         torch.testing.assert_close(states[code][real[code]], wanted, **EXACT)
 
 

@@ -1,4 +1,4 @@
-"""The maximum over words and columns."""
+"""Maximum over words and columns."""
 
 import torch
 

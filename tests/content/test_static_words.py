@@ -1,4 +1,4 @@
-"""Bags of pretrained word vectors."""
+"""Weighted means of pretrained word vectors."""
 
 import gzip
 import pickle
@@ -36,7 +36,7 @@ def items():
 
 
 def read(operator, items):
-    """What the perceptron reads, times the scale: (n_items, d)."""
+    """Return the input (n_items, d) of the perceptron, before scaling."""
     column = operator.prepare(items).columns["vector"].values
     return column.double().numpy() * operator.scale_
 
@@ -52,7 +52,7 @@ def test_uniform_is_the_mean_of_the_words_that_are_known(path, items):
 @pytest.mark.parametrize("smoothing", [1e-3, 0.5])
 def test_sif_equals_the_formula(path, items, smoothing):
     operator = content.StaticWords(path, smoothing=smoothing).fit(items)
-    # six words: the three times, fox, sea and zebra once
+    # six words: "the" occurs three times; "fox", "sea" and "zebra" occur once
     weight = {
         word: smoothing / (smoothing + count / 6)
         for word, count in {"the": 3, "fox": 1, "sea": 1, "owl": 1}.items()
@@ -63,7 +63,7 @@ def test_sif_equals_the_formula(path, items, smoothing):
         for bag in bags
     ]
     np.testing.assert_allclose(read(operator, items)[:2], wanted, rtol=1e-6)
-    # the owl, in no item of the training catalogue, weighs as much as a word that comes once
+    # "owl" is not in the training catalogue and is weighted like a word that occurs once
     new = Items({"item_id": [9], "title": ["The owl and the owl"]})
     bag = 2 * weight["the"] * np.array(VECTORS["the"]) + 2 * weight["owl"] * np.array(
         VECTORS["owl"]
@@ -113,7 +113,7 @@ def test_words_of_neighbouring_columns_stay_apart(path):
     np.testing.assert_allclose(read(operator, items), [[2, 3]], rtol=1e-6)
 
 
-# Parameters that can't work
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_catalogue_without_known_words_is_refused(path):
         content.StaticWords(path).fit(Items(["le fox roux"]))
 
 
-# scikit-learn's view, and recommenders
+# scikit-learn conventions, and recommenders
 
 
 def test_it_has_no_alias_for_it_needs_a_file():
@@ -177,7 +177,7 @@ def test_repr_clone_and_parameters(path):
 
 @pytest.fixture
 def vectors(tmp_path):
-    """A file with vectors of the headlines' words."""
+    """Write vectors of all words in the headlines."""
     rng = np.random.default_rng(0)
     words = sorted({word for title in items_frame()["title"] for word in title.lower().split()})
     return write(tmp_path / "words.txt", {word: rng.normal(size=5).tolist() for word in words})
@@ -218,7 +218,7 @@ def test_pickle_needs_no_file_and_reads_new_items(fit, vectors, news):
 
 
 def test_what_vectors_know_of_words_is_learned_from(fit, news, vectors):
-    # vectors that say in which topics a word stands
+    # vectors that state in which topics a word occurs
     topics = pd.get_dummies(news.items.topic).to_numpy(float)
     bags = [set(title.lower().split()) for title in news.items.title]
     words = sorted(set().union(*bags))

@@ -1,4 +1,4 @@
-"""Tabular: everything but text, side by side through a perceptron."""
+"""Perceptron over the concatenated columns, without texts."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What items are to behavior operators that read tokens."""
+"""Tokens of items, as behavior operators read them."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_an_id_vector_is_the_first_token_where_there_is_one(mixed):
     module, packed = build(operator, Items(mixed))
     torch.nn.init.normal_(module.table.weight)
     columns = take(packed, [0, 1])
-    columns["id"] = (torch.tensor([[0], [-1]]), columns["id"][1])  # the second was not in training
+    columns["id"] = (torch.tensor([[0], [-1]]), columns["id"][1])  # the second item is new
     _, x, mask = tokens_of(module, columns)
     n_words = columns["content.title"][1].sum(dim=1)
     assert mask.sum(dim=1).tolist() == [n_words[0] + 1, n_words[1]]

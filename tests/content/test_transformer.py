@@ -19,18 +19,18 @@ def items(mixed):
 
 
 def fit(operator, items):
-    """The module and the packed items of an operator without dropout."""
+    """Fit an operator without dropout; return its module and the packed items."""
     operator.set_params(dropout=0.0).fit(items).check(WIDTH)
     torch.manual_seed(0)
     module = operator.build(operator.schema_, WIDTH).double().eval()
-    with torch.no_grad():  # norms start as the identity, which would hide one that is missing
+    with torch.no_grad():  # initial norms are the identity, so a missing one would go unnoticed
         for weight in module.parameters():
             weight.add_(0.2 * torch.randn_like(weight))
     return module, operator.prepare(items)
 
 
 def words(module, packed, code):
-    """One item's tokens of the title, cut free of padding: (L, D)."""
+    """Return the token embeddings (L, D) of one title, without padding."""
     ids, mask = packed.take(torch.tensor([code]))["title"]
     return module.embeddings["text"](ids[mask])
 
@@ -41,13 +41,13 @@ def weighted_mean(scores, rows):
 
 
 def attend(layer, rows):
-    """Additive attention over the rows of (L, D)."""
+    """Compute additive attention over rows (L, D)."""
     scores = [layer.query.weight[0] @ torch.tanh(layer.project(row)) for row in rows]
     return weighted_mean(torch.stack(scores), rows)
 
 
 def torch_layer(layer, rows):
-    """Torch's own encoder layer with the weights of ours, on rows (L, D)."""
+    """Apply the encoder layer of torch with the weights of ours to rows (L, D)."""
     twin = nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, norm_first=True, batch_first=True)
     twin = twin.double().eval()
     twin.self_attn.in_proj_weight = layer.mix.project.weight
@@ -59,7 +59,7 @@ def torch_layer(layer, rows):
 
 
 def fast_attention(layer, rows):
-    """Fastformer's equations on rows (L, D), head by head."""
+    """Apply the equations of Fastformer to rows (L, D), head by head."""
     size = WIDTH // HEADS
     Q, K = layer.project(rows).split(WIDTH, dim=1)
     heads = []

@@ -1,4 +1,4 @@
-"""Vectors that the catalogue holds."""
+"""Vectors from the catalogue."""
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def test_without_hidden_layers_it_is_linear():
 
 
 def test_size_of_the_numbers_plays_no_part():
-    # unit vectors of 768 numbers would be learned slowly, and large ones would blow up
+    # small numbers would be learned slowly, and large numbers would make training diverge
     values = np.random.default_rng(0).normal(size=(6, 5))
     small, large = (catalogue(a=list(values * scale)) for scale in (1e-4, 1e4))
     a, b = (content.Vectors().fit(items).prepare(items) for items in (small, large))
@@ -96,7 +96,7 @@ def test_catalogue_without_vectors_says_how_to_add_them():
 
 
 def test_recommender_by_alias(news):
-    # words as vectors: which topics a title names
+    # vectors that state the topic of an item
     topics = pd.get_dummies(news.items.topic).to_numpy(np.float32)
     items = news.items.assign(vector=list(topics))
     rec = ContentRecommender("vectors", width=16, max_epochs=4, learning_rate=1e-2, random_state=0)

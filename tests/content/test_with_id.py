@@ -1,4 +1,4 @@
-"""Content plus an id vector."""
+"""Content plus a learned vector per id."""
 
 import pickle
 
@@ -28,7 +28,7 @@ def build(operator):
 
 
 def inner_vectors(module, operator, items):
-    """What the content module gives without any id."""
+    """Return the vectors of the content module, without ids."""
     packed = operator.operator_.prepare(items)
     return module.content(packed.take(torch.arange(items.n_items)))
 
@@ -44,7 +44,7 @@ def test_vector_is_content_plus_id_and_content_alone_for_new_items(catalogue, al
     table = module.table.weight
     wanted = inner_vectors(module, operator, catalogue) + table
     torch.testing.assert_close(vectors(module, operator, catalogue), wanted, **EXACT)
-    # 3 and 6 stand elsewhere than in training; 98 and 99 are new
+    # 3 and 6 have other positions than in training; 98 and 99 are new
     some = catalogue.to_pandas().iloc[[6, 0, 3, 1]].assign(item_id=[6, 98, 3, 99])
     some = catalogue.conform(some)
     wanted = inner_vectors(module, operator, some)
@@ -101,7 +101,7 @@ def test_dropped_ids_get_no_gradient(catalogue):
 
 @pytest.mark.parametrize("name", ["id", "content.id", "content."])
 def test_columns_of_any_name_are_read_as_columns(name):
-    # a column called "id" must not pass for the positions of the ids
+    # a column named "id" must not be taken for the codes of the ids
     items = Items({"item_id": [5, 6], name: ["red fox", "sea"]})
     operator = content.WithID("cnn").fit(items)
     module = build(operator)
@@ -158,10 +158,10 @@ def make(**parameters):
 
 
 def test_items_never_met_in_training_have_no_id_vector(news):
-    # AdamW must leave rows without a gradient where they are
+    # AdamW must not change rows without a gradient
     rows = news.train.head(30)
     rec = make(dropout=0.0).set_params(n_negatives=1, early_stopping=False)
-    rec.fit(rows, news.items)  # with one negative nothing is sampled
+    rec.fit(rows, news.items)  # one negative per click: none is sampled
     seen = {i for column in ("history", "candidates") for row in rows[column] for i in row}
     met = torch.from_numpy(np.isin(rec.items_.ids, sorted(seen)))
     assert 0 < met.sum() < len(met)

@@ -1,1 +1,1 @@
-"""What content operators over typed columns share: their base class, tokenizers and layers."""
+"""Base classes, tokenizers and modules of operators that read the columns of items."""

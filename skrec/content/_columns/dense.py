@@ -1,4 +1,4 @@
-"""Items as one vector of numbers each, through a perceptron: `Features` and `Vectors`."""
+"""Base class of operators that read one vector per item, and their module."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from skrec.nn import MLP
 
 
 class DenseOperator(ContentOperator):
-    """Base of operators that read an item as one vector.
+    """Base class of operators that map one vector per item to the item vector by a perceptron.
 
-    A subclass has the parameters `columns`, `hidden` and `dropout`, a method `_read`, and a
-    `fit` that ends in `_measure`.
+    A subclass has the parameters `columns`, `hidden` and `dropout`, and a method `_read`. Its `fit`
+    ends with a call of `_fit_scale`.
     """
 
     columns: Any
@@ -32,26 +32,26 @@ class DenseOperator(ContentOperator):
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def _read(self, items: Items) -> np.ndarray:
-        """Return the vectors of items, of shape (n_items, n_numbers)."""
+        """Return the vectors of items, of shape (n_items, n_features)."""
         raise NotImplementedError
 
-    def _measure(self, vectors: np.ndarray) -> None:
-        """Learn size and scale from the vectors of the training catalogue.
+    def _fit_scale(self, vectors: np.ndarray) -> None:
+        """Set the size and the scale from the vectors of the training catalogue.
 
-        One scale for all numbers leaves angles and the relative weights of directions, as an
-        encoder or an SVD meant them, as they are.
+        All numbers have one common scale, so that scaling preserves the angles between vectors and
+        the relative weights of directions.
         """
         mean_square = float(np.mean(np.square(vectors, dtype=np.float64)))
         self.scale_ = float(np.sqrt(mean_square)) or 1.0
         self.schema_ = vectors.shape[1]
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into scaled vectors.
+        """Convert items to scaled vectors.
 
         Parameters
         ----------
         items : Items
-            Any catalogue with the columns of the training catalogue.
+            A catalogue with the columns of the training catalogue.
 
         Returns
         -------
@@ -64,20 +64,20 @@ class DenseOperator(ContentOperator):
         return DenseNetwork(schema, self.hidden, width, self.dropout)
 
 
-def describe(roles: dict[str, str], most: int = 20) -> str:
-    """Name columns with their roles, for error messages."""
+def describe_roles(roles: dict[str, str], most: int = 20) -> str:
+    """Return the names and roles of columns as text for error messages."""
     shown = [f"{name!r} ({role})" for name, role in roles.items()]
     return ", ".join(shown[:most] + ["..."] * (len(shown) > most))
 
 
 class DenseNetwork(nn.Module):
-    """A perceptron on one vector an item."""
+    """Perceptron on one vector per item."""
 
-    def __init__(self, n_numbers: int, hidden: Sequence[int], width: int, dropout: float):
+    def __init__(self, n_features: int, hidden: Sequence[int], width: int, dropout: float) -> None:
         super().__init__()
-        self.mlp = MLP(n_numbers, hidden, width, dropout=dropout)
+        self.mlp = MLP(n_features, hidden, width, dropout=dropout)
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
-        values, _ = columns["vector"]  # (U, n_numbers)
+        """Return item vectors (U, D)."""
+        values, _ = columns["vector"]  # (U, n_features)
         return self.mlp(values.to(next(self.parameters()).dtype))

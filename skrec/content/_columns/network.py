@@ -1,11 +1,15 @@
-"""The modules on columns of every role: tokens of one width, encoded and fused, or as one sequence.
+"""Modules that read columns of every role and return item vectors.
+
+Each column becomes one or more tokens of size D. `ColumnNetwork` encodes each column to a vector
+and fuses the vectors; `ColumnEmbeddings.embed_sequence` returns the tokens of all columns as one
+sequence.
 
 ::
 
     text            word pieces  --embed-->  n tokens  --encoder-->  vector  --+
     multi-category  codes        --embed-->  n tokens  --mean----->  vector  --+
-    category        a code       --embed-->  1 token                 vector  --+--> fusion
-    number          standardised --linear->  1 token                 vector  --+
+    category        one code     --embed-->  1 token                 vector  --+--> fusion
+    number          standardized --linear->  1 token                 vector  --+
     vector          floats       --linear->  1 token                 vector  --+
 """
 
@@ -22,12 +26,12 @@ from skrec._data.packed import Column
 from skrec.content._columns.operator import ColumnSchema
 from skrec.nn import encode_by_length, masked_mean, real_first
 
-# embeddings start small, so that first scores are near zero and losses near the chance level
+# small initial embeddings give scores near zero, and thus a first loss near the chance level
 INITIAL_SCALE = 0.1
 
 
 def _embedding(column: ColumnSchema, width: int) -> nn.Module:
-    """Make the layer that turns a column's values into vectors of one width."""
+    """Create the layer that maps the values of a column to vectors (..., width)."""
     if column.role in ("number", "vector"):
         return nn.Linear(column.size, width)
     if column.vector_size is not None:
@@ -35,15 +39,16 @@ def _embedding(column: ColumnSchema, width: int) -> nn.Module:
     table = nn.Embedding(column.size, width)
     nn.init.normal_(table.weight, std=INITIAL_SCALE)
     if column.role != "text":
-        with torch.no_grad():  # an unseen category is neutral until training says otherwise
+        with torch.no_grad():  # an unseen category is neutral unless training changes it
             table.weight[0].zero_()
     return table
 
 
 def _word_embedding(column: ColumnSchema, size: int, width: int) -> nn.Module:
-    """Make the layer that embeds words, from their pretrained vectors if these are at hand.
+    """Create the layer that embeds words, initialized with pretrained vectors if there are any.
 
-    One factor for all brings them to the scale of other embeddings.
+    The pretrained vectors are multiplied by one factor that gives them the scale of other
+    embeddings.
     """
     table = nn.Embedding(column.size, size)
     nn.init.normal_(table.weight, std=INITIAL_SCALE)
@@ -55,56 +60,56 @@ def _word_embedding(column: ColumnSchema, size: int, width: int) -> nn.Module:
     if size == width:
         return table
     project = nn.Linear(size, width, bias=False)
-    nn.init.normal_(project.weight, std=size**-0.5)  # nearly keeps lengths and angles
+    nn.init.normal_(project.weight, std=size**-0.5)  # approximately keeps lengths and angles
     return nn.Sequential(table, project)
 
 
 def _embed_whole(column: ColumnSchema, embed: nn.Module, values: torch.Tensor) -> torch.Tensor:
-    """Embed a column that has one token an item: values (U, k) to (U, D)."""
+    """Embed a column with one token per item: map values (U, k) to vectors (U, D)."""
     if column.role == "category":
         return embed(values.squeeze(1))
     return embed(values.to(next(embed.parameters()).dtype))
 
 
 class TextEncoder(nn.Module):
-    """Base of encoders of one text column: states of its tokens, pooled to one vector.
+    """Base class of modules that encode one text column: token states, pooled to one vector.
 
-    A subclass defines `pool`, and `states` where tokens are mixed before.
+    A subclass defines `pool`. It overrides `states` if tokens interact before they are pooled.
     """
 
     def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map embeddings x (U, L, D) under mask (U, L) to states (U, L, D)."""
+        """Map embeddings x (U, L, D) with mask (U, L) to states (U, L, D)."""
         return x
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map states x (U, L, D) under mask (U, L) to a vector an item (U, D)."""
+        """Map states x (U, L, D) with mask (U, L) to one vector per item (U, D)."""
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (U, L, D) under mask (U, L) to (U, D)."""
+        """Map embeddings x (U, L, D) with mask (U, L) to vectors (U, D)."""
         return self.pool(self.states(x, mask), mask)
 
 
 class MeanEncoder(TextEncoder):
-    """Masked mean of a column's tokens."""
+    """Masked mean of the tokens of a column."""
 
     def pool(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map x (U, L, D) under mask (U, L) to (U, D)."""
+        """Map tokens x (U, L, D) with mask (U, L) to vectors (U, D)."""
         return masked_mean(x, mask)
 
 
 class ColumnEmbeddings(nn.Module):
-    """Embeds columns of every role as vectors of one width; base of networks on them.
+    """Base class of modules that embed columns of every role as vectors of one size.
 
     Parameters
     ----------
     schema : tuple of ColumnSchema
-        Text columns share one table of embeddings.
+        Columns to embed. All text columns share one embedding table.
     width : int
-        D.
+        Size D of the vectors.
     """
 
-    def __init__(self, schema: tuple[ColumnSchema, ...], width: int):
+    def __init__(self, schema: tuple[ColumnSchema, ...], width: int) -> None:
         super().__init__()
         self.schema = schema
         self.keys = ["text" if c.role == "text" else str(i) for i, c in enumerate(schema)]
@@ -116,24 +121,25 @@ class ColumnEmbeddings(nn.Module):
     def embed_sequence(
         self, columns: dict[str, Column]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Embed the n real tokens of all columns once, as one sequence an item.
+        """Embed the real tokens of all columns as one sequence per item.
 
-        A sequence holds an item's tokens in the order of the columns, then padding.
-        ``F.embedding(place, x)`` lays all out as (U, T, D), `encode_by_length` in parts.
+        A sequence contains the tokens of an item in the order of the columns, followed by padding.
+        Each of the n real tokens is embedded once. Use ``F.embedding(place, x)`` to get all
+        sequences as (U, T, D), or `encode_by_length` to get them in micro-batches.
 
         Parameters
         ----------
         columns : dict of str to (values, mask)
-            What ``Packed.take`` returns of U items.
+            Columns of U items, as returned by ``Packed.take``.
 
         Returns
         -------
         x : tensor of shape (n + 1, D)
-            Zeros, which stand for padding, then the tokens.
+            Vectors of the tokens, after a row of zeros for padding.
         place : int64 tensor of shape (U, T)
-            Rows of x.
+            Row of x for each position.
         mask : bool tensor of shape (U, T)
-            True where a token is real.
+            True for real tokens.
         """
         parts, rows = [], []
         for column, key in zip(self.schema, self.keys, strict=True):
@@ -143,31 +149,31 @@ class ColumnEmbeddings(nn.Module):
             else:
                 parts.append(_embed_whole(column, self.embeddings[key], values))
             rows.append(real.nonzero()[:, 0])
-        x = F.pad(torch.cat(parts), (0, 0, 1, 0))  # (n + 1, D): column by column
-        item = torch.cat(rows)  # (n,): whose token each is
+        x = F.pad(torch.cat(parts), (0, 0, 1, 0))  # (n + 1, D), ordered by column
+        item = torch.cat(rows)  # (n,), the item of each token
         lengths = torch.bincount(item, minlength=len(real))  # (U,)
         mask = torch.arange(max(1, int(lengths.max())), device=item.device) < lengths.unsqueeze(1)
         place = torch.zeros_like(mask, dtype=torch.long)  # (U, T)
-        place[mask] = torch.argsort(item, stable=True) + 1  # item by item
+        place[mask] = torch.argsort(item, stable=True) + 1  # ordered by item, then by column
         return x, place, mask
 
 
 class ColumnNetwork(ColumnEmbeddings):
-    """Embeds columns, encodes each to one vector, and fuses these to the item vector.
+    """Module that embeds columns, encodes each to one vector, and fuses these to the item vector.
 
     Parameters
     ----------
     schema : tuple of ColumnSchema
-        Text columns share one table of embeddings.
+        Columns to read. All text columns share one embedding table.
     width : int
-        D.
+        Size D of item vectors.
     text_encoder : callable
-        Makes the `TextEncoder` of a text column; columns of one token need none.
+        Function that creates the `TextEncoder` of a text column.
     fusion : callable
-        Makes, for a number of columns S, the module ``(columns (U, S, D), mask (U, S)) ->
-        (U, D)``; not called where there is one column.
+        Function that takes the number of columns S and creates the module that maps column vectors
+        (U, S, D) with a mask (U, S) to (U, D). Not called if there is only one column.
     list_encoder : callable, default=MeanEncoder
-        Makes the `TextEncoder` of a multi-category.
+        Function that creates the `TextEncoder` of a multi-category column.
     """
 
     def __init__(
@@ -177,14 +183,14 @@ class ColumnNetwork(ColumnEmbeddings):
         text_encoder: Callable[[], nn.Module],
         fusion: Callable[[int], nn.Module],
         list_encoder: Callable[[], nn.Module] = MeanEncoder,
-    ):
+    ) -> None:
         super().__init__(schema, width)
         encoders = {"text": text_encoder, "multi-category": list_encoder}
         self.encoders = nn.ModuleList(encoders.get(c.role, nn.Identity)() for c in schema)
         self.fusion = fusion(len(schema)) if len(schema) > 1 else None
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
+        """Return item vectors (U, D)."""
         vectors = [
             self._encode(column, self.embeddings[key], encoder, *columns[column.name])
             for column, key, encoder in zip(self.schema, self.keys, self.encoders, strict=True)
@@ -192,7 +198,7 @@ class ColumnNetwork(ColumnEmbeddings):
         return self._fuse(vectors, columns)
 
     def _fuse(self, vectors: list[torch.Tensor], columns: dict[str, Column]) -> torch.Tensor:
-        """Make item vectors (U, D) of the columns' vectors, (U, D) each."""
+        """Combine the vectors of the columns, (U, D) each, to item vectors (U, D)."""
         if self.fusion is None:
             return vectors[0]
         masks = [columns[column.name][1] for column in self.schema]
@@ -200,12 +206,12 @@ class ColumnNetwork(ColumnEmbeddings):
         return self.fusion(torch.stack(vectors, dim=1), present)  # (U, D)
 
     def tokens(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the item vectors (U, D), and the states (U, T, D) of all columns' tokens.
+        """Return item vectors (U, D), the token states (U, T, D) and their mask (U, T).
 
-        Real tokens come first; the mask (U, T) says which are.
+        Real tokens come before padding.
         """
         vectors, states, masks = [], [], []
-        encoder: Any  # a TextEncoder wherever it is called
+        encoder: Any  # a TextEncoder for columns with several tokens
         for column, key, encoder in zip(self.schema, self.keys, self.encoders, strict=True):
             values, mask = columns[column.name]
             if column.role in ("text", "multi-category"):
@@ -227,7 +233,7 @@ class ColumnNetwork(ColumnEmbeddings):
         values: torch.Tensor,
         mask: torch.Tensor,
     ) -> torch.Tensor:
-        """Turn one column of U items into vectors (U, D)."""
+        """Encode one column of U items to vectors (U, D)."""
         if column.role in ("text", "multi-category"):
             return encode_by_length(embed, encoder, values, mask)
         return _embed_whole(column, embed, values)

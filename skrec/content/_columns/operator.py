@@ -1,4 +1,4 @@
-"""Columns of every role as numbers: what most content operators start from."""
+"""Base class of operators that read columns of every role."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from skrec._common.messages import did_you_mean, preview
 from skrec._data.items import Items
 from skrec._data.packed import Dense, Packed, Ragged
 from skrec.content._base import ContentOperator
-from skrec.content._columns.word_pieces import encode_texts, load_tokenizer, train_word_pieces
+from skrec.content._columns.word_pieces import (
+    encode_texts,
+    load_fast_tokenizer,
+    train_word_pieces,
+)
 from skrec.content._columns.word_vectors import word_files
-from skrec.content._columns.words import learn_words
+from skrec.content._columns.words import fit_word_tokenizer
 
 
 @dataclass(frozen=True)
 class ColumnSchema:
-    """One column: its name, role, and size (of the vocabulary, or of a vector).
+    """Name, role and size of one column.
 
-    Words with pretrained vectors have `vector_size`, and their embeddings start from `vectors`,
-    of shape (size - 1, vector_size), for the codes from 1 up. Pickles leave `vectors` out: by
-    then the weights have been trained, and take their place.
+    The size is that of the vocabulary, or the number of values per item for numbers and vectors.
+
+    If words have pretrained vectors, `vector_size` is the size of these vectors, and the embeddings
+    of the codes from 1 up are initialized with `vectors`, of shape (size - 1, vector_size). Pickles
+    leave `vectors` out, because they contain the trained weights instead.
     """
 
     name: str
@@ -40,10 +46,10 @@ class ColumnSchema:
 
 
 class ColumnOperator(ContentOperator):
-    """Base of operators that read all roles of columns.
+    """Base class of operators that read columns of every role.
 
-    A subclass has the parameter `columns`; and `max_length`, `tokenizer`, `word_vectors` and
-    `vocab_size` if it reads texts.
+    A subclass has the parameter `columns`. If it reads texts, it also has the parameters
+    `max_length`, `tokenizer`, `word_vectors` and `vocab_size`.
     """
 
     columns: Any
@@ -65,7 +71,7 @@ class ColumnOperator(ContentOperator):
         word_files(self.word_vectors)
 
     def fit(self, items: Items, y: Any = None) -> ColumnOperator:
-        """Train or load the tokenizer, or read word vectors; learn vocabularies and scales.
+        """Train or load the tokenizer or the word vectors, and learn vocabularies and scales.
 
         Parameters
         ----------
@@ -100,34 +106,39 @@ class ColumnOperator(ContentOperator):
         return self
 
     def _roles(self, items: Items) -> dict[str, str]:
-        """Return the columns to read, with their roles."""
+        """Return the columns to read and their roles."""
         return chosen_roles(items, self.columns)
 
     def _fit_texts(self, items: Items, names: list[str]) -> list[Any]:
-        """Make the tokenizer; return the size of texts, and their words' vectors if they have."""
+        """Set the tokenizer, and return the size fields of the schema of text columns.
+
+        These are the size of the vocabulary and, with word vectors, their size and the vectors.
+        """
         texts = [text for name in names for text in items.column(name).to_pylist()]
         if self.word_vectors is not None:
-            words, vectors = learn_words(self.word_vectors, texts, self.vocab_size)
+            words, vectors = fit_word_tokenizer(self.word_vectors, texts, self.vocab_size)
             self.tokenizer_: Any = words
             return [len(vectors) + 1, vectors.shape[1], vectors]
         if self.tokenizer is not None:
-            self.tokenizer_ = load_tokenizer(self.tokenizer)
+            self.tokenizer_ = load_fast_tokenizer(self.tokenizer)
         else:
             self.tokenizer_ = train_word_pieces(texts, self.vocab_size)
-        return [max(self.tokenizer_.get_vocab().values()) + 1]  # ids may have gaps
+        # not the number of tokens: a pretrained tokenizer may skip ids
+        return [max(self.tokenizer_.get_vocab().values()) + 1]
 
     def _size(self, name: str, role: str, items: Items) -> int:
+        """Return the size of a column that is not text."""
         if role in ("category", "multi-category"):
             return len(self.vocabularies_[name]) + 1
         return 1 if role == "number" else items.column(name).type.list_size
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into packed tensors.
+        """Convert items to packed tensors.
 
         Parameters
         ----------
         items : Items
-            Any catalogue with the columns of the training catalogue.
+            A catalogue with the columns of the training catalogue.
 
         Returns
         -------
@@ -136,6 +147,7 @@ class ColumnOperator(ContentOperator):
         return Packed({column.name: self._prepare_column(column, items) for column in self.schema_})
 
     def _prepare_column(self, column: ColumnSchema, items: Items) -> Ragged | Dense:
+        """Convert one column of a catalogue to tensors."""
         values = items.column(column.name)
         if column.role == "text":
             return _ragged(*encode_texts(self.tokenizer_, values.to_pylist(), self.max_length))
@@ -155,7 +167,7 @@ class ColumnOperator(ContentOperator):
 
 
 def chosen_roles(items: Items, columns: Any) -> dict[str, str]:
-    """Return the roles of the chosen columns, or raise for a name that is not there."""
+    """Return the roles of the chosen columns, or raise a ValueError for an unknown name."""
     if columns is None:
         if not items.roles:
             raise ValueError(
@@ -175,24 +187,26 @@ def chosen_roles(items: Items, columns: Any) -> dict[str, str]:
 
 
 def _vocabulary(column: pa.Array) -> pa.Array:
-    """Return the distinct values, sorted; codes are their positions plus one."""
+    """Return the distinct values in sorted order. The code of a value is its position plus one."""
     values = column.flatten() if pa.types.is_large_list(column.type) else column
     values = pc.drop_null(values).unique()
     return values.take(pc.sort_indices(values))
 
 
 def _category_codes(values: pa.Array, vocabulary: pa.Array) -> np.ndarray:
-    """Return codes from 1 up, and 0 for null and unseen values."""
+    """Return the codes of values, from 1 up. Null and unseen values have code 0."""
     found = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
 
 
 def _mean_and_scale(column: pa.Array) -> tuple[float, float]:
+    """Return mean and standard deviation of a column. The scale of a constant column is 1."""
     values = column.to_numpy()
-    if values.min() == values.max():  # their computed deviation may differ from zero
+    if values.min() == values.max():  # rounding may give them a deviation above zero
         return float(values[0]), 1.0
     return float(values.mean()), float(values.std())
 
 
 def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:
+    """Return offsets and ids as a ragged column of tensors."""
     return Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))

@@ -1,4 +1,4 @@
-"""Text to token ids: a word-piece tokenizer of the catalogue's own, or a pretrained one."""
+"""Word-piece tokenizers: trained on the catalogue or pretrained, and the encoding of texts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from skrec._data.ragged import offsets_of
 from skrec.content._columns.words import WordTokenizer
 
 UNKNOWN = "[UNK]"
-ALPHABET_SIZE = 1000  # characters kept, as in the tokenizers library
+ALPHABET_SIZE = 1000  # number of distinct characters kept; the default of the tokenizers library
 
 
 def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
-    """Train a word-piece tokenizer, lower-casing and splitting as BERT does.
+    """Train a word-piece tokenizer that lower-cases and splits texts as BERT does.
 
     Parameters
     ----------
     texts : list of str
-        The texts.
+        Texts to train on.
     vocab_size : int
-        The most word pieces to keep, of which there may be fewer; single characters are kept
-        in any case.
+        Maximum number of word pieces. Single characters are kept even if there are more of them.
 
     Returns
     -------
@@ -39,10 +38,11 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
     tokenizer = _word_piece({UNKNOWN: 0})
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
-        # left to itself, the trainer numbers these in hash order, which differs from run to run,
-        # and breaks ties between merges by number
+        # By default, the trainer numbers characters in hash order, which differs between runs, and
+        # uses these numbers to break ties between merges. It also uses hash order to choose among
+        # rare characters, hence the limit of 0.
         special_tokens=[UNKNOWN, *_single_pieces(tokenizer, texts)],
-        limit_alphabet=0,  # no characters but these: it chooses among rare ones in hash order too
+        limit_alphabet=0,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -50,7 +50,7 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
 
 
 def _single_pieces(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
-    """Return the commonest characters, as starts and as continuations of words, in fixed order."""
+    """Return the most frequent characters as initial and as inner word pieces, in a fixed order."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(tokenizer.normalizer.normalize_str(text))
@@ -61,20 +61,21 @@ def _single_pieces(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
 
 
 def _word_piece(vocab: dict[str, int]) -> Tokenizer:
+    """Return a word-piece tokenizer with the vocabulary and the text normalization of BERT."""
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
 
 
-def load_tokenizer(name: str) -> Tokenizer:
-    """Load a pretrained tokenizer.
+def load_fast_tokenizer(name: str) -> Tokenizer:
+    """Load a pretrained tokenizer of the tokenizers library, without padding and truncation.
 
     Parameters
     ----------
     name : str
-        A ``tokenizer.json`` file, a folder that ``transformers.AutoTokenizer`` reads, or the
-        name of a model on the hub.
+        Path of a ``tokenizer.json`` file, path of a folder that ``transformers.AutoTokenizer`` can
+        read, or name of a model on the Hugging Face Hub.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def load_tokenizer(name: str) -> Tokenizer:
     Raises
     ------
     ValueError
-        Where there is none, or where it is not a fast tokenizer.
+        If there is no tokenizer, or if it has no fast version.
     """
     path = Path(name).expanduser()
     try:
@@ -91,18 +92,19 @@ def load_tokenizer(name: str) -> Tokenizer:
             tokenizer = Tokenizer.from_file(str(path))
         else:
             tokenizer = _from_transformers(str(path) if path.is_dir() else name)
-    except Exception as error:  # what tokenizers raises of a bad file has no class of its own
+    except Exception as error:  # tokenizers raises bare Exceptions for invalid files
         raise ValueError(
             f"no tokenizer could be loaded from {name!r}; give a tokenizer.json file, a model "
             "folder or a model's name on the hub, or None to train one on the catalogue"
         ) from error
-    # files may ask for both, as those of sentence-transformers do
+    # a file can enable both; those of sentence-transformers do
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
 def _from_transformers(name: str) -> Tokenizer:
+    """Load the fast tokenizer of a folder or of a model on the hub."""
     from transformers import AutoTokenizer
 
     loaded = AutoTokenizer.from_pretrained(name)
@@ -114,19 +116,23 @@ def _from_transformers(name: str) -> Tokenizer:
 def encode_texts(
     tokenizer: Tokenizer | WordTokenizer, texts: list[str], max_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode texts, without special tokens.
+    """Encode texts without special tokens.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer or WordTokenizer
-    texts : list of str, of length n
+        Tokenizer to use.
+    texts : list of str of length n
+        Texts to encode.
     max_length : int
-        Tokens that are kept of each text.
+        Maximum number of tokens kept from each text.
 
     Returns
     -------
     offsets : ndarray of int64, shape (n + 1,)
+        Text i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``.
     ids : ndarray of int64, shape (offsets[-1],)
+        Token ids of all texts, concatenated.
     """
     if isinstance(tokenizer, WordTokenizer):
         return tokenizer.encode(texts, max_length)

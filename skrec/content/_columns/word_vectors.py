@@ -1,4 +1,4 @@
-"""Files of pretrained word vectors: text as word2vec and GloVe write it, and ``.npy`` matrices."""
+"""Readers of pretrained word vectors: text files of word2vec and GloVe, and ``.npy`` matrices."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 
-Words = list[str]
-WORDS_BESIDE = (".vocab", ".txt")  # endings of the words beside a matrix, in order of preference
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"  # how such files begin
+WORDS_SUFFIXES = (".vocab", ".txt")  # suffixes of the words of a matrix, in order of preference
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"  # first bytes of gzip and zip files
 
 
 def word_files(source: Any) -> tuple[Path, Path | None]:
-    """Return the file that holds vectors, and the one that holds their words if that is another.
+    """Return the file of the vectors, and the file of their words or None if it is the same file.
 
     Raises
     ------
     ValueError
-        For what is no path and no pair of paths.
+        If `source` is neither a path nor a pair of paths.
     FileNotFoundError
-        Where a file is missing.
+        If a file does not exist.
     """
     pair = source if isinstance(source, (tuple, list)) else (source,)
     if len(pair) not in (1, 2) or not all(p and isinstance(p, (str, Path)) for p in pair):
@@ -40,12 +39,12 @@ def word_files(source: Any) -> tuple[Path, Path | None]:
             raise FileNotFoundError(f"word_vectors: there is no file '{path}'")
     if words or vectors.suffix != ".npy":
         return vectors, words[0] if words else None
-    beside = [vectors.with_suffix(ending) for ending in WORDS_BESIDE]
-    found = [path for path in beside if path.is_file()]
+    candidates = [vectors.with_suffix(suffix) for suffix in WORDS_SUFFIXES]
+    found = [path for path in candidates if path.is_file()]
     if not found:
         raise FileNotFoundError(
             f"word_vectors: '{vectors}' needs a file of its words, one a line, named "
-            f"'{beside[0].name}' or '{beside[1].name}' beside it, or a pair of paths: "
+            f"'{candidates[0].name}' or '{candidates[1].name}' beside it, or a pair of paths: "
             "(matrix, words)"
         )
     return vectors, found[0]
@@ -53,46 +52,48 @@ def word_files(source: Any) -> tuple[Path, Path | None]:
 
 def read_word_vectors(
     source: Any, wanted: Collection[str], n_first: int
-) -> tuple[Words, np.ndarray]:
-    """Read the vectors of some words; the rest of the file is passed over.
+) -> tuple[list[str], np.ndarray]:
+    """Read the vectors of some words, and skip the rest of the file.
 
-    Of a word that comes twice, the first vector counts. Words with white space in them, of which
-    some published files have a few, are left out: texts are split there.
+    If a word occurs twice, its first vector is used. Words that contain white space, which occur in
+    some published files, are skipped because texts are split at white space.
 
     Parameters
     ----------
     source : str, Path or pair of these
-        What the parameter `word_vectors` takes.
+        Value of the parameter `word_vectors`.
     wanted : collection of str
-        Words to read wherever they stand.
+        Words to read from anywhere in the file.
     n_first : int
-        Words to read from the top of the file, which usually has the commonest first.
+        Number of words to read from the top of the file, which usually has the most frequent words
+        first.
 
     Returns
     -------
-    words : list of str, of length n
-        In the file's order.
+    words : list of str of length n
+        Words that were read, in the order of the file.
     matrix : ndarray of float32, shape (n, d)
+        Vectors of these words.
 
     Raises
     ------
     ValueError
-        For a file that is damaged or of another kind; it names the line.
+        If the file is damaged or has another format. The message names the line.
     FileNotFoundError
-        Where there is none.
+        If a file does not exist.
     """
-    vectors, apart = word_files(source)
-    sought = {word.encode() for word in wanted}
-    if apart is None:
-        words, matrix = _read_text(vectors, sought, n_first)
+    vectors_path, words_path = word_files(source)
+    encoded = {word.encode() for word in wanted}
+    if words_path is None:
+        words, matrix = _read_text(vectors_path, encoded, n_first)
     else:
-        words, matrix = _read_matrix(vectors, apart, sought, n_first)
+        words, matrix = _read_matrix(vectors_path, words_path, encoded, n_first)
     return [word.decode(errors="replace") for word in words], matrix
 
 
 @contextmanager
 def _lines(path: Path) -> Iterator[Iterator[bytes]]:
-    """Open a text file, gzipped or not, as its lines."""
+    """Open a text file, gzipped or not, and yield an iterator over its lines."""
     with open(path, "rb") as file:
         start = file.peek(len(ZIP))
         if start.startswith(ZIP):
@@ -108,10 +109,10 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 def _read_text(path: Path, wanted: set[bytes], n_first: int) -> tuple[list[bytes], np.ndarray]:
-    """Read a word and its numbers a line; only lines that are wanted are parsed in full."""
+    """Read a text file with a word and its numbers per line. Unwanted lines are not parsed."""
     rows: dict[bytes, np.ndarray] = {}
     n_lines = 0
-    with _lines(path) as lines, np.errstate(over="ignore"):  # too large a number becomes infinite
+    with _lines(path) as lines, np.errstate(over="ignore"):  # infinite numbers are reported below
         first = next(lines, b"")
         promised, size = _layout(first, path)
         start = [first] if promised is None else []
@@ -135,7 +136,7 @@ def _read_text(path: Path, wanted: set[bytes], n_first: int) -> tuple[list[bytes
 
 
 def _layout(first: bytes, path: Path) -> tuple[int | None, int]:
-    """Return how many words line 1 says there are, if it does, and how many numbers each has."""
+    """Return the number of words stated in line 1, or None, and the number of entries per word."""
     fields = first.split()
     if not first:
         raise ValueError(f"'{path}' is empty")
@@ -144,14 +145,16 @@ def _layout(first: bytes, path: Path) -> tuple[int | None, int]:
             raise ValueError(f"line 1 of '{path}' says that vectors have 0 numbers")
         return int(fields[0]), int(fields[1])
     if len(fields) < 2:
-        raise ValueError(f"line 1 of '{path}' must be a word and its numbers, got {_shown(first)}")
+        raise ValueError(
+            f"line 1 of '{path}' must be a word and its numbers, got {_excerpt(first)}"
+        )
     return None, len(fields) - 1
 
 
 def _split(line: bytes, size: int, where: str) -> tuple[bytes, bytes]:
-    """Split a line that is not plain: a word, one space, and `size` numbers with one between.
+    """Split a line that has other separators than single spaces into a word and its numbers.
 
-    The word is empty where it has white space in it.
+    The returned word is empty if it contains white space.
     """
     fields = line.split()
     n_more = len(fields) - 1 - size
@@ -175,16 +178,17 @@ def _numbers(rest: bytes, size: int, where: str) -> np.ndarray:
         row = np.array(fields, dtype=np.float32)
     except ValueError:
         bad = next(field for field in fields if not _is_number(field))
-        raise ValueError(f"{where} has {_shown(bad)} in place of a number") from None
+        raise ValueError(f"{where} has {_excerpt(bad)} in place of a number") from None
     if len(row) != size:
         raise ValueError(f"{where} must be a word and {size} numbers, got {len(row)} numbers")
     if not np.isfinite(row).all():
         bad = fields[int(np.argmin(np.isfinite(row)))]
-        raise ValueError(f"{where} has {_shown(bad)} in place of a finite number")
+        raise ValueError(f"{where} has {_excerpt(bad)} in place of a finite number")
     return row
 
 
 def _is_number(field: bytes) -> bool:
+    """Return whether a field can be parsed as a number."""
     try:
         float(field)
     except ValueError:
@@ -193,13 +197,15 @@ def _is_number(field: bytes) -> bool:
 
 
 def _is_text(line: bytes) -> bool:
+    """Return whether a line is UTF-8 text."""
     try:
         return "\0" not in line.decode()
     except UnicodeDecodeError:
         return False
 
 
-def _shown(field: bytes) -> str:
+def _excerpt(field: bytes) -> str:
+    """Return at most 40 characters of a field for error messages."""
     text = field.strip().decode(errors="replace")
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
@@ -207,7 +213,7 @@ def _shown(field: bytes) -> str:
 def _read_matrix(
     path: Path, words_path: Path, wanted: set[bytes], n_first: int
 ) -> tuple[list[bytes], np.ndarray]:
-    """Read rows of a matrix, each the vector of the word on the same line of another file."""
+    """Read rows of a matrix. The word of each row is in the same line of another file."""
     matrix = _open_matrix(path)
     with _lines(words_path) as lines:
         words = [line.strip(b" \t\r\n") for line in lines]
@@ -230,12 +236,14 @@ def _read_matrix(
     bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(bad):
         row = places[bad[0]]
-        raise ValueError(f"row {row} of '{path}', of the word {_shown(words[row])}, is not finite")
+        raise ValueError(
+            f"row {row} of '{path}', of the word {_excerpt(words[row])}, is not finite"
+        )
     return list(rows), found
 
 
 def _open_matrix(path: Path) -> np.ndarray:
-    """Open a matrix through a memory map, and never what has to be unpickled."""
+    """Open a ``.npy`` matrix through a memory map. Files that need unpickling are refused."""
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

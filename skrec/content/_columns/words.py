@@ -1,4 +1,4 @@
-"""Texts as whole words, those that have a pretrained vector."""
+"""Word tokenizer: splits texts into the words that have a pretrained vector."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from skrec._data.ragged import gather_ranges, gather_segments, offsets_of
 from skrec.content._columns.word_vectors import read_word_vectors
 
 PIECES = re.compile(r"\w+|[^\w\s]")
-FEW = 0.5  # of the words in texts: a smaller part with a vector is worth a warning
+MIN_COVERAGE = 0.5  # a smaller share of words that have a vector causes a warning
 
 
 class WordTokenizer:
-    """Splits texts into words of a vocabulary; code 0 stands for all others.
+    """Tokenizer that splits texts into the words of a vocabulary. Code 0 means an unknown word.
 
-    What stands between white space is looked up first, so that "U.S." and "state-of-the-art" may
-    be words. If it is none, it is cut into runs of letters and digits, and marks. Each is looked
-    up as it is written, then in lower case. Marks without a vector are dropped.
+    Texts are first split at white space, and each part is looked up as a whole, so that "U.S." and
+    "state-of-the-art" can be words. A part that is not found is split into runs of letters and
+    digits and into single punctuation marks. Each word is looked up as written, then in lower case.
+    Punctuation marks without a vector are dropped.
 
     Parameters
     ----------
     words : list of str
-        The vocabulary; their codes are 1 and up.
+        The vocabulary. Its words have the codes from 1 up.
     """
 
-    def __init__(self, words: list[str]):
+    def __init__(self, words: list[str]) -> None:
         self.codes: dict[str, int] = {}
         for code, word in enumerate(words, start=1):
             self.codes.setdefault(word, code)
@@ -43,14 +44,17 @@ class WordTokenizer:
 
         Parameters
         ----------
-        texts : list of str, of length n
+        texts : list of str of length n
+            Texts to encode.
         max_length : int, default=None
-            Words that are kept of each text; None keeps all.
+            Maximum number of words kept from each text. None keeps all words.
 
         Returns
         -------
         offsets : ndarray of int64, shape (n + 1,)
+            Text i has the codes from ``offsets[i]`` up to ``offsets[i + 1]``.
         codes : ndarray of int64, shape (offsets[-1],)
+            Codes of the words of all texts, concatenated.
         """
         starts, places, chunks = _chunks(texts)
         parts = [self._codes_of(chunk) for chunk in chunks]
@@ -65,6 +69,7 @@ class WordTokenizer:
         return offsets, codes[positions]
 
     def _codes_of(self, chunk: str) -> list[int]:
+        """Return the codes of one part of a text that has no white space."""
         code = self._code(chunk)
         if code:
             return [code]
@@ -72,22 +77,23 @@ class WordTokenizer:
         return [code for piece, code in pieces if code or re.match(r"\w", piece)]
 
     def _code(self, word: str) -> int:
+        """Return the code of a word, or 0 if it is unknown."""
         return self.codes.get(word) or self.codes.get(word.lower(), 0)
 
 
 def _chunks(texts: list[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Split n texts at white space.
+    """Split n texts at white space into chunks.
 
     Returns
     -------
     starts : ndarray of int64, shape (n + 1,)
-        Offsets of the texts in `places`.
+        Text i has the chunks from ``places[starts[i]]`` up to ``places[starts[i + 1]]``.
     places : ndarray of int64
-        What stands between white space, as positions in `chunks`.
+        Position of each chunk in `chunks`.
     chunks : list of str
-        The distinct ones.
+        Distinct chunks.
     """
-    # accents may be written in two ways, which look alike; vectors have the composed one
+    # An accented letter can be one character or two, which look alike. Files of vectors use one.
     split = pc.utf8_split_whitespace(
         pc.utf8_normalize(pa.array(texts, pa.large_string()), form="NFC")
     )
@@ -99,42 +105,45 @@ def _chunks(texts: list[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return starts, places, coded.dictionary.to_pylist()
 
 
-def spellings(texts: list[str]) -> set[str]:
-    """Return all words that `WordTokenizer` may look up in some texts."""
+def lookup_words(texts: list[str]) -> set[str]:
+    """Return all words that `WordTokenizer` may look up when it encodes the texts."""
     _, _, chunks = _chunks(texts)
     words = {piece for chunk in chunks for piece in (chunk, *PIECES.findall(chunk))}
     return words | {word.lower() for word in words}
 
 
-def learn_words(source: Any, texts: list[str], n_first: int) -> tuple[WordTokenizer, np.ndarray]:
-    """Read the vectors of the words in some texts, and of the first words of a file.
+def fit_word_tokenizer(
+    source: Any, texts: list[str], n_first: int
+) -> tuple[WordTokenizer, np.ndarray]:
+    """Create a tokenizer of the words in texts and of the first words in a file of vectors.
 
     Parameters
     ----------
     source : str, Path or pair of these
-        What the parameter `word_vectors` takes.
+        Value of the parameter `word_vectors`.
     texts : list of str
-        Those of the training catalogue.
+        Texts of the training catalogue.
     n_first : int
-        Words to read from the top of the file, for items to come.
+        Number of words to read from the top of the file, for future items.
 
     Returns
     -------
     tokenizer : WordTokenizer
+        Tokenizer of the words that were read.
     matrix : ndarray of float32, shape (n, d)
-        Row i is the vector of code i + 1.
+        Vectors of these words. Row i is the vector of code i + 1.
 
     Raises
     ------
     ValueError
-        Where no word of the texts has a vector, and for a damaged file.
+        If no word of the texts has a vector, or if a file is damaged.
 
     Warns
     -----
     UserWarning
-        Where few words of the texts have a vector.
+        If less than half of the words of the texts have a vector.
     """
-    words, matrix = read_word_vectors(source, spellings(texts), n_first)
+    words, matrix = read_word_vectors(source, lookup_words(texts), n_first)
     tokenizer = WordTokenizer(words)
     _, codes = tokenizer.encode(texts)
     n_found = int(np.count_nonzero(codes))
@@ -144,7 +153,7 @@ def learn_words(source: Any, texts: list[str], n_first: int) -> tuple[WordTokeni
             f"none of the {len(codes)} words in the catalogue's texts has a vector in "
             f"word_vectors={source!r}; {hint}"
         )
-    if n_found < FEW * len(codes):
+    if n_found < MIN_COVERAGE * len(codes):
         warnings.warn(
             f"only {n_found} of the {len(codes)} words in the catalogue's texts have a vector in "
             f"word_vectors={source!r}; {hint}",

@@ -1,11 +1,11 @@
-"""Language models: read, cut in two, adapted, and pooled to item vectors."""
+"""Language models: loading, splitting into a frozen and a trained part, adapters, stored states."""
 
 from skrec.content._lm.loading import Base, load_base
 from skrec.content._lm.lora import add_adapters, check_lora, whole_model
 from skrec.content._lm.network import POOLINGS, LanguageModelNetwork, part_size
 from skrec.content._lm.prefix import Prefix
 from skrec.content._lm.side import PooledLayers, SideTower
-from skrec.content._lm.sizes import DTYPES, check_padding, most_tokens, output_size
+from skrec.content._lm.sizes import DTYPES, check_padding, max_tokens, output_size
 from skrec.content._lm.sources import quiet
 from skrec.content._lm.split import Replay, Top, checkpoint_activations, layer_list, split_top
 from skrec.content._lm.text import check_template, render, token_ids
@@ -29,7 +29,7 @@ __all__ = [
     "layer_list",
     "load_base",
     "load_tokenizer",
-    "most_tokens",
+    "max_tokens",
     "output_size",
     "part_size",
     "quiet",

@@ -1,4 +1,4 @@
-"""Pretrained language models, read from wherever they lie, and told apart."""
+"""Loading of pretrained language models, and fingerprints that identify them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import xxhash
 
 from skrec._common.checks import check_choice
 from skrec.content._lm.sizes import DTYPES
-from skrec.content._lm.sources import Source, find, quiet
+from skrec.content._lm.sources import Source, find_source, quiet
 
-# What a configuration says besides what the model computes; and all that starts with "_".
+# Settings that do not change what a model computes. Those that start with "_" do not, either.
 VOLATILE = {
     *("transformers_version", "architectures", "auto_map", "dtype", "torch_dtype"),
     *("quantization_config", "use_cache", "tie_word_embeddings"),
@@ -27,18 +27,18 @@ VOLATILE = {
 
 @dataclass
 class Base:
-    """A pretrained model as it was read.
+    """A pretrained model as it was loaded.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        In evaluation mode, on the CPU.
+        The model, in evaluation mode and on the CPU.
     name : str
-        What the user gave; the class of a model that was given as an object.
+        Name or path given by the user, or the class name of a model that was given as an object.
     revision : str or None
-        Commit of the hub.
+        Commit on the hub. None for models from other sources.
     fingerprint : str
-        Hash of all that decides what the model computes.
+        Hash of everything that determines what the model computes.
     """
 
     model: Any
@@ -53,18 +53,18 @@ def load_base(
     trust_remote_code: bool = False,
     revision: str | None = None,
 ) -> Base:
-    """Read a pretrained language model, without a head for a task.
+    """Load a pretrained language model without a task head.
 
     Parameters
     ----------
     model : str, Path or transformers.PreTrainedModel
-        A folder, a GGUF file, a name on the hub, or a model, which is copied.
+        Path of a folder or GGUF file, name on the hub, or a model. A model is copied.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
         Number type of the weights.
     trust_remote_code : bool, default=False
-        Whether code that comes with the model may be run.
+        Whether code that comes with the model may be executed.
     revision : str, default=None
-        Branch, tag or commit of the hub. Ignored for everything else.
+        Branch, tag or commit on the hub. Ignored for models from other sources.
 
     Returns
     -------
@@ -73,15 +73,15 @@ def load_base(
     Raises
     ------
     ValueError, OSError
-        Where there is no such model, it can't be reached, its weights are not all there or only
-        as pickles, or it is of a kind that can't be trained here.
+        If the model does not exist or cannot be reached, if its weights are incomplete or only
+        available as pickles, or if it is of a kind that cannot be trained here.
     TypeError
-        For anything else than a str, a path or a model.
+        If `model` is not a str, a path or a model.
     """
     check_choice("dtype", dtype, tuple(DTYPES))
     if isinstance(model, str | os.PathLike):
         with quiet():
-            source = find(model, "model", revision)
+            source = find_source(model, "model", revision)
             found = _read(source, DTYPES[dtype], trust_remote_code)
         name, commit = source.name, source.commit
     else:
@@ -92,17 +92,17 @@ def load_base(
 
 
 def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    """Read the weights of a model that was found."""
+    """Load the model from a source that was found."""
     from transformers import AutoModel
 
     if not source.gguf:
         _check_config(source, trust_remote_code)
-    # a pooler that the weights lack is made at random, always the same
+    # a pooler that the weights lack is initialized at random; make it the same in each call
     torch.default_generator.manual_seed(0)
     try:
         model, report = AutoModel.from_pretrained(
-            source.where,
-            **source.options,
+            source.location,
+            **source.load_options,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             use_safetensors=None if source.gguf else True,
@@ -110,8 +110,8 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
         )
     except MemoryError:
         raise
-    except Exception as error:  # of several libraries, with as many classes of errors
-        raise _explained(source, error) from error
+    except Exception as error:  # several libraries raise errors of many classes
+        raise _loading_error(source, error) from error
     missing = sorted(name for name in report["missing_keys"] if not _is_pooler(name))
     if missing:
         raise ValueError(
@@ -119,7 +119,7 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
             f"{missing[0]!r}: its file of weights is incomplete, or of another model than its "
             "config.json"
         )
-    if source.gguf:  # the weights are plain ones now, and are saved and trained as such
+    if source.gguf:  # the weights are dequantized now; save and train them as plain weights
         for owner in (model.config, model):
             for name in [name for name in vars(owner) if "quanti" in name]:
                 delattr(owner, name)
@@ -128,15 +128,15 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
 
 
 def _check_config(source: Source, trust_remote_code: bool) -> None:
-    """Refuse, before weights are read, what can be seen in config.json."""
+    """Raise for models that config.json shows to be unsuitable, before any weights are read."""
     from transformers import CONFIG_MAPPING
 
     name, config = source.name, source.config
     if not config:
-        adapters = os.path.exists(os.path.join(source.where, "adapter_config.json"))
+        adapters = os.path.exists(os.path.join(source.location, "adapter_config.json"))
         hint = "adapters alone; merge them into their model first" if adapters else "no model"
         raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
-    if os.path.exists(os.path.join(source.where, "adapter_config.json")):
+    if os.path.exists(os.path.join(source.location, "adapter_config.json")):
         raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")
     weights = str(config.get("transformers_weights") or "")
     if weights and ".safetensors" not in weights:
@@ -155,8 +155,8 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
             f"model={name!r} is of the type {kind!r}, which this release of transformers does "
             "not know; a newer one may"
         )
-    if config.get("is_encoder_decoder") or _known(kind, "is_encoder_decoder"):
-        raise ValueError(_encoder_hint(name))
+    if config.get("is_encoder_decoder") or _default_setting(kind, "is_encoder_decoder"):
+        raise ValueError(_encoder_decoder_message(name))
     if config.get("quantization_config"):
         raise ValueError(
             f"model={name!r} has quantised weights, which can't be trained; take the plain ones, "
@@ -164,27 +164,28 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
         )
 
 
-def _known(kind: Any, name: str) -> Any:
-    """Return the default of a setting for a type of model."""
+def _default_setting(kind: Any, name: str) -> Any:
+    """Return the default of a setting for a type of model, or None if the type is unknown."""
     from transformers import CONFIG_MAPPING
 
     return getattr(CONFIG_MAPPING[kind], name, None) if kind in CONFIG_MAPPING else None
 
 
-def _encoder_hint(name: str) -> str:
+def _encoder_decoder_message(name: str) -> str:
+    """Return the error message for a model with both encoder and decoder."""
     return (
         f"model={name!r} is an encoder with a decoder, and items are read by one of them; load it "
         "with transformers and give its encoder: model=whole.get_encoder(), with a tokenizer"
     )
 
 
-def _explained(source: Source, error: Exception) -> Exception:
-    """Return what users are told where transformers can't read a model."""
+def _loading_error(source: Source, error: Exception) -> Exception:
+    """Return the error to raise if transformers cannot load a model."""
     called = f"model={source.name!r}"
     if isinstance(error, OSError) and "safetensors" in str(error):
-        if list(Path(source.where).glob("*.safetensors.index.json")):
+        if list(Path(source.location).glob("*.safetensors.index.json")):
             return OSError(f"{called} lacks a file of its weights: {error}")
-        if os.path.isdir(source.where) and not list(Path(source.where).glob("*.bin")):
+        if os.path.isdir(source.location) and not list(Path(source.location).glob("*.bin")):
             return FileNotFoundError(f"{called} has no weights (model.safetensors)")
         return OSError(
             f"{called} has no weights in the safetensors format (model.safetensors). Files such "
@@ -200,7 +201,7 @@ def _explained(source: Source, error: Exception) -> Exception:
 
 
 def _copy(model: Any, dtype: torch.dtype) -> Any:
-    """Copy a model without its head, as it would be if it had been read in a number type."""
+    """Copy a model without its head. The weights are equal to those loaded in the number type."""
     from transformers import PreTrainedModel
 
     if not isinstance(model, PreTrainedModel):
@@ -217,7 +218,7 @@ def _copy(model: Any, dtype: torch.dtype) -> Any:
         raise ValueError(f"this {name} has no weights in memory (it was made on the meta device)")
     _check_kind(model, name)
     copied = copy.deepcopy(model).cpu()
-    # rotary frequencies and the like are not in state_dict, and must not be rounded
+    # buffers outside of state_dict, such as rotary frequencies, must not be rounded
     for tensor in copied.state_dict(keep_vars=True).values():
         if tensor.is_floating_point():
             tensor.data = tensor.data.to(dtype)
@@ -226,10 +227,10 @@ def _copy(model: Any, dtype: torch.dtype) -> Any:
 
 
 def _check_kind(model: Any, name: str) -> None:
-    """Refuse models that read something else than one text."""
+    """Raise a ValueError for a model whose input is not a single text."""
     config = model.config
     if getattr(config, "is_encoder_decoder", False) and hasattr(model, "decoder"):
-        raise ValueError(_encoder_hint(name))
+        raise ValueError(_encoder_decoder_message(name))
     if _has_adapters(model):
         raise ValueError(
             f"model={name!r} has adapters; merge them into its weights first (merge_and_unload)"
@@ -243,20 +244,22 @@ def _check_kind(model: Any, name: str) -> None:
 
 
 def _has_adapters(model: Any) -> bool:
+    """Return whether peft has added adapters to a model."""
     return bool(getattr(model, "peft_config", None))
 
 
 def _is_pooler(name: str) -> bool:
-    """Whether a weight belongs to what some models put after the last hidden states."""
+    """Return whether a weight belongs to a pooler, which follows the last hidden states."""
     return name.split(".")[0] == "pooler"
 
 
 def _fingerprint(model: Any) -> str:
-    """Hash what the last hidden states of a model depend on: weights and configuration."""
+    """Hash what determines the last hidden states of a model: weights and configuration."""
     whole = xxhash.xxh3_128()
     lasting = model.state_dict()
-    # what follows from the configuration counts by its type alone: rotary frequencies may differ
-    # in the last bit between machines, but must not be rounded. Scalars are cast in each use
+    # Buffers that follow from the configuration are hashed by type and shape only: the last bit of
+    # rotary frequencies may differ between machines, but their type matters. Scalars are skipped
+    # because they are cast whenever they are used.
     derived = {n: b for n, b in model.named_buffers() if n not in lasting and b.ndim}
     for name, tensor in sorted({**lasting, **derived}.items()):
         if _is_pooler(name):
@@ -270,21 +273,21 @@ def _fingerprint(model: Any) -> str:
 
 
 def _config_text(config: Any) -> str:
-    """Write what a configuration says about the model, where it differs from the defaults.
+    """Return the settings that matter and differ from their defaults, as JSON.
 
-    A release of transformers that brings new settings, at values that change nothing, then
-    makes no other model of it.
+    Defaults are left out, so that a release of transformers with new settings does not change the
+    fingerprint of a model that does not use them.
     """
     try:
         defaults = type(config)().to_dict()
-    except Exception:  # code that came with the model may want arguments
+    except Exception:  # a configuration class that comes with the model may need arguments
         defaults = {}
-    said = {
+    settings = {
         name: value
         for name, value in config.to_dict().items()
         if name not in VOLATILE
         and not name.startswith("_")
         and not (name in defaults and defaults[name] == value)
     }
-    said["model_type"] = config.model_type
-    return json.dumps(said, sort_keys=True, default=str)
+    settings["model_type"] = config.model_type
+    return json.dumps(settings, sort_keys=True, default=str)

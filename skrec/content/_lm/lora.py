@@ -1,4 +1,4 @@
-"""LoRA adapters inside the trained layers of a language model, through peft."""
+"""LoRA adapters in the trained layers of a language model, implemented by peft."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch import nn
 
 from skrec._common.checks import check_int
 
-# What a LoraConfig may say. All else changes weights that are taken to be frozen, or needs data, a
-# quantised model or a peft model around the language model.
-SERVED = {
+# Supported settings of a LoraConfig. All others change weights that must stay frozen, or require
+# data, a quantized model or a PeftModel around the language model.
+SUPPORTED = {
     *("r", "lora_alpha", "lora_dropout", "lora_bias", "use_rslora", "use_dora"),
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
     *("rank_pattern", "alpha_pattern", "init_lora_weights", "runtime_config"),
 }
-# What is set here, or has no meaning without an option that is refused.
+# Settings that this module sets, or that have no effect without an unsupported one.
 IGNORED = {
     *("fan_in_fan_out", "task_type", "inference_mode", "base_model_name_or_path", "auto_mapping"),
     *("peft_type", "peft_version", "revision", "loftq_config", "eva_config", "corda_config"),
@@ -32,11 +32,12 @@ INITS = (True, False, "gaussian", "orthogonal")
 
 
 def check_lora(lora: Any) -> None:
-    """Raise unless `lora` is a rank, a configuration that can be served, or None.
+    """Raise unless `lora` is a rank, a supported configuration or None.
 
     Parameters
     ----------
     lora : int, peft.LoraConfig or None
+        Value of the parameter `lora`.
     """
     if lora is None:
         return
@@ -45,7 +46,8 @@ def check_lora(lora: Any) -> None:
         return
     from peft import LoraConfig
 
-    if not isinstance(lora, LoraConfig) or lora.peft_type != "LORA":  # AdaLoRA derives from it
+    # subclasses, such as the configuration of AdaLoRA, have another type
+    if not isinstance(lora, LoraConfig) or lora.peft_type != "LORA":
         raise TypeError(f"lora must be a rank, a peft.LoraConfig or None, got {lora!r}")
     check_int("lora.r", lora.r)
     if lora.init_lora_weights not in INITS:
@@ -56,7 +58,7 @@ def check_lora(lora: Any) -> None:
     plain = LoraConfig()
     for field in dataclasses.fields(lora):
         value, default = getattr(lora, field.name), getattr(plain, field.name, None)
-        if field.name not in SERVED | IGNORED and value != default:
+        if field.name not in SUPPORTED | IGNORED and value != default:
             raise ValueError(
                 f"lora.{field.name} must be {default!r}: adapters go into the trained layers only, "
                 f"and nothing else is changed; got {value!r}"
@@ -66,6 +68,7 @@ def check_lora(lora: Any) -> None:
 
 
 def _check_pattern(name: str, pattern: Any) -> None:
+    """Raise a ValueError if a pattern is a str but not a regular expression."""
     if isinstance(pattern, str):
         try:
             re.compile(pattern)
@@ -76,28 +79,29 @@ def _check_pattern(name: str, pattern: Any) -> None:
 
 
 def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
-    """Put adapters into some layers of a model, and freeze all other weights.
+    """Add adapters to some layers of a model, and freeze all other weights.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Changed in place.
+        The model, which is modified in place.
     layers : iterable of torch.nn.Module
         Layers of the model.
     lora : int or peft.LoraConfig
-        A rank, or a configuration, which is copied. Without ``target_modules``, those that peft
-        adapts by default in this architecture, or else all linear layers.
+        A rank, or a configuration, which is copied. Without ``target_modules``, adapters are added
+        to the modules that peft adapts by default in this architecture, or else to all linear
+        layers.
 
     Returns
     -------
     peft.LoraConfig
-        With the full names of all modules that have adapters, so that it means the same on any
-        model of this architecture, whatever stands in for its other layers.
+        Configuration with the full names of all modules that have adapters. It therefore means the
+        same for any model of this architecture, even if other layers have been replaced.
 
     Raises
     ------
     ValueError
-        Where no module is meant, or the model has adapters already.
+        If no module matches, or if the model already has adapters.
 
     References
     ----------
@@ -110,19 +114,19 @@ def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
             f"this {type(model).__name__} has adapters already; merge them into its weights "
             "first (merge_and_unload), or train it with lora=None"
         )
-    config = _resolve(lora, model.config.model_type, _linear_layers(model, layers))
-    # a copy: peft shortens long lists to what is unique in the model that it sees, where the
-    # frozen layers may be missing; it also freezes all other weights
+    config = _resolve_config(lora, model.config.model_type, _linear_layers(model, layers))
+    # Pass a copy: peft shortens long lists of names to suffixes that are unique in this model,
+    # which may lack the frozen layers. The call also freezes all other weights.
     inject_adapter_in_model(copy.deepcopy(config), model)
-    model.train(model.training)  # adapters come in training mode
+    model.train(model.training)  # peft creates adapters in training mode
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype.itemsize < 4:
-            parameter.data = parameter.data.float()  # small steps vanish in shorter types
+            parameter.data = parameter.data.float()  # 16-bit types would round small updates away
     return config
 
 
 def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, nn.Module]:
-    """Return the linear layers inside some layers, by their full names."""
+    """Return the linear modules inside some layers, by their full names."""
     names = {id(module): name for name, module in model.named_modules()}
     return {
         names[id(module)]: module
@@ -132,8 +136,8 @@ def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, n
     }
 
 
-def _resolve(lora: Any, model_type: str, linear: dict[str, nn.Module]) -> Any:
-    """Return a configuration that names the modules to adapt in full, and all else that is set."""
+def _resolve_config(lora: Any, model_type: str, linear: dict[str, nn.Module]) -> Any:
+    """Return a configuration that lists the modules to adapt by their full names."""
     from peft import LoraConfig
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
 
@@ -143,12 +147,12 @@ def _resolve(lora: Any, model_type: str, linear: dict[str, nn.Module]) -> Any:
         config = copy.deepcopy(lora)
     every = {name.rsplit(".", 1)[1] for name in linear}
     if config.target_modules is None:
-        names = _targets(config, KNOWN.get(model_type, every), linear)
-        names = names or _targets(config, every, linear)
+        names = _matching(config, KNOWN.get(model_type, every), linear)
+        names = names or _matching(config, every, linear)
     elif config.target_modules == "all-linear":
-        names = _targets(config, every, linear)
+        names = _matching(config, every, linear)
     else:
-        names = _targets(config, config.target_modules, linear)
+        names = _matching(config, config.target_modules, linear)
     if not names:
         given = {
             name: sorted(value) if isinstance(value, set) else value
@@ -160,61 +164,61 @@ def _resolve(lora: Any, model_type: str, linear: dict[str, nn.Module]) -> Any:
             f"{sorted(every)}, in full {min(linear, default=None)!r} and so on (a str is a regular "
             "expression over full names)"
         )
-    settled = {
+    resolved = {
         "target_modules": names,
         "exclude_modules": None,
         "layers_to_transform": None,
         "layers_pattern": None,
         "fan_in_fan_out": any(type(linear[name]).__name__ == "Conv1D" for name in names),
-        # a configuration that was read from saved adapters says that nothing is trained
+        # configurations that were loaded with saved adapters have True, which freezes adapters
         "inference_mode": False,
         "base_model_name_or_path": None,
-        # peft's classes for tasks want a head, which a base model doesn't have
+        # the task classes of peft expect a head, which a base model does not have
         "task_type": None,
     }
-    for name, value in settled.items():
+    for name, value in resolved.items():
         setattr(config, name, value)
     return config
 
 
-def _targets(config: Any, wanted: Any, linear: dict[str, nn.Module]) -> list[str]:
-    """Return the names of the modules that peft takes to be meant by a configuration."""
+def _matching(config: Any, target_modules: Any, linear: dict[str, nn.Module]) -> list[str]:
+    """Return the names of the linear modules that peft would adapt for some target modules."""
     from peft.tuners.tuners_utils import check_target_module_exists
 
-    asked = copy.copy(config)
-    asked.target_modules = wanted
-    return [name for name in linear if check_target_module_exists(asked, name)]
+    config = copy.copy(config)
+    config.target_modules = target_modules
+    return [name for name in linear if check_target_module_exists(config, name)]
 
 
 def whole_model(base: Any, trained: Any, config: Any, merge_lora: bool) -> Any:
-    """Put what was trained into the whole model.
+    """Copy the trained weights into the whole model.
 
     Parameters
     ----------
     base : transformers.PreTrainedModel
-        The whole model as it was loaded. Changed in place.
+        The whole model as it was loaded. It is modified in place.
     trained : transformers.PreTrainedModel
-        The part that was trained; its weights have the names of the whole model's.
+        The trained part. Its weights have the same names as in the whole model.
     config : peft.LoraConfig or None
-        What `add_adapters` returned, where there are adapters.
+        Return value of `add_adapters`, or None if there are no adapters.
     merge_lora : bool
-        Whether adapters are added into the weights. Ignored without adapters.
+        Whether to add the adapters to the weights. Ignored without adapters.
 
     Returns
     -------
     transformers.PreTrainedModel or peft.PeftModel
-        In evaluation mode.
+        The whole model, in evaluation mode.
     """
     base = base.to(trained.dtype)
     if config is None:
         weights = {name: p for name, p in trained.named_parameters() if p.requires_grad}
     elif merge_lora:
-        weights = _merged(trained)
+        weights = _merged_weights(trained)
     else:
         from peft import get_peft_model
 
         with warnings.catch_warnings():
-            # peft asks transformers for an old name
+            # peft calls transformers by a deprecated name
             warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
             base = get_peft_model(base, copy.deepcopy(config))
         weights = {
@@ -229,14 +233,14 @@ def whole_model(base: Any, trained: Any, config: Any, merge_lora: bool) -> Any:
     return base.eval()
 
 
-def _merged(trained: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the weights of adapted layers with their adapters added in, by the plain names."""
+def _merged_weights(trained: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of adapted modules with merged adapters, by their original names."""
     from peft.tuners.lora import LoraLayer
 
     weights: dict[str, torch.Tensor] = {}
     for name, module in trained.named_modules():
         if isinstance(module, LoraLayer):
-            module = copy.deepcopy(module)  # a layer at a time, so that little is held twice
+            module = copy.deepcopy(module)  # one module at a time, to save memory
             module.merge()
             for own, weight in module.get_base_layer().named_parameters():
                 weights[f"{name}.{own}"] = weight

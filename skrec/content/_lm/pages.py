@@ -1,4 +1,4 @@
-"""Pages of the prefix store: safetensors files that are written whole and checked when opened."""
+"""Pages of the prefix store: safetensors files with a checksum, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,32 +20,35 @@ import xxhash
 from skrec._common.files import write_whole
 
 PAGE_NAME = re.compile(r"page-[0-9a-f]{32}\.safetensors")
-# a file that is being written, or whose writer was killed
+# files that are being written, or whose writer was killed
 UNFINISHED_NAME = re.compile(r"[0-9a-f]{32}\.tmp")
 FORMAT = "skrec prefix page 1"
-NAMES = {
+DTYPE_NAMES = {
     torch.bfloat16: "BF16",
     torch.float16: "F16",
     torch.float32: "F32",
     torch.float64: "F64",
 }
-KEY = np.dtype("S16")
-_CHUNK = 1 << 20
+KEY_DTYPE = np.dtype("S16")
+_CHUNK = 1 << 20  # number of bytes read at a time
 
 
 class DamagedPage(Exception):
-    """A file that isn't the page that was written."""
+    """Raised if a file is not a page of the store, or differs from what was written."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """An open page: the keys and row counts of its items, and their rows, memory-mapped.
+    """An open page with the states of n items.
 
     Parameters
     ----------
     keys : ndarray of S16, shape (n,)
+        Keys of the items, see `item_keys`.
     lengths : ndarray of int64, shape (n,)
+        Number of rows of each item.
     rows : tensor of shape (lengths.sum(), width)
+        Rows of all items, memory-mapped.
     """
 
     keys: np.ndarray
@@ -54,12 +57,13 @@ class Page:
 
 
 def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> Path:
-    """Write a page; the file has its name only when all of it is on the disk."""
-    # the rows come last: what is before them keeps each array aligned for its type
+    """Write a page to a folder and return its path. A reader never sees an incomplete page."""
+    # in this order, each array starts at a multiple of the size of its numbers
+    lengths, keys = np.ascontiguousarray(lengths, np.int64), np.ascontiguousarray(keys, KEY_DTYPE)
     arrays = {
-        "lengths": ("I64", [len(keys)], np.ascontiguousarray(lengths, np.int64).view(np.uint8)),
-        "keys": ("U8", [len(keys), 16], np.ascontiguousarray(keys, KEY).view(np.uint8)),
-        "rows": (NAMES[rows.dtype], list(rows.shape), _bytes_of(rows)),
+        "lengths": ("I64", [len(keys)], lengths.view(np.uint8)),
+        "keys": ("U8", [len(keys), 16], keys.view(np.uint8)),
+        "rows": (DTYPE_NAMES[rows.dtype], list(rows.shape), _bytes_of(rows)),
     }
     tensors: dict[str, Any] = {}
     stop = 0
@@ -80,34 +84,34 @@ def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.
 
 
 def open_page(path: Path, width: int, dtype: torch.dtype) -> Page:
-    """Map a page, after a look at every byte of it.
+    """Verify the checksum of a page, and open the page through a memory map.
 
     Raises
     ------
     DamagedPage
-        Where it is not what was written.
+        If the file differs from what was written.
     FileNotFoundError
-        Where it is gone.
+        If the file no longer exists.
     """
     tensors, start, checksum = read_header(path)
     digest = _digest(tensors)
     with open(path, "rb") as file:
         file.seek(start)
-        # read, not mapped: a checksum must not make the whole page resident
+        # a checksum over the memory map would load the whole page into memory
         buffer = bytearray(_CHUNK)
         while count := file.readinto(buffer):
             digest.update(memoryview(buffer)[:count])
         if digest.hexdigest() != checksum:
             raise DamagedPage("its checksum is another")
         n_items, (n_rows, page_width) = tensors["keys"]["shape"][0], tensors["rows"]["shape"]
-        if tensors["rows"]["dtype"] != NAMES[dtype] or page_width != width:
+        if tensors["rows"]["dtype"] != DTYPE_NAMES[dtype] or page_width != width:
             raise DamagedPage(f"its rows are not {width} values of {dtype}")
         file.seek(start)
         lengths = np.frombuffer(file.read(8 * n_items), "<i8")
-        keys = np.frombuffer(file.read(16 * n_items), KEY)
+        keys = np.frombuffer(file.read(16 * n_items), KEY_DTYPE)
     start += 24 * n_items
     size = start + n_rows * width * dtype.itemsize
-    # torch closes the file once it is mapped, and lets go of the mapping with the last tensor
+    # torch closes the file after mapping it, and unmaps it when the last tensor is deleted
     try:
         mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     except RuntimeError as error:
@@ -118,12 +122,12 @@ def open_page(path: Path, width: int, dtype: torch.dtype) -> Page:
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int, str]:
-    """Return what a page says of its arrays, where these start, and the checksum.
+    """Return the descriptions of a page's arrays, the offset of the first array, and the checksum.
 
     Raises
     ------
     DamagedPage
-        Where that is no header of a page, or where the file has another size than it tells.
+        If the file does not start with the header of a page, or if its size does not match it.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -146,14 +150,14 @@ def read_header(path: Path) -> tuple[dict[str, Any], int, str]:
 
 
 def item_keys(offsets: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return a 128-bit hash of each item's token ids.
+    """Return a 128-bit hash of the token ids of each item.
 
     Parameters
     ----------
     offsets : ndarray of int64, shape (n + 1,)
-        Where each item's ids begin.
+        Item i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``.
     ids : ndarray of int64
-        Token ids of all items, one item after the other.
+        Token ids of all items, concatenated.
 
     Returns
     -------
@@ -162,55 +166,58 @@ def item_keys(offsets: np.ndarray, ids: np.ndarray) -> np.ndarray:
     data = np.ascontiguousarray(ids, "<i8").view(np.uint8).data
     cuts = (8 * np.asarray(offsets)).tolist()
     return np.array(
-        [xxhash.xxh3_128_digest(data[a:b]) for a, b in itertools.pairwise(cuts)], dtype=KEY
+        [xxhash.xxh3_128_digest(data[a:b]) for a, b in itertools.pairwise(cuts)], dtype=KEY_DTYPE
     )
 
 
 class PageIndex:
-    """Where the rows of each key are; row addresses count through all pages.
+    """Index that maps keys to rows in pages. The address of a row counts the rows of all pages.
 
     Parameters
     ----------
     pages : iterable of Page
+        Pages to index.
 
     Attributes
     ----------
     pages : list of Page
+        The P pages.
     bases : ndarray of int64, shape (P,)
         Address of the first row of each page.
     places : tuple of three ndarrays of int64
-        Of each known key: its page, the address of its first row, and its rows.
+        For each distinct key: number of its page, address of its first row, and number of rows.
     """
 
-    def __init__(self, pages: Iterable[Page] = ()):
+    def __init__(self, pages: Iterable[Page] = ()) -> None:
         self.pages = pages = list(pages)
         ends = np.cumsum([len(page.rows) for page in pages], dtype=np.int64)
         self.bases = ends - [len(page.rows) for page in pages]
         lengths = np.concatenate([np.zeros(0, np.int64), *(page.lengths for page in pages)])
         number = np.repeat(np.arange(len(pages)), [len(page.keys) for page in pages])
         first = np.cumsum(lengths) - lengths
-        keys = np.concatenate([np.zeros(0, KEY), *(page.keys for page in pages)])
+        keys = np.concatenate([np.zeros(0, KEY_DTYPE), *(page.keys for page in pages)])
         self._keys, order = np.unique(keys, return_index=True)
         self.places = (number[order], first[order], lengths[order])
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the position of each key in `places`, and whether it is there."""
+        """Return the position of each key in `places`, and whether the key was found."""
         if not len(self._keys):
             return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
         at = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
         return at, self._keys[at] == keys
 
     def missing(self, keys: np.ndarray) -> np.ndarray:
-        """Return the first position of each key that is in no page, in the order of `keys`."""
+        """Return the first position of each distinct key that no page contains, in rising order."""
         lost = np.flatnonzero(~self.find(keys)[1])
         _, first = np.unique(keys[lost], return_index=True)
         return lost[np.sort(first)]
 
 
 def _bytes_of(rows: torch.Tensor) -> np.ndarray:
+    """Return the bytes of a tensor as an array of uint8."""
     return rows.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
 
 
 def _digest(tensors: dict[str, Any]) -> Any:
-    """Begin the checksum of a page with what its header says of the arrays."""
+    """Return a hash object that has read the descriptions of a page's arrays."""
     return xxhash.xxh3_128(json.dumps(tensors, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""The frozen prefix of a language model, which computes the states that are kept."""
+"""The frozen prefix of a language model, which computes prefix states."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from skrec.content._lm.split import Reached, Stop, layer_list
+from skrec.content._lm.split import PrefixComputed, Stop, layer_list
 
 
 class Prefix:
@@ -15,12 +15,13 @@ class Prefix:
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Changed in place: the layers above are dropped, to free their memory.
+        The model, which is modified in place: layers above the prefix are dropped to free memory.
     n_frozen : int
-        Layers that are run; all of them give the last hidden states, after the final norm.
+        Number of layers in the prefix. If it equals the number of layers, the states are the last
+        hidden states after the final norm.
     """
 
-    def __init__(self, model: Any, n_frozen: int):
+    def __init__(self, model: Any, n_frozen: int) -> None:
         layers = layer_list(model)[1]
         for at in range(n_frozen, len(layers)):
             layers[at] = Stop(layers[at])
@@ -28,8 +29,8 @@ class Prefix:
 
     @torch.inference_mode()
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the states (U, L, H) of token ids (U, L) under mask (U, L)."""
+        """Return the states (U, L, H) of token ids (U, L) with mask (U, L)."""
         try:
             return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        except Reached as reached:
-            return reached.args[0]
+        except PrefixComputed as computed:
+            return computed.args[0]

@@ -1,4 +1,4 @@
-"""What operators share that read an item's text with a pretrained language model."""
+"""Base class of operators that read the text of items with a pretrained language model."""
 
 from __future__ import annotations
 
@@ -15,34 +15,25 @@ from skrec._common.checks import check_choice, check_int
 from skrec._data.items import Items
 from skrec._data.packed import Packed, Ragged
 from skrec.content._base import ContentOperator, Resources
-from skrec.content._lm import (
-    DTYPES,
-    Base,
-    check_padding,
-    check_template,
-    load_base,
-    load_tokenizer,
-    most_tokens,
-    output_size,
-    part_size,
-    render,
-    token_ids,
-    tokenizer_hash,
-)
+from skrec.content._lm.loading import Base, load_base
+from skrec.content._lm.network import part_size
 from skrec.content._lm.pages import item_keys
+from skrec.content._lm.sizes import DTYPES, check_padding, max_tokens, output_size
 from skrec.content._lm.store import PrefixStore
+from skrec.content._lm.text import check_template, render, token_ids
+from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
 from skrec.nn import micro_batches
 
-# maps ids (U, L) and mask (U, L) to rows (n, H'), item by item, as many as are kept of each
-Reader = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# function that maps ids (U, L) and mask (U, L) to the rows (n, H') to store, ordered by item
+RowEncoder = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class PretrainedSchema:
-    """The language model that was read: its sizes, and what tells it from any other."""
+    """Sizes of a language model, and the fingerprint that identifies it."""
 
-    hidden_size: int  # of states between layers
-    output_size: int  # of the last ones
+    hidden_size: int  # size of the states between layers
+    output_size: int  # size of the last hidden states
     n_layers: int
     vocab_size: int
     revision: str | None
@@ -50,8 +41,20 @@ class PretrainedSchema:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is computed once of each item: its kind, its layers, and the size of a row."""
+class StoredRows:
+    """Which rows are computed once per item and stored.
+
+    Parameters
+    ----------
+    kind : str
+        "tokens" to store the states of all tokens, or the name of a pooling.
+    layers : tuple of int
+        Layers whose states are stored.
+    width : int
+        Size of a row.
+    one_row : bool
+        Whether there is one row per item instead of one row per token.
+    """
 
     kind: str
     layers: tuple[int, ...]
@@ -60,14 +63,15 @@ class Kept:
 
 
 def _is_name(model: Any) -> bool:
+    """Return whether a model is given by name or path, and not as an object."""
     return isinstance(model, (str, Path))
 
 
 class PretrainedText(ContentOperator):
-    """Base of operators that read an item's text with a pretrained language model.
+    """Base class of operators that read the text of items with a pretrained language model.
 
-    A subclass has the parameters below; it says in `_kept` what is computed once of each item,
-    and in `_reader` how.
+    A subclass has the parameters below. It defines `_stored_rows`, `_row_encoder` and
+    `_check_layers`.
     """
 
     model: Any
@@ -78,25 +82,25 @@ class PretrainedText(ContentOperator):
     cache_dtype: str
     trust_remote_code: bool
 
-    # made where they are needed, and left out of pickles
-    _base: Base | None = None  # the model as it was loaded, until one of its users takes it
+    # created when needed, and left out of pickles
+    _base: Base | None = None  # the loaded model, until its first user modifies it
     _store: PrefixStore | None = None
-    _read: Reader | None = None
+    _encode: RowEncoder | None = None
 
-    def _kept(self, schema: PretrainedSchema) -> Kept | None:
-        """Return what is computed once; None where token ids are read in each step."""
+    def _stored_rows(self, schema: PretrainedSchema) -> StoredRows | None:
+        """Return which rows are stored, or None if the network reads token ids in each step."""
         raise NotImplementedError
 
-    def _reader(self, model: Any, kept: Kept) -> Reader:
-        """Return what computes it; the model may be changed in place."""
+    def _row_encoder(self, model: Any, stored: StoredRows) -> RowEncoder:
+        """Return the function that computes the rows to store. It may modify the model in place."""
         raise NotImplementedError
 
     def _check_layers(self, n_layers: int) -> None:
-        """Raise a ValueError for parameters that a model of so many layers can't serve."""
+        """Raise a ValueError for parameters that do not fit a model with `n_layers` layers."""
         raise NotImplementedError
 
     def __sklearn_clone__(self) -> Any:
-        """Share a model or tokenizer that was given as an object: none is ever changed."""
+        """Clone the operator. Models and tokenizers are shared because they are never modified."""
         shared = {"model", "tokenizer"}
         return type(self)(
             **{
@@ -107,7 +111,7 @@ class PretrainedText(ContentOperator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        for name in ("_base", "_store", "_read"):
+        for name in ("_base", "_store", "_encode"):
             state.pop(name, None)
         return state
 
@@ -115,11 +119,11 @@ class PretrainedText(ContentOperator):
         before = self._resources.memory, self._resources.device
         super().use(resources)
         if before != (resources.memory, resources.device):
-            self._store = self._read = None
+            self._store = self._encode = None
 
     @property
     def keeps_states(self) -> bool:
-        """Whether `prepare` computes something to keep, which takes a while the first time."""
+        """Whether `prepare` computes and stores states, which takes a while the first time."""
         return True
 
     def check(self, width: int) -> None:
@@ -152,8 +156,8 @@ class PretrainedText(ContentOperator):
         Raises
         ------
         ValueError, OSError
-            Where the model can't be loaded, where the template names a column that the
-            catalogue lacks, or where the model has fewer layers than parameters ask for.
+            If the model cannot be loaded, if the template names a column that the catalogue lacks,
+            or if the model has fewer layers than the parameters require.
         """
         check_template(self.template, items.roles)
         base = load_base(self.model, self.dtype, self.trust_remote_code)
@@ -162,7 +166,7 @@ class PretrainedText(ContentOperator):
         )
         check_padding(base.model)
         config = base.model.config
-        longest = most_tokens(base.model)
+        longest = max_tokens(base.model)
         if longest is not None and self.max_length > longest:
             raise ValueError(
                 f"max_length must be at most {longest}, the tokens that {base.name} can read, "
@@ -178,16 +182,16 @@ class PretrainedText(ContentOperator):
             base.revision,
             base.fingerprint,
         )
-        self._base, self._store, self._read = base, None, None
+        self._base, self._store, self._encode = base, None, None
         return self
 
     def prepare(self, items: Items) -> Packed:
-        """Turn items into token ids, or into what is kept of them, computing what is missing.
+        """Convert items to token ids or to stored states. Missing states are computed.
 
         Parameters
         ----------
         items : Items
-            Any catalogue with the columns of the training catalogue.
+            A catalogue with the columns of the training catalogue.
 
         Returns
         -------
@@ -201,37 +205,37 @@ class PretrainedText(ContentOperator):
                 f"{self.schema_.vocab_size} tokens; give the tokenizer that belongs to it"
             )
         tokens = Ragged(torch.from_numpy(offsets), torch.from_numpy(ids))
-        kept = self._kept(self.schema_)
-        if kept is None:
-            self._base = None  # the network has its copy
+        stored = self._stored_rows(self.schema_)
+        if stored is None:
+            self._base = None  # the network has its own copy
             return Packed({"ids": tokens})
         keys = item_keys(offsets, ids)
-        lengths = np.ones(len(keys), np.int64) if kept.one_row else np.diff(offsets)
+        lengths = np.ones(len(keys), np.int64) if stored.one_row else np.diff(offsets)
         if self._store is None:
             self._store = PrefixStore(
                 self._resources.memory,
-                self._description(kept),
-                kept.width,
+                self._description(stored),
+                stored.width,
                 DTYPES[self.cache_dtype],
             )
         self._store.fill(
             keys,
             lengths,
-            lambda items: self._compute(tokens, items, lengths, kept),
+            lambda codes: self._compute_rows(tokens, codes, lengths, stored),
             self._resources.progress,
         )
         self._base = None
         if self._resources.device.type != "cpu":
-            self._read = None  # a GPU's memory is for training
+            self._encode = None  # free the memory of the GPU for training
         return Packed({"states": self._store.take_layout(keys)})
 
-    def _description(self, kept: Kept) -> dict[str, Any]:
-        """Return all that the kept rows depend on besides an item's token ids."""
+    def _description(self, stored: StoredRows) -> dict[str, Any]:
+        """Return everything that the stored rows of an item depend on, except its token ids."""
         return {
             "model": str(self.model) if _is_name(self.model) else type(self.model).__name__,
             "fingerprint": self.schema_.fingerprint,
-            "kind": kept.kind,
-            "layer": list(kept.layers),
+            "kind": stored.kind,
+            "layer": list(stored.layers),
             "tokenizer": tokenizer_hash(self.tokenizer_),
             "template": self.template,
             "max_length": self.max_length,
@@ -239,26 +243,26 @@ class PretrainedText(ContentOperator):
         }
 
     @torch.inference_mode()
-    def _compute(
-        self, tokens: Ragged, items: np.ndarray, lengths: np.ndarray, kept: Kept
+    def _compute_rows(
+        self, tokens: Ragged, codes: np.ndarray, lengths: np.ndarray, stored: StoredRows
     ) -> torch.Tensor:
-        """Return the rows (n, H') of some items, end to end, from parts of like lengths."""
-        if self._read is None:
+        """Return the concatenated rows (n, H') of some items, computed in length-sorted batches."""
+        if self._encode is None:
             base = self._take_base()
-            self._read = self._reader(base.model.to(self._resources.device), kept)
+            self._encode = self._row_encoder(base.model.to(self._resources.device), stored)
         device = self._resources.device
         tokens = tokens.to(device)
-        n_tokens = tokens.lengths.cpu().numpy()[items]
-        stops = np.cumsum(lengths[items])
-        starts = stops - lengths[items]
-        rows = torch.empty((int(stops[-1]), kept.width), dtype=DTYPES[self.cache_dtype])
+        n_tokens = tokens.lengths.cpu().numpy()[codes]
+        stops = np.cumsum(lengths[codes])
+        starts = stops - lengths[codes]
+        rows = torch.empty((int(stops[-1]), stored.width), dtype=DTYPES[self.cache_dtype])
         order = np.argsort(n_tokens, kind="stable")
         for cut in micro_batches(n_tokens[order], part_size(device)):
             part = order[cut]
-            ids, mask = tokens.take(torch.from_numpy(items[part]).to(device))
+            ids, mask = tokens.take(torch.from_numpy(codes[part]).to(device))
             place = [np.arange(starts[at], stops[at]) for at in part]
-            answer = self._read(ids, mask)
-            rows[torch.from_numpy(np.concatenate(place))] = answer.to("cpu", rows.dtype)
+            encoded = self._encode(ids, mask)
+            rows[torch.from_numpy(np.concatenate(place))] = encoded.to("cpu", rows.dtype)
         if not torch.isfinite(rows).all():
             raise ValueError(
                 f"the language model gave values that are not finite in {self.cache_dtype}; "
@@ -267,12 +271,12 @@ class PretrainedText(ContentOperator):
         return rows
 
     def _take_base(self) -> Base:
-        """Hand over the loaded model, which is then changed."""
+        """Return the loaded model and forget it, because the caller modifies it."""
         base, self._base = self._base, None
         return base or self._load(self.schema_)
 
     def _load(self, schema: PretrainedSchema) -> Base:
-        """Load the model again, and make sure that it is the same."""
+        """Load the model again. Raise a ValueError if it is not the model of `schema`."""
         base = load_base(self.model, self.dtype, self.trust_remote_code, schema.revision)
         if base.fingerprint != schema.fingerprint:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What stands beside a frozen language model: pooled states of its layers, and blocks on them."""
+"""Modules of `SideNetwork`: pooled states of a frozen model, and blocks that read them."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from torch import nn
 
 from skrec.content._lm.network import POOLINGS
 from skrec.content._lm.prefix import Prefix
-from skrec.content._lm.split import _hidden, layer_list
+from skrec.content._lm.split import hidden_states_of, layer_list
 from skrec.nn import SideBlocks
 
 
 class PooledLayers:
-    """Chosen layers of a language model, each pooled to one vector, from one run of it.
+    """States of several layers from one forward pass, each pooled to one vector.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Changed in place: the layers above the highest chosen one are dropped.
+        The model, which is modified in place: layers above the highest chosen layer are dropped.
     layers : sequence of int
-        Which, in rising order: 0 is what the embeddings give, i the output of the i-th layer, and
-        the last one the last hidden states, after the final norm.
+        Layers to read, in ascending order. 0 is the output of the embeddings, i the output of the
+        i-th layer, and the number of the top layer the last hidden states after the final norm.
     pooling : {"mean", "cls", "last"}
-        How the states of an item's tokens become one vector.
+        How the states of the tokens of an item are reduced to one vector.
     """
 
-    def __init__(self, model: Any, layers: Sequence[int], pooling: str):
+    def __init__(self, model: Any, layers: Sequence[int], pooling: str) -> None:
         self.prefix = Prefix(model, layers[-1])
         self._pool = POOLINGS[pooling]
-        # what goes into the next layer is what came out of this one
+        # the output of a layer is read as the input of the next layer
         self._next = [layer_list(model)[1][at] for at in layers[:-1]]
 
     @torch.inference_mode()
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return pooled states (U, m, H), the lowest layer first, of ids (U, L) under a mask."""
+        """Return pooled states (U, m, H) of ids (U, L) with mask (U, L), lowest layer first."""
         pooled: list[torch.Tensor] = []  # m of (U, H)
 
-        def read(_: nn.Module, args: tuple, kwargs: dict) -> None:
-            pooled.append(self._pool(_hidden(args, kwargs), mask))
+        def pool(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            pooled.append(self._pool(hidden_states_of(args, kwargs), mask))
 
-        hooks = [layer.register_forward_pre_hook(read, with_kwargs=True) for layer in self._next]
+        hooks = [layer.register_forward_pre_hook(pool, with_kwargs=True) for layer in self._next]
         try:
             highest = self.prefix.states(ids, mask)  # (U, L, H)
         finally:
@@ -58,32 +58,34 @@ class PooledLayers:
 
 
 class SideTower(nn.Module):
-    """Standardised pooled states, through side blocks and a linear layer to item vectors.
+    """Module that maps pooled states to item vectors: standardization, side blocks, linear layer.
 
     Parameters
     ----------
     mean, scale : tensors of shape (m, H)
-        Subtracted from the states of m layers, then divided by.
+        Mean and scale of the states of m layers.
     bottleneck : int
         Inner size of each block.
     width : int
-        D, the size of item vectors.
+        Size D of item vectors.
     """
 
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, mean: torch.Tensor, scale: torch.Tensor, bottleneck: int, width: int):
+    def __init__(
+        self, mean: torch.Tensor, scale: torch.Tensor, bottleneck: int, width: int
+    ) -> None:
         super().__init__()
         n_states, hidden_size = mean.shape
-        # whoever builds the module knows them, so a state_dict need not
+        # not persistent, because both are in the schema that the module is built from
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
         self.side = SideBlocks(n_states, hidden_size, bottleneck)
         self.project = nn.Linear(hidden_size, width)
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """Return the item vectors (U, D)."""
+        """Return item vectors (U, D)."""
         [(values, _)] = columns.values()  # (U, 1, m * H)
         states = values.to(self.mean.dtype).reshape(len(values), *self.mean.shape)  # (U, m, H)
         return self.project(self.side((states - self.mean) / self.scale))

@@ -1,4 +1,4 @@
-"""Number types of language models, and how much text they can read."""
+"""Number types and sizes of language models."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ DTYPES = {
 
 @torch.inference_mode()
 def output_size(model: Any) -> int:
-    """Return the size of a model's last hidden states, which OPT may project to another.
+    """Return the size of the last hidden states of a model.
+
+    It may differ from the size of the states between layers: some OPT models project the last ones.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model.
 
     Returns
     -------
@@ -33,24 +36,25 @@ def output_size(model: Any) -> int:
 
 @torch.inference_mode()
 def check_padding(model: Any) -> None:
-    """Refuse a model in which padding changes what is read before it.
+    """Raise a ValueError for a model in which padding changes the states of the tokens before it.
 
-    The vector of an item would depend on the items that happen to be encoded with it.
+    With such a model, the vector of an item would depend on the items in the same batch.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model.
 
     Raises
     ------
     ValueError
-        For such a model, for example ConvBERT, which convolves over the padding.
+        If padding changes the states. An example is ConvBERT, which convolves over the padding.
     """
     ids = torch.arange(5, device=model.device).unsqueeze(0)  # (1, L)
     mask = (ids < 3).long()
     alone = model(input_ids=ids[:, :3], attention_mask=mask[:, :3]).last_hidden_state
     padded = model(input_ids=ids * mask, attention_mask=mask).last_hidden_state[:, :3]
-    # what leaks is much more than the rounding of kernels that sum in another order
+    # leaking padding changes states much more than kernels that sum in another order
     tolerance = 0.1 if model.dtype.itemsize < 4 else 1e-3
     difference = (padded - alone).abs().max() / alone.abs().max()
     if difference > tolerance:
@@ -60,21 +64,22 @@ def check_padding(model: Any) -> None:
         )
 
 
-def most_tokens(model: Any) -> int | None:
-    """Return the longest text that a model has positions for.
+def max_tokens(model: Any) -> int | None:
+    """Return the maximum number of tokens for which a model has positions.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model.
 
     Returns
     -------
     int or None
-        None where positions are not learned one by one, or not counted in the configuration.
+        None if the model has no learned positions and its configuration states no maximum.
     """
     longest = getattr(model.config, "max_position_embeddings", None)
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
             used_up = 0 if module.padding_idx is None else module.padding_idx + 1
-            return module.num_embeddings - used_up  # as RoBERTa counts them
+            return module.num_embeddings - used_up  # RoBERTa counts from padding_idx + 1
     return longest

@@ -1,4 +1,4 @@
-"""Where a pretrained model lies, and what to tell users where it can't be read."""
+"""Search for pretrained models in folders, in GGUF files and on the hub."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from typing import Any
 from skrec._common.random import borrowed_generator
 
 CONFIG = "config.json"
-# files of the hub, one of which tells that there is a model or a tokenizer
-MARKS = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
+# files on the hub that show that there is a model or a tokenizer; one of them is enough
+MARKER_FILES = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
 
 
 @dataclass(frozen=True)
 class Source:
     """A pretrained model that was found: a folder, a GGUF file, or a name on the hub."""
 
-    name: str  # as messages call it
-    where: str  # what from_pretrained takes
-    gguf: str | None = None
-    commit: str | None = None  # of the hub
-    config: dict[str, Any] = field(default_factory=dict)  # what config.json says
+    name: str  # name or path given by the user, for messages
+    location: str  # first argument of from_pretrained
+    gguf: str | None = None  # path of the GGUF file
+    commit: str | None = None  # commit on the hub
+    config: dict[str, Any] = field(default_factory=dict)  # content of config.json
 
     @property
-    def options(self) -> dict[str, Any]:
+    def load_options(self) -> dict[str, Any]:
         """Further arguments of from_pretrained."""
         return {"gguf_file": self.gguf} if self.gguf else {"revision": self.commit or "main"}
 
 
-def find(name: str | os.PathLike, what: str, revision: str | None = None) -> Source:
-    """Find a model or tokenizer, on disk first.
+def find_source(name: str | os.PathLike[str], what: str, revision: str | None = None) -> Source:
+    """Find a model or tokenizer on disk or, if there is none, on the hub.
 
     Parameters
     ----------
     name : str or path
-        A folder, a GGUF file, or a name on the hub.
+        Path of a folder or GGUF file, or name on the hub.
     what : {"model", "tokenizer"}
-        The parameter, for messages.
+        Name of the parameter, for messages.
     revision : str, default=None
-        Branch, tag or commit of the hub. Ignored for what lies on disk.
+        Branch, tag or commit on the hub. Ignored for files on disk.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def find(name: str | os.PathLike, what: str, revision: str | None = None) -> Sou
     Raises
     ------
     ValueError, OSError
-        Where there is no such folder or name, or no way to the hub.
+        If the folder or name does not exist, or if the hub cannot be reached.
     """
     given = os.fspath(name)
     if not given:
@@ -70,8 +70,8 @@ def find(name: str | os.PathLike, what: str, revision: str | None = None) -> Sou
                     f"{what} must be a folder, a GGUF file or a name on the hub; {given!r} is a "
                     "file of another kind. For weights in a folder, give the folder"
                 )
-        _need_gguf(given, what)
-        # in full: transformers looks for a bare file name in the working directory first
+        _check_gguf(given, what)
+        # an absolute path, because transformers first looks in the working directory
         return Source(given, str(path.parent.resolve()), gguf=str(path.resolve()))
     if not isinstance(name, str) or _looks_like_path(given):
         raise FileNotFoundError(f"{what}={given!r} is neither a folder nor a file")
@@ -79,7 +79,8 @@ def find(name: str | os.PathLike, what: str, revision: str | None = None) -> Sou
     return Source(given, given, commit=folder.name, config=_read_config(folder / CONFIG))
 
 
-def _need_gguf(name: str, what: str) -> None:
+def _check_gguf(name: str, what: str) -> None:
+    """Raise an ImportError if the package gguf is not installed."""
     try:
         import gguf  # noqa: F401
     except ImportError:
@@ -89,12 +90,13 @@ def _need_gguf(name: str, what: str) -> None:
 
 
 def _looks_like_path(given: str) -> bool:
+    """Return whether a text looks like a path rather than a name on the hub."""
     first = given.startswith((".", "~", os.sep)) or Path(given).is_absolute()
     return first or given.count("/") > 1 or "\\" in given or given.lower().endswith(".gguf")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """Read a config.json; nothing where there is none."""
+    """Return the content of a config.json, or an empty dict if there is no file."""
     if not path.is_file():
         return {}
     try:
@@ -107,7 +109,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _from_hub(name: str, what: str, revision: str | None) -> Path:
-    """Return the folder of the hub's cache that is named for the commit."""
+    """Download a marker file and return its folder in the hub's cache, named by the commit."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -120,7 +122,7 @@ def _from_hub(name: str, what: str, revision: str | None) -> Path:
 
     called = f"{what}={name!r}"
     try:
-        *others, last = MARKS[what]
+        *others, last = MARKER_FILES[what]
         for file in others:
             with suppress(EntryNotFoundError):
                 return Path(hf_hub_download(name, file, revision=revision)).parent
@@ -156,20 +158,22 @@ def _from_hub(name: str, what: str, revision: str | None) -> Path:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep progress bars and warnings of the loading libraries from users.
+    """Hide progress bars, warnings and log messages of the libraries that load models.
 
-    What they say is either raised here as an error, or about their own calls.
+    Their messages are either raised as errors by this package, or concern calls that the libraries
+    make themselves.
     """
     from huggingface_hub import utils as hub
     from transformers.utils import logging as transformers_logging
 
-    # streams, filters and levels are the process's, and reading a model moves torch's generator
+    # streams, filters and log levels belong to the whole process, so only one thread may change
+    # them at a time; loading a model also advances torch's random generator
     with borrowed_generator():
         loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub", "gguf")]
         levels = [logger.level for logger in loggers]
         bars = transformers_logging.is_progress_bar_enabled()
         hub_bars = not hub.are_progress_bars_disabled()
-        # some of their bars know no switch
+        # some progress bars cannot be disabled
         with redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for logger in loggers:

@@ -1,12 +1,12 @@
-"""A language model cut in two: a frozen prefix, and a top that goes on from its states.
+"""A language model split into a frozen prefix and a top that starts from the prefix states.
 
 ::
 
     ids --> embeddings --> layers[:s] --> states (U, L, H) --> layers[s:] --> norm --> (U, L, H)
-            '------- Prefix -------'      kept in a store      '------- Top -------'
+            '------- Prefix -------'     stored on disk        '------- Top -------'
 
-Both halves are the model itself with a few layers exchanged, so that its own ``forward`` builds
-the masks, positions and layer types of every architecture.
+Both parts are the model itself with a few layers replaced. Its own ``forward`` therefore builds the
+masks, positions and layer types of every architecture.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from torch import nn
 
 
 def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
-    """Find the transformer layers of a model.
+    """Return the name and the list of the transformer layers of a model.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model.
 
     Returns
     -------
     name : str
-        Where they are, for example ``"encoder.layer"``.
+        Name of the list, for example ``"encoder.layer"``.
     layers : torch.nn.ModuleList
+        The layers.
 
     Raises
     ------
     ValueError
-        Where the model keeps its layers in another way.
+        If the model has no such list.
     """
     n_layers = getattr(model.config, "num_hidden_layers", None)
     for name, module in model.named_modules():
@@ -48,102 +50,105 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
 
 
 class Replay(nn.Module):
-    """Stands in for a layer of the prefix, and returns given states whatever comes in.
+    """Module that replaces a layer of the prefix and returns given states, whatever its input.
 
     Parameters
     ----------
     layer : torch.nn.Module
-        The layer; what models look up on it, such as its attention type, is kept.
-    held : list of one tensor (U, L, H)
-        Where the states are put before each forward pass.
+        The layer to replace. Attributes that models read from a layer, such as its attention type,
+        are copied.
+    slot : list of one tensor (U, L, H)
+        List that contains the states during a forward pass.
     n_outputs : int
-        Length of the tuple that the layer returns; 0 for a bare tensor.
+        Length of the tuple that the layer returns, or 0 if it returns a tensor.
     """
 
-    def __init__(self, layer: nn.Module, held: list, n_outputs: int):
+    def __init__(self, layer: nn.Module, slot: list[torch.Tensor | None], n_outputs: int) -> None:
         super().__init__()
-        _keep_attributes(layer, self)
-        self._held, self._n_outputs = held, n_outputs
+        _copy_attributes(layer, self)
+        self._slot, self._n_outputs = slot, n_outputs
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the states, in the form of the layer's answer."""
+        """Return the states in the form of the layer's output."""
         if not self._n_outputs:
-            return self._held[0]
-        return (self._held[0], *[None] * (self._n_outputs - 1))
+            return self._slot[0]
+        return (self._slot[0], *[None] * (self._n_outputs - 1))
 
 
-class Reached(Exception):
-    """Carries the input of the first layer above the prefix out of a forward pass."""
+class PrefixComputed(Exception):
+    """Raised by `Stop` to end the forward pass. Its argument is the prefix states."""
 
 
 class Stop(nn.Module):
-    """Stands in for a layer above the prefix, and ends the forward pass with what comes in."""
+    """Module that replaces a layer above the prefix and ends the forward pass with its input."""
 
-    def __init__(self, layer: nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        _keep_attributes(layer, self)
+        _copy_attributes(layer, self)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise `Reached` with the hidden states (U, L, H)."""
-        raise Reached(_hidden(args, kwargs))
+        """Raise `PrefixComputed` with the hidden states (U, L, H)."""
+        raise PrefixComputed(hidden_states_of(args, kwargs))
 
 
-def _keep_attributes(layer: nn.Module, other: nn.Module) -> None:
+def _copy_attributes(layer: nn.Module, other: nn.Module) -> None:
+    """Copy the public attributes of simple types from a layer to its replacement."""
     for name, value in vars(layer).items():
         if not name.startswith("_") and isinstance(value, (str, int, float, type(None))):
             setattr(other, name, value)
 
 
-def _hidden(args: tuple, kwargs: dict) -> torch.Tensor:
+def hidden_states_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+    """Return the hidden states among the arguments of a layer."""
     return args[0] if args else kwargs["hidden_states"]
 
 
 class Top(nn.Module):
-    """The trained part of a language model, from prefix states or from token ids on.
+    """The trained part of a language model, which reads prefix states or token ids.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Changed in place where `n_frozen` is given: hand over a copy.
+        The model. If `n_frozen` is given, it is modified in place, so pass a copy.
     n_frozen : int or None
-        Layers s that are frozen. From 1 on they are replaced by replays, and word embeddings,
-        which nothing reads any more, by an empty table. With 0 only the embeddings are frozen.
-        None: nothing is.
+        Number of frozen layers s. From 1 up, frozen layers are replaced by `Replay` modules, and
+        the word embeddings, which are no longer read, by an empty table. With 0, only the
+        embeddings are frozen. With None, nothing is frozen.
 
     Attributes
     ----------
     pretrained : bool
-        Whether what is trained of it is pretrained: True, unless adapters are put in.
-    reloads_frozen : True
-        Its frozen weights are those of the model, wherever it is built again.
+        Whether the trained weights are pretrained. True unless adapters are added.
+    reloads_frozen : bool
+        Whether frozen weights are restored exactly when `Top` is built again. Always True.
     """
 
     pretrained = True
     reloads_frozen = True
 
-    def __init__(self, model: Any, n_frozen: int | None):
+    def __init__(self, model: Any, n_frozen: int | None) -> None:
         super().__init__()
         if getattr(model, "pooler", None) is not None:
-            model.pooler = nn.Identity()  # BERT's, whose output is not read; some always call it
-        seen = _survey(model, n_frozen)
+            model.pooler = nn.Identity()  # its output is not used, but some models always call it
+        probe = _probe(model, n_frozen)
         for parameter in model.parameters():
-            parameter.requires_grad_(parameter in seen.trained)
-        self._held: list = [None]
+            parameter.requires_grad_(parameter in probe.trained)
+        self._slot: list[torch.Tensor | None] = [None]
         self.n_frozen = n_frozen
         if n_frozen:
             layers = layer_list(model)[1]
             for at in range(n_frozen):
-                layers[at] = Replay(layers[at], self._held, seen.outputs[at])
+                layers[at] = Replay(layers[at], self._slot, probe.n_outputs[at])
             table = model.get_input_embeddings()
             empty = nn.Embedding(1, table.embedding_dim, dtype=table.weight.dtype)
             model.set_input_embeddings(empty.requires_grad_(False))
             self._n_inputs = table.embedding_dim
         self.model = model
         if n_frozen:
-            self._check_exact(seen)
+            self._check_exact(probe)
 
     def train(self, mode: bool = True) -> Top:
-        """Set the mode of what is trained; what replays answer for needs no dropout."""
+        """Set the training mode. Parts without trained weights stay in evaluation mode."""
         super().train(mode)
         if self.n_frozen:
             for part in self.model.children():
@@ -157,98 +162,104 @@ class Top(nn.Module):
             return self.model(input_ids=values, attention_mask=mask.long()).last_hidden_state
         U, L, _ = values.shape
         dtype = self.model.dtype
-        self._held[0] = values.to(dtype)
-        # never read: the replays answer for the embeddings too
-        nothing = torch.zeros((), dtype=dtype, device=values.device).expand(U, L, self._n_inputs)
+        self._slot[0] = values.to(dtype)
+        # the model requires embeddings, but the replay layers ignore them
+        unused = torch.zeros((), dtype=dtype, device=values.device).expand(U, L, self._n_inputs)
         try:
-            answer = self.model(inputs_embeds=nothing, attention_mask=mask.long())
+            output = self.model(inputs_embeds=unused, attention_mask=mask.long())
         finally:
-            self._held[0] = None
-        return answer.last_hidden_state
+            self._slot[0] = None
+        return output.last_hidden_state
 
-    def _check_exact(self, seen: Survey) -> None:
-        """Refuse a model that, cut in two, fails or answers something else than in one piece."""
-        expected = seen.answer
-        # the same arithmetic twice: only kernels that sum in another order may differ
+    def _check_exact(self, probe: Probe) -> None:
+        """Raise a ValueError if the split model fails or its output differs from the model's."""
+        expected = probe.output
+        # both are the same computation, so they differ only if kernels sum in another order
         tolerance = max(1e-5, 8 * torch.finfo(expected.dtype).eps)
         training = self.model.training
         self.model.eval()
         reason: Exception | None = None
         try:
             with torch.no_grad():
-                answer = self(seen.states, torch.ones_like(seen.ids, dtype=torch.bool))
+                output = self(probe.states, torch.ones_like(probe.ids, dtype=torch.bool))
             atol = tolerance * float(expected.nan_to_num().abs().max())
-            exact = answer.shape == expected.shape and torch.allclose(
-                answer, expected, rtol=0, atol=atol, equal_nan=True
+            exact = output.shape == expected.shape and torch.allclose(
+                output, expected, rtol=0, atol=atol, equal_nan=True
             )
-        except Exception as error:  # whatever the code of an architecture runs into
+        except Exception as error:  # the code of an architecture may raise anything
             exact, reason = False, error
         finally:
             self.model.train(training)
         if not exact:
             need = "its upper layers need more than the states that come from below"
-            raise ValueError(_refusal(self.model, need)) from reason
+            raise ValueError(_split_message(self.model, need)) from reason
 
 
 def checkpoint_activations(model: Any) -> None:
-    """Make a model compute the activations inside its layers again in the backward pass.
+    """Make a model recompute the activations inside its layers in the backward pass.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model, which is modified in place.
 
     Raises
     ------
     ValueError
-        Where the architecture can't.
+        If the architecture does not support it.
     """
     if not model.supports_gradient_checkpointing:
         raise ValueError(f"{type(model).__name__} can't do gradient_checkpointing; leave it False")
-    # transformers gave it a new name on the way to version 6
+    # the method is renamed on the way to version 6 of transformers
     new = getattr(model, "activation_checkpointing_enable", None)
     (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 @dataclass
-class Survey:
-    """What was seen when a model read a few tokens.
+class Probe:
+    """Result of running a model on a few tokens.
 
     Parameters
     ----------
     trained : set of Parameter
-        Weights that the last hidden states depend on and the prefix states do not.
-    outputs : list of int
-        Length of the tuple that each layer returns; 0 for a bare tensor.
+        Weights that influence the last hidden states, but not the prefix states.
+    n_outputs : list of int
+        Length of the tuple that each layer returns, or 0 if it returns a tensor.
     ids : Tensor (1, L)
-        The tokens.
-    states, answer : Tensor (1, L, H)
-        Prefix states, and last hidden states.
+        Ids of the tokens.
+    states : Tensor (1, L, H) or None
+        Prefix states. None if `n_frozen` is None.
+    output : Tensor (1, L, H)
+        Last hidden states.
     """
 
     trained: set[nn.Parameter]
-    outputs: list[int]
+    n_outputs: list[int]
     ids: torch.Tensor
     states: torch.Tensor | None
-    answer: torch.Tensor
+    output: torch.Tensor
 
 
-def _survey(model: Any, n_frozen: int | None) -> Survey:
-    """Run a model on a few tokens, and see what its output and its prefix depend on."""
-    reached: list[torch.Tensor] = []  # input of layer s
-    answers: list[Any] = []  # of each layer
+def _probe(model: Any, n_frozen: int | None) -> Probe:
+    """Run a model on a few tokens, and find the weights that output and prefix depend on."""
+    prefix_states: list[torch.Tensor] = []  # input of layer s
+    layer_outputs: list[Any] = []
     hooks = []
     if n_frozen is not None:
         layers = layer_list(model)[1]
-        hooks = [layer.register_forward_hook(lambda *a: answers.append(a[-1])) for layer in layers]
+        hooks = [
+            layer.register_forward_hook(lambda *a: layer_outputs.append(a[-1])) for layer in layers
+        ]
         hooks.append(
             layers[n_frozen].register_forward_pre_hook(
-                lambda _, args, kwargs: reached.append(_hidden(args, kwargs)), with_kwargs=True
+                lambda _, args, kwargs: prefix_states.append(hidden_states_of(args, kwargs)),
+                with_kwargs=True,
             )
         )
     model.requires_grad_(True)
     training = model.training
     model.eval()
-    # all different, for positions count; an odd number, for windows are even
+    # different ids, because positions are tested, too; an odd number, because windows are even
     ids = torch.arange(5, device=model.device).unsqueeze(0)
     try:
         with torch.enable_grad():
@@ -259,23 +270,24 @@ def _survey(model: Any, n_frozen: int | None) -> Survey:
             hook.remove()
     trained = _leaves(output)
     if n_frozen is not None:
-        if not reached:
-            raise ValueError(_refusal(model, "its layers are called in a way of its own"))
-        trained -= _leaves(reached[0])
+        if not prefix_states:
+            raise ValueError(_split_message(model, "its layers are called in a way of its own"))
+        trained -= _leaves(prefix_states[0])
     if n_frozen:
-        last = answers[n_frozen - 1]
-        if (last[0] if isinstance(last, (tuple, list)) else last) is not reached[0]:
+        last = layer_outputs[n_frozen - 1]
+        if (last[0] if isinstance(last, (tuple, list)) else last) is not prefix_states[0]:
             raise ValueError(
                 f"{type(model).__name__} computes between its layers {n_frozen - 1} and "
                 f"{n_frozen}, so it can't be split there; train one layer more or less "
                 f"(trainable_layers, now {len(layers) - n_frozen})"
             )
-    outputs = [len(answer) if isinstance(answer, (tuple, list)) else 0 for answer in answers]
-    states = reached[0].detach() if reached else None
-    return Survey(trained, outputs, ids, states, output.detach())
+    n_outputs = [len(out) if isinstance(out, (tuple, list)) else 0 for out in layer_outputs]
+    states = prefix_states[0].detach() if prefix_states else None
+    return Probe(trained, n_outputs, ids, states, output.detach())
 
 
-def _refusal(model: Any, why: str) -> str:
+def _split_message(model: Any, why: str) -> str:
+    """Return the error message for a model that cannot be split."""
     return (
         f"{type(model).__name__} can't be split: {why}; train it whole (trainable_layers=None) or "
         "not at all (trainable_layers=0)"
@@ -297,14 +309,14 @@ def _leaves(tensor: torch.Tensor) -> set[nn.Parameter]:
 
 
 def split_top(model: Any, n_frozen: int | None) -> Top:
-    """Return a trainable copy of a model above its frozen prefix.
+    """Return a trainable copy of the part of a model above its frozen prefix.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        Left as it is.
+        The model, which is not modified.
     n_frozen : int or None
-        See `Top`.
+        Number of frozen layers, see `Top`.
 
     Returns
     -------
@@ -312,7 +324,7 @@ def split_top(model: Any, n_frozen: int | None) -> Top:
     """
     if not n_frozen:
         return Top(copy.deepcopy(model), n_frozen)
-    # the parts that Top replaces are not copied first
+    # do not copy the parts that Top replaces
     _, layers = layer_list(model)
     table = model.get_input_embeddings()
     memo: dict[int, Any] = {id(module): module for module in (*layers[:n_frozen], table)}

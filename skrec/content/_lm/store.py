@@ -1,4 +1,4 @@
-"""The prefix store: hidden states of frozen layers, one entry per item, kept on disk."""
+"""The prefix store: states of frozen layers, computed once per item and kept on disk."""
 
 from __future__ import annotations
 
@@ -26,43 +26,44 @@ PAGE_BYTES = 64 << 20
 
 
 class PrefixStore:
-    """States of a frozen prefix, item by item, in pages on disk.
+    """States of a frozen prefix, stored in pages on disk.
 
     Parameters
     ----------
     memory : str, Path or None
-        Folder that stores share; None for a temporary folder that goes with the object.
+        Folder that several stores share. None uses a temporary folder, which is deleted together
+        with this object.
     spec : dict
-        All that the states depend on besides an item's key; JSON can hold it. Its ``model`` is a
-        name for people, and does not count.
+        Everything that the states depend on, except the key of an item. It must be serializable as
+        JSON. Its ``model`` is a name for users and does not identify the store.
     width : int
         Size of a row.
     dtype : torch.dtype
-        Of the rows as they are kept.
+        Number type of the stored rows.
 
     Raises
     ------
     TypeError, ValueError
-        For a `memory` that is no path, or is the path of a file.
+        If `memory` is not a path, or if it is the path of a file.
     OSError
-        For a `memory` that can't be made or written to.
+        If the folder cannot be created or written to.
     """
 
     def __init__(
         self, memory: str | Path | None, spec: Mapping[str, Any], width: int, dtype: torch.dtype
-    ):
+    ) -> None:
         if memory is None:
             memory = tempfile.mkdtemp(prefix="skrec-")
-            weakref.finalize(self, _remove_own, memory, os.getpid())
-        self._described = {
+            weakref.finalize(self, _remove_temporary, memory, os.getpid())
+        self._description = {
             "spec": dict(spec),
             "width": width,
             "dtype": str(dtype).removeprefix("torch."),
         }
-        counts = {name: value for name, value in spec.items() if name != "model"}
-        identified = {"format": folders.FORMAT, **self._described, "spec": counts}
-        identity = json.dumps(identified, sort_keys=True)
-        self.folder = folders.prefixes(memory) / xxhash.xxh3_128_hexdigest(identity.encode())
+        own_spec = {name: value for name, value in spec.items() if name != "model"}
+        identity = {"format": folders.FORMAT, **self._description, "spec": own_spec}
+        digest = xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())
+        self.folder = folders.prefix_folder(memory) / digest
         self.width, self.dtype = width, dtype
         self._pages: dict[str, Page] = {}
         self._damaged: set[str] = set()
@@ -76,64 +77,71 @@ class PrefixStore:
         compute: Callable[[np.ndarray], torch.Tensor],
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Compute and keep the states of those items that are not there yet.
+        """Compute and store the states of the items that the store lacks.
 
-        A second process that fills the same store waits, then finds what this one computed.
+        If another process fills the same store, this one waits and then finds the states of the
+        other.
 
         Parameters
         ----------
         keys : ndarray of S16, shape (n,)
-            What `item_keys` gives; items with equal keys are computed once.
+            Keys of the items, see `item_keys`. Items with equal keys are computed once.
         lengths : ndarray of int64, shape (n,)
-            Rows of each item.
+            Number of rows of each item.
         compute : callable
-            Maps positions of items to their rows, one item after the other.
+            Function that maps positions of items to their rows, concatenated.
         progress : callable, default=None
-            Told ``(n_done, n_missing)`` after each page.
+            Function that is called as ``progress(n_done, n_missing)`` after each page.
 
         Raises
         ------
         OSError
-            Where the disk is full.
+            If the disk is full.
         """
-        self._forget()
-        self._scan()
+        self._drop_deleted()
+        self._open_new()
         if not len(self._index.missing(keys)) and not self._damaged:
             return
         with folders.locked(self.folder):
-            folders.make_folder(self.folder)  # it may have been cleared
-            self._forget()
-            self._scan()
-            self._clean()
+            folders.make_folder(self.folder)  # another process may have deleted it
+            self._drop_deleted()
+            self._open_new()
+            self._delete_unusable()
             missing = self._index.missing(keys)
             sizes = np.asarray(lengths, np.int64)[missing]
             what = f"the states of {len(sizes)} items"
-            check_space(self.folder, self._bytes(sizes), what, "memory")
+            check_space(self.folder, self._n_bytes(sizes), what, "memory")
             n_done = 0
             try:
                 for cut in self._cuts(sizes):
-                    self._add(keys[missing[cut]], sizes[cut], compute(missing[cut]))
+                    self._add_page(keys[missing[cut]], sizes[cut], compute(missing[cut]))
                     n_done += len(missing[cut])
                     if progress is not None:
                         progress(n_done, len(missing))
             finally:
-                # what was written before an error is kept
+                # keep the pages that were written before an error
                 self._index = PageIndex(self._pages.values())
 
     def take_layout(self, keys: np.ndarray) -> States:
-        """Return the states of items that were filled.
+        """Return the states of items that `fill` has stored.
 
         Parameters
         ----------
         keys : ndarray of S16, shape (n,)
+            Keys of the items.
 
         Returns
         -------
         States
+
+        Raises
+        ------
+        RuntimeError
+            If the states of an item are missing.
         """
         at, found = self._index.find(keys)
         if not found.all():
-            self._scan()
+            self._open_new()
             at, found = self._index.find(keys)
         if not found.all():
             raise RuntimeError(
@@ -145,16 +153,16 @@ class PrefixStore:
         page, first, lengths = (torch.from_numpy(known[at]) for known in self._index.places)
         return States(rows, bases, page, first, lengths, self.width, self.dtype)
 
-    def _scan(self) -> None:
-        """Open pages that came since the last look."""
+    def _open_new(self) -> None:
+        """Open pages that were added since the last call."""
         known = len(self._pages)
-        for path in folders.pages_in(self.folder):
+        for path in folders.page_files(self.folder):
             if path.name in self._pages or path.name in self._damaged:
                 continue
             try:
                 self._pages[path.name] = open_page(path, self.width, self.dtype)
             except FileNotFoundError:
-                continue  # cleared meanwhile
+                continue  # deleted by another process
             except DamagedPage as error:
                 self._damaged.add(path.name)
                 warnings.warn(
@@ -163,49 +171,51 @@ class PrefixStore:
         if len(self._pages) > known:
             self._index = PageIndex(self._pages.values())
 
-    def _forget(self) -> None:
-        """Let go of pages that were cleared."""
-        there = {path.name for path in folders.pages_in(self.folder)}
-        if not self._pages.keys() <= there:
-            self._pages = {name: page for name, page in self._pages.items() if name in there}
+    def _drop_deleted(self) -> None:
+        """Drop pages whose files were deleted."""
+        present = {path.name for path in folders.page_files(self.folder)}
+        if not self._pages.keys() <= present:
+            self._pages = {name: page for name, page in self._pages.items() if name in present}
             self._index = PageIndex(self._pages.values())
 
-    def _clean(self) -> None:
-        """Delete what is of no use; under the lock, so that no one is writing it."""
-        for path in folders.unfinished_in(self.folder):
+    def _delete_unusable(self) -> None:
+        """Delete unfinished and damaged files. The lock ensures that no process is writing them."""
+        for path in folders.unfinished_files(self.folder):
             path.unlink(missing_ok=True)
         for name in self._damaged:
             (self.folder / name).unlink(missing_ok=True)
         self._damaged.clear()
 
     def _cuts(self, sizes: np.ndarray) -> Iterator[slice]:
-        """Cut items into pages of about PAGE_BYTES, at least one item each."""
+        """Yield slices of items for pages of about PAGE_BYTES, with at least one item each."""
         row = self.width * self.dtype.itemsize
         page = (np.cumsum(sizes) - sizes) * row // PAGE_BYTES
         starts = np.flatnonzero(np.diff(page, prepend=-1))
         for start, stop in itertools.pairwise([*starts.tolist(), len(sizes)]):
             yield slice(start, stop)
 
-    def _add(self, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> None:
+    def _add_page(self, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> None:
+        """Write a page of states and open it."""
         shape = (int(lengths.sum()), self.width)
         if tuple(rows.shape) != shape:
             raise RuntimeError(f"compute() must return rows {shape}, got {tuple(rows.shape)}")
         try:
-            folders.write_description(self.folder, self._described)
+            folders.write_description(self.folder, self._description)
             path = write_page(self.folder, keys, lengths, rows.to(self.dtype))
         except OSError as error:
             if error.errno in NO_SPACE:
-                needed, what = self._bytes(lengths), f"the states of {len(lengths)} items"
+                needed, what = self._n_bytes(lengths), f"the states of {len(lengths)} items"
                 number = error.errno
                 raise no_space(self.folder, needed, what, "memory", number) from error
             raise
         self._pages[path.name] = open_page(path, self.width, self.dtype)
 
-    def _bytes(self, lengths: np.ndarray) -> int:
+    def _n_bytes(self, lengths: np.ndarray) -> int:
+        """Return the size in bytes of the arrays of items with these numbers of rows."""
         return int(lengths.sum()) * self.width * self.dtype.itemsize + 24 * len(lengths)
 
 
-def _remove_own(folder: str, pid: int) -> None:
-    """Remove a temporary folder, but not from a forked child of the process that made it."""
+def _remove_temporary(folder: str, pid: int) -> None:
+    """Delete a temporary folder, unless this process is a fork of the process that created it."""
     if os.getpid() == pid:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What lies where below `memory`: a folder a prefix store, with pages, a description and a lock."""
+"""Folders of the prefix stores below `memory`: each has pages, a description and a lock."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ _STORE_NAME = re.compile(r"[0-9a-f]{32}")
 _DESCRIPTION = "description.json"
 
 
-def prefixes(memory: str | Path) -> Path:
-    """Return the folder of all stores below `memory`; a TypeError or ValueError for no folder."""
+def prefix_folder(memory: str | Path) -> Path:
+    """Return the folder of all stores below `memory`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `memory` is not a path, or if it is the path of a file.
+    """
     if not isinstance(memory, str | Path):
         raise TypeError(f"memory must be the path of a folder, a str or a Path, got {memory!r}")
     path = Path(memory).expanduser().absolute()
@@ -30,41 +36,41 @@ def prefixes(memory: str | Path) -> Path:
 
 def stores(memory: str | Path) -> list[Path]:
     """Return the folders of the stores below `memory`."""
-    root = prefixes(memory)
+    root = prefix_folder(memory)
     if not root.is_dir():
         return []
     folders = (path for path in sorted(root.iterdir()) if _STORE_NAME.fullmatch(path.name))
     return [path for path in folders if path.is_dir()]
 
 
-def pages_in(folder: Path) -> list[Path]:
+def page_files(folder: Path) -> list[Path]:
     """Return the pages of a store."""
     return _named(folder, PAGE_NAME)
 
 
-def unfinished_in(folder: Path) -> list[Path]:
-    """Return files of a store that are being written, or whose writer was killed."""
+def unfinished_files(folder: Path) -> list[Path]:
+    """Return the files of a store that are being written, or whose writer was killed."""
     return _named(folder, UNFINISHED_NAME)
 
 
-def files_in(folder: Path) -> list[Path]:
-    """Return all files of a store that skrec wrote."""
+def store_files(folder: Path) -> list[Path]:
+    """Return all files of one store. Files that skrec did not write are left out."""
     described = [folder / _DESCRIPTION] if read_description(folder) is not None else []
-    return [*pages_in(folder), *unfinished_in(folder), *described]
+    return [*page_files(folder), *unfinished_files(folder), *described]
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
-    """Return what a store says of itself; None where that is missing or not ours."""
+    """Return the description of a store, or None if it is missing or was not written by skrec."""
     try:
         described = json.loads((folder / _DESCRIPTION).read_bytes())
     except (OSError, ValueError):
         return None
-    ours = isinstance(described, dict) and described.get("format") == FORMAT
-    return described if ours else None
+    known = isinstance(described, dict) and described.get("format") == FORMAT
+    return described if known else None
 
 
 def write_description(folder: Path, described: dict[str, Any]) -> None:
-    """Write what a store says of itself, unless it is there."""
+    """Write the description of a store, unless it exists."""
     if read_description(folder) is None:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"format": FORMAT, **described, "created": created}, indent=1)
@@ -72,32 +78,37 @@ def write_description(folder: Path, described: dict[str, Any]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a store."""
+    """Create the folder of a store."""
     files.make_folder(folder, folder.parents[1], "memory")
 
 
 def locked(folder: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a store; a second process waits for it."""
+    """Return a context that holds the lock of a store. Another process waits for it."""
     return files.locked(_lock_path(folder), folder.parents[1], "memory")
 
 
 def remove_lock(folder: Path) -> None:
-    """Delete the lock that is held: one who waits sees that its file is gone, and takes another."""
+    """Delete the lock file of a store, which the caller holds.
+
+    A process that waits for the lock notices that the file is gone, and creates a new one.
+    """
     _lock_path(folder).unlink(missing_ok=True)
 
 
 def remove_empty(folder: Path) -> None:
-    """Delete a folder unless something is in it."""
+    """Delete a folder if it is empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 def _lock_path(folder: Path) -> Path:
+    """Return the path of the lock file of a store."""
     return folder.with_name(f"{folder.name}.lock")
 
 
 def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """Return the files of a folder whose names match a pattern, in sorted order."""
     try:
         return [path for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
     except FileNotFoundError:
-        return []  # cleared
+        return []  # deleted by another process

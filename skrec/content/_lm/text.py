@@ -1,4 +1,4 @@
-"""The text of an item: a template over its columns, and the token ids of it."""
+"""The text of an item: a template filled in from its columns, and the token ids of the text."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from skrec._data.arrow import is_list
 from skrec._data.items import Items
 
 READABLE = ("text", "category", "multi-category", "number")
-# texts that are handed to a tokenizer at a time
+# number of texts that are passed to a tokenizer at a time
 BATCH = 1 << 14
-# what stands in for an empty text where a tokenizer adds nothing to it
-STAND_INS = ("bos", "eos", "cls", "sep", "unk", "pad")
+# tokens that replace an empty text if the tokenizer adds no special tokens; the first one is used
+FALLBACK_TOKENS = ("bos", "eos", "cls", "sep", "unk", "pad")
 
 
 def check_template(template: str | None, roles: Mapping[str, str]) -> None:
-    """Raise unless a template can be filled in from a catalogue's columns.
+    """Raise a ValueError unless a template can be filled in from the columns of a catalogue.
 
     Parameters
     ----------
     template : str or None
-        Text with names of columns in braces. None needs one readable column.
+        Text with names of columns in braces. None requires at least one readable column.
     roles : mapping of str to str
-        Columns of the catalogue and their roles.
+        Roles of the columns of the catalogue.
 
     Raises
     ------
     ValueError
-        Where a column is unknown or a vector, or where braces hold more than a column's name.
+        If a column is unknown or a vector, or if braces contain more than the name of a column.
     """
     readable = [name for name, role in roles.items() if role in READABLE]
     if template is None:
@@ -66,7 +66,7 @@ def check_template(template: str | None, roles: Mapping[str, str]) -> None:
 
 
 def _parse(template: str, known: list[str]) -> list[tuple[str, str | None]]:
-    """Split a template into pairs of plain text and the column after it, if one follows."""
+    """Split a template into pairs of plain text and the column that follows it, or None."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -90,16 +90,16 @@ def _parse(template: str, known: list[str]) -> list[tuple[str, str | None]]:
 
 
 def render(items: Items, template: str | None) -> list[str]:
-    """Write the text of each item.
+    """Return the text of each item.
 
     Parameters
     ----------
     items : Items
         A catalogue.
     template : str or None
-        Text with names of columns in braces. None takes all columns but vectors, as
-        ``"name: value"`` with commas between them and without the empty ones; a single column is
-        taken as it is.
+        Text with names of columns in braces. None uses all columns except vectors, as
+        ``"name: value"`` separated by commas, without empty values. A single column is used without
+        its name.
 
     Returns
     -------
@@ -108,14 +108,14 @@ def render(items: Items, template: str | None) -> list[str]:
     Raises
     ------
     ValueError
-        As in `check_template`.
+        If the template cannot be filled in, see `check_template`.
     """
     check_template(template, items.roles)
     readable = [name for name, role in items.roles.items() if role in READABLE]
     if template is not None:
         parts = _parse(template, readable)
         values = {column: _values(items, column) for _, column in parts if column is not None}
-        # constant text repeats; a column gives a value for each item
+        # constant text is repeated; a column has one value per item
         pieces = [
             piece
             for text, column in parts
@@ -132,7 +132,7 @@ def render(items: Items, template: str | None) -> list[str]:
 
 
 def _values(items: Items, name: str) -> list[str]:
-    """Return a column as texts; what is null is empty."""
+    """Return a column as texts. Nulls are empty."""
     column, role = items.column(name), items.roles[name]
     if role == "number":
         return [format(value, ".15g") for value in column.to_pylist()]
@@ -142,28 +142,28 @@ def _values(items: Items, name: str) -> list[str]:
 
 
 def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Turn texts into token ids, with the special tokens that the tokenizer adds.
+    """Convert texts to token ids, including the special tokens that the tokenizer adds.
 
     Parameters
     ----------
     tokenizer : transformers tokenizer
-        Reads each distinct text once.
+        The tokenizer. It encodes each distinct text once.
     texts : list of str of length n
-        What to read.
+        Texts to encode.
     max_length : int
-        Tokens that are kept of each text, with the special ones.
+        Maximum number of tokens kept from each text, including special tokens.
 
     Returns
     -------
     offsets : ndarray of int64, shape (n + 1,)
-        Text i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``: one at least.
+        Text i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``. Each text has at least one.
     ids : ndarray of int64
-        The ids of all texts, end to end.
+        Token ids of all texts, concatenated.
 
     Raises
     ------
     ValueError
-        Where `max_length` leaves no room for text beside the special tokens.
+        If `max_length` leaves no room for text in addition to the special tokens.
     """
     n_special = tokenizer.num_special_tokens_to_add()
     if max_length <= n_special:
@@ -174,7 +174,7 @@ def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.nda
     codes: dict[str, int] = {}
     which = [codes.setdefault(text, len(codes)) for text in texts]
     distinct = list(codes)
-    instead = [_stand_in(tokenizer)]
+    fallback = [_fallback_id(tokenizer)]
     rows: list[np.ndarray] = []
     for start in range(0, len(distinct), BATCH):
         encoded = tokenizer(
@@ -185,16 +185,16 @@ def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.nda
             return_attention_mask=False,
             return_token_type_ids=False,
         )["input_ids"]
-        rows.extend(np.array(row or instead, dtype=np.int64) for row in encoded)
+        rows.extend(np.array(row or fallback, dtype=np.int64) for row in encoded)
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum([len(rows[code]) for code in which], out=offsets[1:])
     packed = [rows[code] for code in which]
     return offsets, np.concatenate(packed) if packed else np.empty(0, dtype=np.int64)
 
 
-def _stand_in(tokenizer: Any) -> int:
-    """Return the id that an empty text gets where the tokenizer adds no special token."""
-    for name in STAND_INS:
+def _fallback_id(tokenizer: Any) -> int:
+    """Return the id of an empty text if the tokenizer adds no special tokens."""
+    for name in FALLBACK_TOKENS:
         found = getattr(tokenizer, f"{name}_token_id", None)
         if found is not None:
             return int(found)

@@ -1,4 +1,4 @@
-"""Tokenizers, read from wherever they lie, and told apart."""
+"""Loading of transformers tokenizers, and hashes that identify them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import xxhash
 
-from skrec.content._lm.sources import find, quiet
+from skrec.content._lm.sources import find_source, quiet
 
 SETTINGS = "tokenizer_config.json"
-# What its settings say about a tokenizer besides how it reads a text.
+# Settings that do not change how a tokenizer splits a text.
 VOLATILE = {
     *("name_or_path", "is_local", "local_files_only", "model_max_length", "max_length", "stride"),
     *("padding_side", "pad_to_multiple_of", "truncation_strategy", "vocab_file", "tokenizer_file"),
@@ -25,20 +25,19 @@ VOLATILE = {
 def load_tokenizer(
     tokenizer: Any, model: Any, trust_remote_code: bool = False, revision: str | None = None
 ) -> Any:
-    """Read a tokenizer.
+    """Load a transformers tokenizer.
 
     Parameters
     ----------
     tokenizer : str, Path, transformers tokenizer or None
-        A folder, a GGUF file, a name on the hub, or a tokenizer, which is copied. None takes the
-        model's own.
+        Path of a folder or GGUF file, name on the hub, or a tokenizer, which is copied. None loads
+        the tokenizer of the model.
     model : str, Path or transformers.PreTrainedModel
-        The model that it is for. One that is an object says where it came from, or has no
-        tokenizer of its own.
+        The model that uses the tokenizer. A model that was created in memory has no tokenizer.
     trust_remote_code : bool, default=False
-        Whether code that comes with the tokenizer may be run.
+        Whether code that comes with the tokenizer may be executed.
     revision : str, default=None
-        Branch, tag or commit of the hub. Ignored where `tokenizer` is given.
+        Branch, tag or commit on the hub. Ignored if `tokenizer` is given.
 
     Returns
     -------
@@ -47,9 +46,9 @@ def load_tokenizer(
     Raises
     ------
     ValueError, OSError
-        Where there is none, or it can't be read.
+        If there is no tokenizer, or if it cannot be loaded.
     TypeError
-        For anything else than a str, a path, a tokenizer or None.
+        If `tokenizer` is not a str, a path, a tokenizer or None.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -72,10 +71,10 @@ def load_tokenizer(
         )
     what = "model" if own and given is model else "tokenizer"
     with quiet():
-        source = find(given, what, revision if own else None)
+        source = find_source(given, what, revision if own else None)
         try:
             found = AutoTokenizer.from_pretrained(
-                source.where, **source.options, trust_remote_code=trust_remote_code
+                source.location, **source.load_options, trust_remote_code=trust_remote_code
             )
         except Exception as error:
             trust = "trust_remote_code" in str(error)
@@ -85,18 +84,18 @@ def load_tokenizer(
                 + (hint if trust else f", give tokenizer=...: {error}")
             ) from error
     if len(set(found.get_vocab()) - set(found.all_special_tokens)) < 2:
-        # transformers makes an empty one where the files are missing
+        # transformers returns an empty tokenizer if its files are missing
         raise ValueError(f"{what}={source.name!r} has no files of a tokenizer; give tokenizer=...")
     return found
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Return a hash that changes wherever the tokens of some text may change.
+    """Return a hash that changes whenever the tokens of some text may change.
 
     Parameters
     ----------
     tokenizer : transformers tokenizer
-        How it pads and how far it truncates does not count.
+        The tokenizer. Its padding and its truncation length do not change the hash.
 
     Returns
     -------
@@ -104,21 +103,21 @@ def tokenizer_hash(tokenizer: Any) -> str:
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        says = json.loads(backend.to_str())
-        says["truncation"] = says["padding"] = None
+        state = json.loads(backend.to_str())
+        state["truncation"] = state["padding"] = None
     else:
-        says = _saved(tokenizer)
-    says["skrec"] = {
+        state = _saved_state(tokenizer)
+    state["skrec"] = {
         "special": tokenizer.special_tokens_map,
         "side": tokenizer.truncation_side,
         "split": getattr(tokenizer, "split_special_tokens", False),
     }
-    text = json.dumps(says, sort_keys=True, default=str)
+    text = json.dumps(state, sort_keys=True, default=str)
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 
-def _saved(tokenizer: Any) -> dict[str, Any]:
-    """Return all that a tokenizer written in Python saves of itself."""
+def _saved_state(tokenizer: Any) -> dict[str, Any]:
+    """Return everything that a tokenizer written in Python saves."""
     with tempfile.TemporaryDirectory() as folder, quiet():
         tokenizer.save_pretrained(folder)
         files = {

@@ -1,4 +1,4 @@
-"""What columns of each role become."""
+"""Conversion of the columns of each role to tensors."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from skrec.content._columns.operator import ColumnSchema
 
 
 def prepare(train, other=None, **options):
-    """Fit on one column `c` of some values and prepare others; the packed column and schema."""
+    """Fit on a column of values, prepare other values; return packed column and schema."""
     operator = content.MeanPooling().fit(one(train, **options))
     packed = operator.prepare(one(train if other is None else other, **options))
     return packed.columns["c"], operator.schema_[0]
@@ -30,7 +30,7 @@ def lists(ragged):
 
 
 def test_categories_are_numbered_in_sorted_order_and_the_rest_is_zero():
-    # an order that depends on the rows would read another catalogue's codes wrongly
+    # codes must not depend on the order of the rows
     train = pd.Categorical(["b", None, "a", "b"])
     column, schema = prepare(train, pd.Categorical(["a", "b", "new", None]))
     assert column.values.squeeze(1).tolist() == [1, 2, 0, 0]
@@ -79,7 +79,7 @@ def test_numbers_are_standardised_by_the_training_catalogue():
 
 @pytest.mark.parametrize("value", [0.0, 0.7, 1e9 / 3])
 def test_constant_numbers_are_zero_and_a_new_one_stays_small(value):
-    # rounding gives 0.7 seven times a deviation of 1e-16; divided by it, any other is astronomical
+    # rounding gives seven times 0.7 a deviation of 1e-16, which must not become the scale
     column, _ = prepare([value] * 7, [value, value + 1])
     assert column.values.squeeze(1).tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
 
@@ -101,7 +101,7 @@ def test_vectors_are_read_as_they_are():
 def test_numbers_and_vectors_go_through_a_linear_layer():
     schema = (ColumnSchema("n", "number", 1), ColumnSchema("v", "vector", 2))
     module = content.MeanPooling().build(schema, 4).double()
-    numbers, vectors = torch.tensor([[2.0]]), torch.tensor([[1.0, -1.0]])  # float32 as prepared
+    numbers, vectors = torch.tensor([[2.0]]), torch.tensor([[1.0, -1.0]])  # float32, as prepared
     mask = torch.ones(1, 1, dtype=torch.bool)
     found = module({"n": (numbers, mask), "v": (vectors, mask)})[0]
     first, second = module.embeddings["0"], module.embeddings["1"]

@@ -1,4 +1,4 @@
-"""From text to token ids."""
+"""Word-piece tokenizers and the encoding of texts."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from skrec import Items, content
 from skrec.content._columns.word_pieces import (
     UNKNOWN,
     encode_texts,
-    load_tokenizer,
+    load_fast_tokenizer,
     train_word_pieces,
 )
 
@@ -31,7 +31,7 @@ def pieces(tokenizer, text):
 
 
 def awkward_texts():
-    """Words whose counts tie at every merge, and more rare letters than are kept."""
+    """Return words with tied counts in each merge, and more rare letters than are kept."""
     letters = "abcdefghijklmnop"
     words = [f"{a}{b}{c}" for a in letters for b in letters for c in letters if a < b < c]
     rare = [chr(0xA000 + i) for i in range(1100)]
@@ -39,7 +39,7 @@ def awkward_texts():
 
 
 def trained_as_json():
-    """What the process next door must give too."""
+    """Return trained tokenizers as text, which must be equal in every process."""
     return json.dumps(
         [
             [sorted(tokenizer.get_vocab().items()), pieces(tokenizer, "abc fox nop \ua001\ua44a")]
@@ -49,7 +49,7 @@ def trained_as_json():
 
 
 def test_training_is_the_same_in_every_process():
-    # the tokenizers library breaks ties by hash, which differs from process to process
+    # the tokenizers library breaks ties in hash order, which differs between processes
     code = f"import runpy, sys; sys.stdout.write(runpy.run_path({__file__!r})['trained_as_json']())"
     environment = os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -68,7 +68,7 @@ def test_training_words_and_their_parts_are_known():
 
 
 def test_ids_are_contiguous_and_unknown_is_the_first():
-    # an id beyond the vocabulary's size would read beyond the embedding table
+    # an id above the size of the vocabulary would be out of range of the embedding table
     vocab = train_word_pieces(TEXTS, 1000).get_vocab()
     assert sorted(vocab.values()) == list(range(len(vocab)))
     assert vocab[UNKNOWN] == 0
@@ -127,7 +127,7 @@ def test_encoding_nothing():
 
 @pytest.fixture
 def word_tokenizer():
-    """One id a word, with a gap in the ids, as some published vocabularies have."""
+    """Return a tokenizer with one id per word and a gap in the ids, as in some published ones."""
     vocab = {"[UNK]": 0, "red": 1, "sea": 2, "[CLS]": 5, "fox": 9}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -137,7 +137,7 @@ def word_tokenizer():
 
 @pytest.fixture(params=["file", "folder"])
 def saved(request, word_tokenizer, tmp_path):
-    """Where a tokenizer that pads and cuts, as those of sentence-transformers do, was saved."""
+    """Save a tokenizer that pads and truncates, as those of sentence-transformers do."""
     word_tokenizer.enable_padding(length=6)
     word_tokenizer.enable_truncation(2)
     if request.param == "file":
@@ -154,7 +154,7 @@ def test_pretrained_tokenizer_is_read(saved):
     items = Items(["red red fox", "blue sea"])
     operator = content.MeanPooling(tokenizer=saved, vocab_size=2).fit(items)
     column = operator.prepare(items).columns["text"]
-    # none of its padding, cut and special tokens is taken over: max_length rules
+    # no padding, no special tokens, and truncation to `max_length` only
     assert column.values.tolist() == [1, 1, 9, 0, 2]
     assert column.offsets.tolist() == [0, 3, 5]
 
@@ -170,7 +170,7 @@ def test_embedding_reaches_the_greatest_id(saved):
 def test_home_folder_is_expanded(word_tokenizer, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     word_tokenizer.save(str(tmp_path / "words.json"))
-    assert load_tokenizer("~/words.json").get_vocab()["fox"] == 9
+    assert load_fast_tokenizer("~/words.json").get_vocab()["fox"] == 9
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "not a name!", "/no/such/folder", ""])
@@ -184,13 +184,13 @@ def test_unknown_name_raises(name, monkeypatch):
 def test_file_that_is_no_tokenizer_raises(tmp_path):
     (tmp_path / "vocab.txt").write_text("{}")
     with pytest.raises(ValueError, match="no tokenizer could be loaded from .*vocab.txt'; give"):
-        load_tokenizer(str(tmp_path / "vocab.txt"))
+        load_fast_tokenizer(str(tmp_path / "vocab.txt"))
 
 
 def test_folder_without_a_tokenizer_raises(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match="no tokenizer could be loaded from"):
-        load_tokenizer(str(tmp_path))
+        load_fast_tokenizer(str(tmp_path))
 
 
 def test_slow_tokenizer_raises(monkeypatch):
@@ -201,5 +201,5 @@ def test_slow_tokenizer_raises(monkeypatch):
 
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name: Slow())
     with pytest.raises(ValueError, match="no tokenizer could be loaded") as caught:
-        load_tokenizer("slow")
+        load_fast_tokenizer("slow")
     assert "no fast version" in str(caught.value.__cause__)

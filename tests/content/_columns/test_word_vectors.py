@@ -1,4 +1,4 @@
-"""Reading files of word vectors, splitting texts into their words, and operators that do so."""
+"""Files of word vectors, word tokenizers, and operators that use them."""
 
 import gzip
 import pickle
@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from skrec import ContentRecommender, Items, content
 from skrec.content._columns.operator import ColumnOperator
 from skrec.content._columns.word_vectors import read_word_vectors
-from skrec.content._columns.words import WordTokenizer, spellings
+from skrec.content._columns.words import WordTokenizer, lookup_words
 from skrec.utils._checks_common import items_frame
 from skrec.utils.estimator_checks import check_content_operator
 
@@ -40,7 +40,7 @@ def as_glove(folder):
 
 
 def as_word2vec(folder):
-    # its own tool writes a blank before each end of line
+    # word2vec writes a space at the end of each line
     (folder / "v.vec").write_text(as_text(WORDS, ROWS, header=True, ending=" "))
     return str(folder / "v.vec")
 
@@ -68,7 +68,7 @@ def as_matrix(folder):
 
 
 def as_matrix_beside_its_text(folder):
-    # v.txt holds vectors here, not words
+    # v.txt contains vectors here, not words
     np.save(folder / "v.npy", ROWS.astype("float64"))
     (folder / "v.txt").write_text(as_text(WORDS, ROWS))
     (folder / "v.vocab").write_text("\n".join(WORDS) + "\n\n")
@@ -139,7 +139,7 @@ def test_of_a_word_that_comes_twice_the_first_counts(write, tmp_path):
 
 
 def test_odd_lines_of_published_files(write):
-    # glove.840B has words with blanks in them; other files have double blanks and empty lines
+    # glove.840B has words that contain spaces; other files have double spaces and empty lines
     text = b"a 1 2\n. . 3 4\n\xff 5 6\n\n\xe2\x80\xa8 7 8\nb  9   10\nat name@x.org 1 1\n"
     words, matrix = read_word_vectors(write(text), [], 99)
     assert words == ["a", "\ufffd", "\u2028", "b"]
@@ -256,10 +256,10 @@ def words_of(tokenizer, text, max_length=None):
         ("fox sea", ["fox", "sea"]),
         ("  fox\tsea\u3000\n fox ", ["fox", "sea", "fox"]),
         ("Fox FOX US us", ["fox", "fox", "US", "us"]),  # as written, then in lower case
-        ("u.s. U.S. fox-sea", ["u.s.", "u.s.", "fox", "sea"]),  # what no white space parts
-        ("fox,sea; (owl)", ["fox", ",", "sea", "?"]),  # marks without a vector are dropped
+        ("u.s. U.S. fox-sea", ["u.s.", "u.s.", "fox", "sea"]),  # the whole first, then pieces
+        ("fox,sea; (owl)", ["fox", ",", "sea", "?"]),  # no vector for ";"
         ("owl 12fox fox_1", ["?", "?", "?"]),
-        ("café cafe\u0301", ["café", "café"]),  # one accent, written in two ways
+        ("café cafe\u0301", ["café", "café"]),  # composed and decomposed
         ("", []),
         (" \n", []),
         ("!?", []),
@@ -280,8 +280,8 @@ def test_many_texts_at_once_and_codes():
     assert (offsets.tolist(), codes.tolist()) == ([0], [])
 
 
-def test_spellings_are_all_that_may_be_looked_up():
-    found = spellings(["The Fox's U.S.", "fox"])
+def test_all_words_that_may_be_looked_up():
+    found = lookup_words(["The Fox's U.S.", "fox"])
     assert {"The", "the", "Fox's", "fox", "'", "s", "U.S.", "u.s.", "U", "."} <= found
 
 
@@ -304,11 +304,10 @@ def test_embeddings_start_from_the_file(name, glove):
     assert operator.prepare(ITEMS).columns["title"].values.tolist() == [1, 2, 3, 3, 0]
     embed = build(operator, 4).embeddings["text"]
     table, project = embed
-    scale = np.float32(
-        0.1 / np.sqrt(np.mean(ROWS.astype("float64") ** 2))
-    )  # as other embeddings start
+    # the scale of other embeddings
+    scale = np.float32(0.1 / np.sqrt(np.mean(ROWS.astype("float64") ** 2)))
     torch.testing.assert_close(table.weight[1:].detach(), torch.from_numpy(ROWS * scale))
-    assert table.weight[0].any()  # what unknown words share
+    assert table.weight[0].any()  # the embedding of unknown words
     assert (project.weight.shape, project.bias) == ((4, 3), None)
     codes = torch.tensor([2, 0])
     torch.testing.assert_close(embed(codes), table.weight[codes] @ project.weight.T)
@@ -327,7 +326,7 @@ def test_vectors_of_the_width_pass_no_linear_layer(glove):
 
 
 def test_projection_keeps_the_scale_in_the_mean(write):
-    # or texts would start louder or softer than other columns
+    # otherwise, texts would start with larger or smaller embeddings than other columns
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(200, 50))
     path = write(as_text([f"w{i}" for i in range(200)], rows))
@@ -341,7 +340,7 @@ def test_vocab_size_words_from_the_top_are_kept_for_new_items(glove):
     operator = content.MeanPooling(word_vectors=glove, vocab_size=2)
     operator.fit(Items(["sea"]))
     assert list(operator.tokenizer_.codes) == ["the", "fox", "sea"]
-    new = Items(["Fox owl the sea"])  # "owl" has a vector too, but nobody asked for it in time
+    new = Items(["Fox owl the sea"])  # "owl" has a vector, but was not read
     assert operator.prepare(new).columns["text"].values.tolist() == [2, 0, 1, 3]
 
 
@@ -406,8 +405,8 @@ def test_no_word_with_a_vector_is_an_error_and_few_are_a_warning(glove):
         content.MeanPooling(word_vectors=glove).fit(Items(["le renard", "mer"]))
     with pytest.warns(UserWarning, match="^only 1 of the 3 words in the catalogue's texts have a"):
         content.MeanPooling(word_vectors=glove).fit(Items(["le fox", "mer"]))
-    content.MeanPooling(word_vectors=glove).fit(Items(["le fox"]))  # half: no warning
-    content.MeanPooling(word_vectors=glove).fit(Items(["", ""]))  # nothing to warn of
+    content.MeanPooling(word_vectors=glove).fit(Items(["le fox"]))  # one half: no warning
+    content.MeanPooling(word_vectors=glove).fit(Items(["", ""]))  # no words: no warning
 
 
 # In a recommender
@@ -415,7 +414,7 @@ def test_no_word_with_a_vector_is_an_error_and_few_are_a_warning(glove):
 
 @pytest.fixture
 def vectors(tmp_path):
-    """A file with vectors of the headlines' words, and of one that none has."""
+    """Write vectors of all words in the headlines, and of one word that no headline has."""
     titles = [*items_frame()["title"], "red fox sun sea dawn"]
     words = sorted({word for title in titles for word in title.lower().split()})
     rows = np.random.default_rng(0).normal(size=(len(words) + 1, 5))
@@ -454,7 +453,7 @@ def test_two_fits_are_the_same_and_vectors_are_trained(fit, vectors, news):
     codes = rec.content_.prepare(Items(news.items)).columns["title"].values
     seen = torch.zeros(len(table) + 1, dtype=torch.bool)
     seen[codes] = True
-    assert torch.equal(moved, moved & seen[1:])  # words of no item stay as the file has them
+    assert torch.equal(moved, moved & seen[1:])  # words outside the catalogue keep their vectors
     assert moved.any()
 
 
@@ -478,7 +477,7 @@ def test_new_items_are_read_by_words_that_training_never_met(fit, news):
     new = news.items.iloc[[0, 0, 0]].assign(item_id=[-1, -2, -3], title=["unheard", "qqa", "zzb"])
     a, b, c = rec.item_vectors(new)
     assert not np.allclose(a, b)
-    np.testing.assert_array_equal(b, c)  # words without a vector share one
+    np.testing.assert_array_equal(b, c)  # unknown words share one embedding
 
 
 def test_search_over_files(fit, news, vectors, tmp_path):

@@ -1,4 +1,4 @@
-"""Models that are damaged, meant to do harm, or read by several threads at once."""
+"""Damaged and malicious models, and loading by several threads at once."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from skrec.content._lm import load_base
 
 @pytest.fixture
 def folder(tmp_path):
-    """Save a tiny model where a test may break it."""
+    """Save a tiny model in a folder that a test may modify."""
     save_tiny(tmp_path / "model", ["a b c"], n_layers=1)
     return tmp_path / "model"
 
@@ -34,7 +34,7 @@ def in_threads(work, n=4):
 
 
 def test_threads_leave_streams_filters_and_levels_alone(folder, monkeypatch):
-    # were they put back out of order, a process would never again show a warning or an error
+    # if threads restored them out of order, the process would never show a warning again
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     logger = logging.getLogger("transformers")
     before = sys.stderr, list(warnings.filters), logger.level

@@ -1,4 +1,4 @@
-"""Models from the hub: a server on this machine that answers as the hub does."""
+"""Models from the hub, which is replaced by a local server."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from skrec.content._lm import load_tokenizer as load_tokenizer_here
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 NAME = "someone/tiny"
 
-# Each line of input is a call; each line of output tells what came of it.
+# Each line of input is a call; each line of output is its result or its error.
 SCRIPT = """
 import json, sys
 from skrec.content._lm import load_base, load_tokenizer, tokenizer_hash
@@ -36,7 +36,7 @@ for line in sys.stdin:
 
 
 def handler(repositories, asked):
-    """Make what answers requests for files of repositories, by name and path."""
+    """Return a class that answers requests for files of repositories, by name and path."""
 
     class Hub(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -93,7 +93,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hub(folder):
-    """Serve a model, one whose weights are pickled, one of which none may read, and none at all."""
+    """Serve a model, a model with pickled weights, a gated model, and a repository without one."""
     files = {name: open(f"{folder}/{name}", "rb").read() for name in os.listdir(folder)}
     pickled = {"config.json": files["config.json"], "pytorch_model.bin": b"pickled"}
     repositories = {
@@ -114,7 +114,7 @@ def hub(folder):
 
 @pytest.fixture(scope="module")
 def run(hub, tmp_path_factory):
-    """Make calls in a process of their own, which reads the hub's settings when it starts."""
+    """Make calls in another process, because the hub's client reads its settings at import."""
     home = tmp_path_factory.mktemp("hub_home")
 
     def run(calls, **settings):
@@ -138,7 +138,7 @@ def run(hub, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def online(run):
-    """Ask the hub for everything, once."""
+    """Return the results of all calls, made once."""
     calls = [
         ("base", NAME, None),
         ("tokenizer", None, NAME),
@@ -156,7 +156,7 @@ def online(run):
 
 
 def test_hub_gives_the_served_model_at_a_commit(online, folder):
-    # the fingerprint was made in the other process, from other files
+    # the other process computed the fingerprint from other files
     assert online["base", NAME, None] == [NAME, COMMIT, load_base(folder).fingerprint]
     assert online["base", NAME, COMMIT] == online["base", NAME, None]
 
@@ -166,7 +166,7 @@ def test_hub_gives_the_served_tokenizer(online, folder):
 
 
 def test_hub_says_nothing(online):
-    # no progress bars, no advice to log in
+    # neither progress bars nor hints to log in
     assert online["said"] == ""
 
 
@@ -221,14 +221,14 @@ def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
 
 
 def test_without_a_connection_the_cache_is_read(run, online):
-    # models only: for a tokenizer, transformers itself asks again and again for most of a minute
+    # models only: for tokenizers, transformers retries for most of a minute
     calls = [("base", NAME, None), ("base", NAME, COMMIT)]
     said, errors = run(calls, HF_ENDPOINT=NOWHERE)
     assert said == [online[call] for call in calls]
     assert errors == ""
 
 
-@pytest.mark.slow  # the hub's client tries again for 25 seconds
+@pytest.mark.slow  # the hub's client retries for 25 seconds
 def test_without_a_connection_what_the_cache_lacks_is_named(run):
     [said], _ = run([("base", "someone/else", None)], HF_ENDPOINT=NOWHERE)
     assert said.startswith(f"OSError: model='someone/else' {LACKS}")

@@ -1,4 +1,4 @@
-"""Language models as content: every way of training, and what is kept between fits."""
+"""Language models as content operators: all training modes, and states kept between fits."""
 
 import copy
 import pickle
@@ -44,7 +44,7 @@ def titles(news):
 
 @pytest.fixture
 def make(tiny_bert):
-    """Make a small recommender around a language model."""
+    """Return a function that creates a small recommender with a language model."""
 
     def make(memory=None, precision="auto", learning_rate=1e-2, model=tiny_bert, **parameters):
         return ContentRecommender(
@@ -65,7 +65,7 @@ def make(tiny_bert):
 
 @pytest.fixture(scope="module")
 def fit_ways(news, titles, tiny_bert):
-    """Fit each way once."""
+    """Return a function that fits each training mode once."""
     fitted = {}
 
     def fit(name, make):
@@ -87,7 +87,7 @@ def test_every_way_trains_predicts_and_pickles(name, make, fit_ways, news):
     assert np.isfinite(expected).all() and np.ptp(expected) > 0
     again = pickle.loads(pickle.dumps(rec))
     assert_array_equal(scores(again, news.test), expected)
-    # and for items that it has never seen
+    # the same for new items
     new = pd.DataFrame({"item_id": [-1], "title": ["storm over the northern sea"]})
     X = pd.DataFrame({"history": [news.test["history"].iloc[0]], "candidates": [[-1]]})
     assert_allclose(scores(again, X, items=new), scores(rec, X, items=new), rtol=1e-5)
@@ -149,7 +149,7 @@ def test_a_pickle_holds_what_was_trained(name, make, fit_ways):
 def test_equals_the_whole_model_text_by_text(
     way, pooling, precision, rtol, atol, make, news, titles
 ):
-    """The twin: the model that language_model() gives back, without store, parts or padding."""
+    """Compare with the model from language_model(), without store, batches or padding."""
     rec = make(
         precision=precision, dtype=precision, cache_dtype=precision, pooling=pooling, **way
     ).fit(news.train, titles)
@@ -187,14 +187,15 @@ def test_bf16_states_change_scores_little(make, news, titles):
         for dtype in ("float32", "bfloat16")
     )
     difference = np.abs(exact - short).max() / np.abs(exact).max()
-    assert 0 < difference < 0.05  # measured .01: rounding, and two epochs of training on it
+    # measured: 0.01, from rounding and two epochs of training on rounded states
+    assert 0 < difference < 0.05
 
 
-# What is kept
+# Stored states
 
 
 def test_a_grid_search_computes_each_prefix_once(make, news, titles, tmp_path):
-    """8 candidates, 3 folds and the refit: 25 fits, one run of the frozen layers for each item."""
+    """8 settings in 3 folds and the refit: 25 fits, but one forward pass per item."""
     grid = {
         "behavior": ["mean_pooling", "additive_attention"],
         "predictor": ["dot", "cosine"],
@@ -216,7 +217,7 @@ def test_only_a_changed_text_is_computed(make, news, titles, tmp_path):
     changed.loc[3, "title"] = "a title that was never there before"
     clone(rec).fit(news.train, changed)
     assert list(cache.info(tmp_path)["n_items"]) == [n_texts + 1]
-    # items of one call alone
+    # items of a single call
     rec.recommend([[titles["item_id"][0]]], k=2, items=changed)
     assert list(cache.info(tmp_path)["n_items"]) == [n_texts + 1]
 
@@ -235,7 +236,7 @@ def test_only_a_changed_text_is_computed(make, news, titles, tmp_path):
     ids=str,
 )
 def test_what_states_depend_on_computes_all(parameters, make, news, titles, tmp_path):
-    """REFERENCE section 5, bug 3: a cache keyed by the data's name alone."""
+    """A store that is identified by the name of the data alone would return wrong states."""
     for given in ({}, parameters):
         make(**({"memory": tmp_path, "trainable_layers": 1} | given)).fit(news.train, titles)
     kept = cache.info(tmp_path)
@@ -262,7 +263,7 @@ def test_a_changed_weight_of_the_model_computes_all(make, news, titles, tmp_path
     second = clone(first).fit(news.train, titles)
     assert list(cache.info(memory)["n_items"]) == [titles["title"].nunique()] * 2
     assert not np.allclose(first.item_vectors(), second.item_vectors())
-    # the first can't be opened with the new base
+    # the first recommender cannot be loaded with the modified model
     with pytest.raises(ValueError, match="is not the one that this was trained with"):
         pickle.loads(pickle.dumps(first))
 
@@ -282,7 +283,7 @@ def test_a_second_process_reads_what_the_first_computed(make, news, titles, tmp_
     (tmp_path / "rec.pickle").write_bytes(pickle.dumps((rec, news.train, titles)))
     script = (
         "import pickle, sys, torch\n"
-        "torch.set_num_threads(1)\n"  # as here: sums of other threads round otherwise
+        "torch.set_num_threads(1)\n"  # as in this process, because rounding depends on it
         "rec, X, items = pickle.load(open(sys.argv[1], 'rb'))\n"
         "pickle.dump(rec.fit(X, items), open(sys.argv[1], 'wb'))\n"
     )
@@ -321,11 +322,10 @@ def test_frozen_layers_are_not_run_in_training(name, make, news, titles, tmp_pat
     monkeypatch.setattr(torch.nn.Module, "__call__", watch)
     rec.fit(news.train, titles)
     n_trained = WAYS[name]["trainable_layers"]
-    # loading looks at the model's output and its padding thrice, and building at what the output
-    # depends on
-    looks = 3 * (3 + (n_trained > 0))
-    assert len([one for one in ran if not one]) <= looks
-    assert bool(len(ran) > looks) == bool(n_trained)
+    # loading runs the model three times to check sizes and padding, and building it once more
+    n_checks = 3 * (3 + (n_trained > 0))
+    assert len([one for one in ran if not one]) <= n_checks
+    assert bool(len(ran) > n_checks) == bool(n_trained)
 
 
 # Models, objects, number types
@@ -377,7 +377,7 @@ def test_the_language_model_comes_back_whole(make, fit_ways, tmp_path, tiny_bert
     again = AutoModel.from_pretrained(tmp_path)
     torch.testing.assert_close(again.state_dict(), whole.state_dict(), rtol=0, atol=0)
     assert isinstance(fit_ways("split, LoRA", make).content_.language_model(), PeftModel)
-    # from a pickle too
+    # also from a pickle
     back = pickle.loads(pickle.dumps(rec)).content_.language_model()
     torch.testing.assert_close(back.state_dict(), whole.state_dict(), rtol=0, atol=0)
     with pytest.raises(AttributeError, match="rec.content_.language_model"):
@@ -403,7 +403,7 @@ def test_progress_is_printed_and_told(make, news, titles, tmp_path, capsys):
     assert "prefix states" not in capsys.readouterr().out
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Models from folders, GGUF files and objects; the hub has a file of its own."""
+"""Models from folders, GGUF files and objects. For the hub, see test_hub.py."""
 
 import copy
 import json
@@ -36,7 +36,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """Copy the saved model to where a test may damage it."""
+    """Copy the saved model to a folder that a test may modify."""
     return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
@@ -46,7 +46,7 @@ def bert():
 
 
 def edit(folder, name="config.json", **changes):
-    """Change what a saved configuration says; None takes a setting out."""
+    """Change settings of a saved configuration; None removes a setting."""
     config = {**json.loads((folder / name).read_text()), **changes}
     config = {name: value for name, value in config.items() if value is not None}
     (folder / name).write_text(json.dumps(config))
@@ -79,7 +79,7 @@ def test_dtype_is_that_of_all_weights(saved, bert, dtype):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_folder_and_object_are_the_same_model(name, dtype, tmp_path):
-    # rotary frequencies that were rounded to bfloat16 would differ
+    # rotary frequencies would differ if they were rounded to bfloat16
     model = tiny_model(name, n_layers=1)
     model.save_pretrained(tmp_path)
     base, copied = load_base(tmp_path, dtype), load_base(model, dtype)
@@ -108,7 +108,7 @@ def test_head_of_a_model_is_left_out(tmp_path):
     state = torch.get_rng_state()
     base_again = load_base(tmp_path)
     assert base.fingerprint == base_again.fingerprint
-    # these weights have no pooler; one that is made up is always the same and disturbs no seed
+    # the weights have no pooler; the one that is added is always equal and uses no global seed
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(1)
     once_more = load_base(tmp_path)
@@ -151,14 +151,14 @@ def test_fingerprint_stays_when_saved_again_elsewhere(saved, tmp_path):
 
 
 def test_fingerprint_ignores_the_pooler(bert):
-    # it comes after the last hidden states, and many weights lack it
+    # it comes after the last hidden states, and many saved models lack it
     before = load_base(bert).fingerprint
     bert.pooler.dense.weight.data += 1
     assert load_base(bert).fingerprint == before
 
 
 def test_rounded_frequencies_tell_a_model_from_one_that_was_read(tmp_path):
-    # .to(bfloat16) rounds them, from_pretrained does not; states of the one are none of the other
+    # .to(bfloat16) rounds rotary frequencies, from_pretrained does not, so the states differ
     model = tiny_model("Llama", n_layers=1)
     model.save_pretrained(tmp_path)
     read = load_base(tmp_path, "bfloat16").fingerprint
@@ -232,7 +232,7 @@ def test_cut_off_weights(folder):
 
 
 def test_weights_of_fewer_layers_than_the_configuration_says(folder):
-    # transformers would make up the missing layer at random
+    # transformers would initialize the missing layer at random
     edit(folder, num_hidden_layers=2)
     with pytest.raises(ValueError, match=r"lacks 16 of its trained weights.*encoder.layer.1"):
         load_base(folder)
@@ -326,7 +326,7 @@ def test_model_without_weights_in_memory_is_refused():
 
 
 def test_loading_says_nothing_and_leaves_settings_alone(folder, capfd):
-    # saved by a model with a head, so that transformers would report what is left over
+    # saved with a head, so that transformers would report unused weights
     whole = BertForMaskedLM(BertConfig.from_pretrained(folder))
     whole.save_pretrained(folder)
     capfd.readouterr()
@@ -341,7 +341,7 @@ def test_loading_says_nothing_and_leaves_settings_alone(folder, capfd):
 
 
 def write_gguf(path, model):
-    """Write a tiny Llama as llama.cpp does, with a vocabulary of characters."""
+    """Write a tiny Llama in the format of llama.cpp, with a vocabulary of characters."""
     gguf = pytest.importorskip("gguf")
     config = model.config
     writer = gguf.GGUFWriter(path, "llama")
@@ -367,7 +367,7 @@ def write_gguf(path, model):
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     for name, weight in model.state_dict().items():
         values = weight.numpy()
-        if "q_proj" in name or "k_proj" in name:  # llama.cpp pairs neighbours in rotations
+        if "q_proj" in name or "k_proj" in name:  # llama.cpp rotates adjacent entries
             heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
             split = values.reshape(heads, 2, -1, values.shape[1])
             values = np.ascontiguousarray(split.swapaxes(1, 2)).reshape(values.shape)
@@ -388,7 +388,7 @@ def llama_gguf(tmp_path_factory):
 
 def test_gguf_gives_a_plain_model(llama_gguf, tmp_path, capfd):
     base = load_base(llama_gguf)
-    assert capfd.readouterr() == ("", "")  # its own progress bar
+    assert capfd.readouterr() == ("", "")  # no progress bar
     expected = output(tiny_model("Llama", n_layers=2))
     torch.testing.assert_close(output(base.model), expected, rtol=1e-5, atol=1e-6)
     base.model.save_pretrained(tmp_path)
@@ -398,7 +398,7 @@ def test_gguf_gives_a_plain_model(llama_gguf, tmp_path, capfd):
 
 
 def test_gguf_of_the_given_folder_is_read(llama_gguf, tmp_path, monkeypatch):
-    # transformers prefers a file of that name in the working directory
+    # transformers would read a file of this name in the working directory first
     write_gguf(tmp_path / llama_gguf.name, tiny_model("Llama", n_layers=1))
     monkeypatch.chdir(tmp_path)
     assert load_base(llama_gguf).model.config.num_hidden_layers == 2

@@ -1,4 +1,4 @@
-"""LoRA adapters: where they are put, what they leave alone, and the way back to a whole model."""
+"""LoRA adapters: where they are added, what stays unchanged, and merging into a whole model."""
 
 import copy
 import pickle
@@ -14,10 +14,10 @@ from tiny_models import ARCHITECTURES, tiny_model
 
 from skrec.content._lm import add_adapters, check_lora, layer_list, split_top, whole_model
 
-# peft's own constructor, called by these tests, asks transformers for an old name
 pytestmark = [
+    # peft's constructor, which these tests call, uses a deprecated name of transformers
     pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated"),
-    # and takes a bias, which has one axis, for a piece of a sharded matrix
+    # peft takes a bias, which has one axis, for a part of a sharded matrix
     pytest.mark.filterwarnings("ignore:.*LoRA tensor.*invalid shape"),
 ]
 
@@ -25,7 +25,7 @@ IDS = torch.tensor([[5, 9, 77, 3, 8], [6, 2, 7, 4, 1]])
 
 
 def adapted(name, lora=4, n_frozen=1, dtype=torch.float64):
-    """Return the whole model, and a copy with adapters in all but the lowest layers."""
+    """Return a model, a copy with adapters above the frozen layers, and the configuration."""
     model = tiny_model(name, dtype=dtype)
     copied = copy.deepcopy(model)
     torch.manual_seed(0)
@@ -34,7 +34,7 @@ def adapted(name, lora=4, n_frozen=1, dtype=torch.float64):
 
 
 def adapted_top(name, lora=4, n_frozen=1, n_layers=3):
-    """Return the whole model, and its top layers on prefix states, with trained adapters."""
+    """Return a model, its top layers with trained adapters, and the configuration."""
     model = tiny_model(name, n_layers=n_layers, dtype=torch.float64)
     top = split_top(model, n_frozen)
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def modules_with_adapters(model):
 
 @torch.no_grad()
 def answer_of(top, model):
-    """Run the top on the states that the whole model has below it."""
+    """Return the output of the top for the prefix states of the whole model."""
     states = model(input_ids=IDS, output_hidden_states=True).hidden_states[top.n_frozen]
     return top(states, torch.ones_like(IDS, dtype=torch.bool))
 
@@ -60,7 +60,7 @@ def hidden(model):
 
 
 def train(model):
-    """Give every adapter weight a value of its own."""
+    """Add different noise to each trained weight."""
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -78,7 +78,7 @@ def test_only_the_trained_layers_have_adapters(name):
     assert trained and all(".lora_" in n for n in trained)
     frozen = [p for n, p in copied.named_parameters() if ".lora_" not in n]
     assert len(frozen) == len(list(model.parameters()))
-    # at first they change nothing, then they do
+    # new adapters do not change the output, trained ones do
     assert torch.equal(hidden(copied), hidden(model))
     answer = copied(input_ids=IDS).last_hidden_state
     weight = torch.randn(answer.shape, generator=torch.Generator().manual_seed(0))
@@ -106,7 +106,7 @@ def test_back_to_a_whole_model(name, tmp_path):
 
 @pytest.mark.parametrize("merge_lora", [True, False])
 def test_what_was_trained_stays_as_it_is(merge_lora):
-    """So that it can be asked for again, and trained on."""
+    """language_model() can be called again, and training can continue."""
     model, top, config = adapted_top("BERT", LoraConfig(r=2, target_modules="all-linear"), 0, 4)
     before, named = copy.deepcopy(top.state_dict()), copy.deepcopy(config)
     whole_model(model, top.model, config, merge_lora)
@@ -124,7 +124,7 @@ def test_the_whole_model_has_the_number_type_of_what_was_trained(merge_lora):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_adapters_above_prefix_states_equal_those_in_the_whole_model(name):
-    """The names that a top without its lower layers gives mean the same in the whole model."""
+    """Names of modules in a top mean the same modules in the whole model."""
     model, top, config = adapted_top(name)
     _, copied, same = adapted(name)
     assert config.target_modules == same.target_modules
@@ -139,7 +139,7 @@ def test_adapters_above_prefix_states_equal_those_in_the_whole_model(name):
 
 
 def test_frozen_layers_stay_without_adapters_where_there_are_many_targets(tmp_path):
-    """Of 20 names or more peft keeps what is unique in the model, which may be the top alone."""
+    """peft shortens 20 or more names to suffixes that are unique in the top, not in the whole."""
     lora = LoraConfig(r=2, target_modules="all-linear")
     model, top, config = adapted_top("Llama", lora, n_frozen=2, n_layers=6)
     names = modules_with_adapters(top.model)
@@ -167,11 +167,11 @@ def test_a_split_top_goes_back_into_the_whole_model(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_equals_a_model_that_peft_made(name):
-    """The twin: peft finds the targets and builds the model; only the weights are ours."""
+    """Compare with a model that peft built with its own targets and our weights."""
     model, copied, _ = adapted(name, n_frozen=0)
     train(copied)
     known = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-    model.pooler = None  # "all-linear" would adapt it, though nothing reads it
+    model.pooler = None  # "all-linear" would adapt it, although its output is not used
     targets = None if model.config.model_type in known else "all-linear"
     config = LoraConfig(
         r=4,
@@ -218,11 +218,11 @@ DENSE = {"attention.output.dense", "intermediate.dense", "output.dense"}
     ids=range(7),
 )
 def test_targets_of_a_configuration(lora, expected):
-    """A suffix, a regular expression, layers and exceptions mean what they mean to peft."""
+    """Suffixes, regular expressions, layers and exclusions mean the same as in peft."""
     _, copied, config = adapted("BERT", lora)
     assert {name.removeprefix("encoder.layer.") for name in config.target_modules} == expected
     assert modules_with_adapters(copied) == config.target_modules
-    # the names say it all
+    # the full names replace these settings
     assert config.exclude_modules is config.layers_to_transform is None
 
 
@@ -255,7 +255,7 @@ def test_a_model_with_adapters_is_refused():
 def test_an_int_makes_alpha_twice_the_rank(rank):
     _, _, config = adapted("BERT", rank)
     assert (config.r, config.lora_alpha, config.lora_dropout) == (4, 8, 0.0)
-    assert type(config.r) is int  # as JSON wants it
+    assert type(config.r) is int  # numpy ints are not serializable as JSON
 
 
 def test_the_given_configuration_is_left_alone():
@@ -268,7 +268,7 @@ def test_the_given_configuration_is_left_alone():
 
 @pytest.mark.parametrize("copier", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_the_configuration_can_be_kept(copier):
-    """It is kept in the estimator, which is cloned and pickled."""
+    """The estimator contains it, and is cloned and pickled."""
     model, top, config = adapted_top("BERT")
     assert copier(config) == config
     beside = whole_model(copy.deepcopy(model), top.model, copier(config), merge_lora=False)
@@ -284,7 +284,7 @@ def test_a_configuration_of_saved_adapters_is_trained_again(tmp_path):
     model, copied, config = adapted("BERT", read)
     assert sum(p.requires_grad for p in copied.parameters()) == 8
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of the other name
+        warnings.simplefilter("error")  # peft warns about another base model
         whole_model(model, copied, config, merge_lora=False)
 
 

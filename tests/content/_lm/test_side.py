@@ -1,4 +1,4 @@
-"""Pooled states of chosen layers, and the tower on them."""
+"""Pooled states of chosen layers, and the module that reads them."""
 
 import copy
 
@@ -15,7 +15,7 @@ N_LAYERS = 4
 
 @pytest.fixture(scope="module")
 def tokens():
-    """Three texts of 7, 4 and 1 tokens."""
+    """Return ids and mask of three texts with 7, 4 and 1 tokens."""
     mask = torch.arange(7) < torch.tensor([[7], [4], [1]])
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5, VOCABULARY, mask.shape, generator=generator)
@@ -23,7 +23,7 @@ def tokens():
 
 
 def padded_states(model, ids, mask):
-    """All hidden states (U, L, H) as transformers gives them, the last after the final norm."""
+    """Return the hidden states (U, L, H) of all layers, computed by transformers."""
     with torch.no_grad():
         answer = model(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
     return [*answer.hidden_states[:-1], answer.last_hidden_state]
@@ -36,13 +36,13 @@ def pooled(states, mask, pooling):
     return torch.stack([pool[pooling](row) for row in rows])
 
 
-# the last hidden states of this OPT are narrower than its layers
+# models whose last hidden states are narrower than those of the layers
 NARROW_END = ["OPT"]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_equal_to_the_hidden_states_of_a_whole_run(name, tokens):
-    """One run must give what the model itself calls its hidden states, whatever is chosen."""
+    """Compare with the hidden states of transformers, for several choices of layers."""
     model = tiny_model(name, n_layers=N_LAYERS, dtype=torch.float64)
     wanted = padded_states(model, *tokens)
     top = N_LAYERS - (name in NARROW_END)
@@ -65,7 +65,7 @@ def test_poolings_leave_padding_out(pooling, tokens):
 
 
 def test_layers_above_the_highest_are_not_run(tokens):
-    # the time of a run, and the memory of the model, are those of the layers that are read
+    # layers that are not read must cost neither time nor memory
     model = tiny_model("BERT", n_layers=N_LAYERS)
     ran = []
     for at, layer in enumerate(model.encoder.layer):
@@ -77,7 +77,7 @@ def test_layers_above_the_highest_are_not_run(tokens):
 
 
 def test_a_run_leaves_no_hook_behind(tokens):
-    # hooks would pile up, and each pickle of the model carry them along
+    # hooks would accumulate, and pickles of the model would contain them
     model = tiny_model("BERT", n_layers=N_LAYERS)
     reader = PooledLayers(model, [0, 2], "mean")
     reader.states(*tokens)
@@ -98,7 +98,7 @@ def test_tower_standardises_and_projects():
     mean, scale = torch.randn(3, 5), torch.rand(3, 5) + 0.5
     tower = SideTower(mean, scale, bottleneck=2, width=4).double()
     assert isinstance(tower.side, SideBlocks)
-    kept = torch.randn(6, 1, 15)  # three states side by side
+    kept = torch.randn(6, 1, 15)  # three concatenated states
     mask = torch.ones(6, 1, dtype=torch.bool)
     states = torch.stack([kept[:, 0, 5 * i : 5 * i + 5].double() for i in range(3)], dim=1)
     wanted = tower.project(tower.side((states - mean.double()) / scale.double()))

@@ -1,4 +1,4 @@
-"""A side network: blocks on pooled states of a language model that is read once."""
+"""Side networks: blocks on pooled states of a language model that runs once per item."""
 
 import pickle
 
@@ -20,7 +20,7 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 
 @pytest.fixture
 def make(tiny_bert):
-    """Make a recommender with a side network that fits in a moment."""
+    """Return a function that creates a recommender with a small side network."""
 
     def make(memory=None, max_epochs=2, **parameters):
         defaults = {"template": "{title}", "bottleneck": 4, "max_length": 16}
@@ -38,7 +38,7 @@ def make(tiny_bert):
 
 @pytest.fixture
 def texts_read():
-    """Count the texts that any BERT reads, in the one number of a list."""
+    """Return a list with one number: how many texts any BERT has read."""
     from transformers.models.bert.modeling_bert import BertEmbeddings
 
     read = [0]
@@ -47,10 +47,10 @@ def texts_read():
         if not isinstance(module, BertEmbeddings):
             return
         n_texts, length = answer.shape[:2]
-        if n_texts > 1 or length > 5:  # a few tokens alone are a look at a model that was loaded
+        if n_texts > 1 or length > 5:  # one short text is a check after loading
             read[0] += n_texts
 
-    handle = torch.nn.modules.module.register_module_forward_hook(count)  # of all modules
+    handle = torch.nn.modules.module.register_module_forward_hook(count)  # for all modules
     yield read
     handle.remove()
 
@@ -60,7 +60,7 @@ def n_texts(news):
 
 
 def test_learns_from_clicks(make, news):
-    # random states of a random model still tell words apart
+    # even the states of a random model distinguish words
     rec = make(max_epochs=8).fit(news.train, news.items)
     assert rec.score(news.train) > 0.7
     shapes = [answer.shape for answer in rec.predict_proba(news.test)]
@@ -68,7 +68,7 @@ def test_learns_from_clicks(make, news):
 
 
 def test_equal_to_a_plain_run_of_the_model(tiny_bert, items):
-    """Tokens, layers, pooling, standardising and the store against transformers alone."""
+    """Compare tokens, layers, pooling, standardization and store with transformers alone."""
     from transformers import AutoModel, AutoTokenizer
 
     operator = content.SideNetwork(
@@ -92,7 +92,7 @@ def test_equal_to_a_plain_run_of_the_model(tiny_bert, items):
             states.append(torch.stack([hidden[layer][0].mean(dim=0) for layer in (0, 1, 3)]))
         states = torch.stack(states)  # (N, m, H)
         mean, scale = states.mean(dim=0), states.std(dim=0, correction=0)
-        # the module holds them in single precision, as it does all weights
+        # the module stores mean and scale in single precision
         states = (states - mean.float().double()) / scale.float().double()
         wanted = module.project(module.side(states))
     torch.testing.assert_close(found, wanted, **EXACT)
@@ -120,7 +120,7 @@ def test_default_layers_are_the_embeddings_and_every_second_from_the_top(n_layer
 
 
 def test_language_model_reads_each_text_once(make, news, texts_read):
-    # neither the epochs nor prediction may run it again
+    # neither training nor prediction may run it again
     rec = make().fit(news.train, news.items)
     assert texts_read == [n_texts(news)]
     rec.predict_proba(news.test)
@@ -132,7 +132,7 @@ def test_second_fit_finds_all_in_memory(make, news, tmp_path, texts_read):
     first = make(tmp_path).fit(news.train, news.items)
     kept = cache.info(tmp_path)
     assert kept.n_items.tolist() == [n_texts(news)]
-    # what is trained may change, what is read does not
+    # other trained blocks read the same states
     second = make(tmp_path, bottleneck=8).fit(news.train, news.items)
     third = make(tmp_path).fit(news.train, news.items)
     assert cache.info(tmp_path).n_items.tolist() == kept.n_items.tolist()
@@ -181,7 +181,7 @@ def test_changed_and_new_items_are_read_alone(make, news, texts_read):
 
 
 def test_new_items_are_standardised_as_the_training_catalogue(tiny_bert, items):
-    # else an item would change its vector with the items beside it
+    # otherwise, the vector of an item would depend on the other items
     operator = content.SideNetwork(tiny_bert, template="{title}").fit(items)
     module = operator.build(operator.schema_, 6)
     few = items.conform(items.to_pandas().iloc[[5, 3]])
@@ -201,7 +201,7 @@ def test_mean_and_scale_are_those_of_the_kept_states(tiny_bert, items, monkeypat
 
 
 def test_rounding_is_not_blown_up_to_differences():
-    # numbers that differ in the last bit only would count as much as those that say something
+    # otherwise, entries that differ in the last bit would count as much as informative ones
     values = torch.tensor([[4.0, 0.0, 1000.0, 1.0], [4.0, 0.0, 1002.0, 3.0]])
     mean, scale = _measure(Packed({"states": Dense(values)}), 2, precision=1 / 128)
     assert mean.tolist() == [[4.0, 0.0], [1001.0, 2.0]]
@@ -210,17 +210,17 @@ def test_rounding_is_not_blown_up_to_differences():
 
 
 def test_numbers_next_to_nothing_are_left_alone():
-    # the last norm of MiniLM shuts some numbers off: what is left of them says nothing
+    # the last norm of MiniLM shuts off some entries, which then carry no information
     values = torch.tensor([[1e-32, 1.0, -2.0], [3e-32, 3.0, 2.0]])
     _, scale = _measure(Packed({"states": Dense(values)}), 1, precision=0.0)
     np.testing.assert_allclose(scale, [[1e-3, 1.0, 2.0]], rtol=1e-12)
-    # and float32 can't divide by so little
+    # float32 cannot divide by a number this small
     _, scale = _measure(Packed({"states": Dense(values[:, :1] * 1e-9)}), 1, precision=0.0)
     assert scale.tolist() == [[1.0]]
 
 
 def test_precision_is_that_of_the_kept_numbers(tiny_bert, items):
-    # the first token of all texts is the same, and so is its embedding
+    # all texts start with the same token, so its embedding has no variance
     parameters = {"layers": [0], "pooling": "cls", "template": "{title}"}
     for cache_dtype, eps in (("bfloat16", 2**-7), ("float16", 2**-10)):
         operator = content.SideNetwork(tiny_bert, cache_dtype=cache_dtype, **parameters).fit(items)
@@ -229,7 +229,7 @@ def test_precision_is_that_of_the_kept_numbers(tiny_bert, items):
 
 
 def test_last_hidden_states_of_another_size(tmp_path):
-    # OPT-350m projects them: alone they can be read, beside other layers they can't
+    # OPT-350m projects them: they can be read alone, but not together with other layers
     items = Items(["a red fox", "the blue sea", "sea and fox"])
     folder = save_tiny(tmp_path, items.column("text").to_pylist(), name="OPT")
     operator = content.SideNetwork(folder, layers=[3]).fit(items)
@@ -261,7 +261,7 @@ def test_clone_has_the_parameters_and_nothing_learned(make, news):
 
 
 def test_one_item_and_one_layer(tiny_bert):
-    # nothing to standardise by, and no gate
+    # no variance to standardize by, and no gate
     items = Items(pd.DataFrame({"item_id": [1], "title": ["a red fox"]}))
     operator = content.SideNetwork(tiny_bert, layers=[2]).fit(items)
     vectors = operator.build(operator.schema_, 4)(operator.prepare(items).take(torch.tensor([0])))

@@ -1,4 +1,4 @@
-"""Split mode is exact: prefix and top together are the whole model, at every layer of each."""
+"""Split mode is exact: prefix and top together equal the whole model, split at any layer."""
 
 import copy
 
@@ -12,7 +12,7 @@ from skrec.content._lm import (
     check_padding,
     checkpoint_activations,
     layer_list,
-    most_tokens,
+    max_tokens,
     split_top,
 )
 from skrec.content._lm.network import LanguageModelNetwork
@@ -23,8 +23,8 @@ LENGTHS = torch.tensor([9, 5, 1])
 MASK = torch.arange(9) < LENGTHS.unsqueeze(1)
 IDS = torch.randint(4, VOCABULARY, MASK.shape, generator=torch.Generator().manual_seed(0))
 IDS = IDS.masked_fill(~MASK, 0)
-# bf16 states keep 8 bits: their rounding, relative to the largest hidden state, after the top
-# layers; measured .0015 to .003 over the architectures
+# bound of the rounding error of bfloat16 states after the top layers, relative to the largest
+# hidden state; the architectures have 0.0015 to 0.003
 BF16_BOUND = 0.01
 
 
@@ -88,7 +88,7 @@ def test_gradients_of_the_top_equal_those_of_the_whole(name, n_frozen, checkpoin
         checkpoint_activations(top.model)
         top.train()
     weight = torch.randn(*MASK.shape, 1, generator=torch.Generator().manual_seed(1)).double()
-    # two forward passes before the backward pass: what was replayed must not get mixed up
+    # two forward passes before the backward pass must not mix up their prefix states
     states = prefix_states(model, n_frozen)
     loss = (top(states, MASK) * weight)[MASK].pow(2).sum()
     loss = loss + (top(2 * states[:1], MASK[:1])).sum() * 0
@@ -114,7 +114,7 @@ def test_weights_below_the_split_are_frozen_and_gone(name):
     assert [isinstance(layer, Replay) for layer in layers] == [True, True, False]
     assert not [n for n, _ in top.model.named_parameters() if n.startswith(f"{where}.0.")]
     assert top.model.get_input_embeddings().num_embeddings == 1
-    # the whole model is left as it was, but for the marks of what needs gradients
+    # apart from requires_grad, the whole model is unchanged
     assert not any(isinstance(layer, Replay) for layer in layer_list(model)[1])
     assert model.get_input_embeddings().num_embeddings == VOCABULARY
 
@@ -127,13 +127,13 @@ def test_the_final_norm_is_trained_and_what_lower_layers_share_is_not(name):
     outside = {
         n for n, p in top.model.named_parameters() if p.requires_grad and not n.startswith(where)
     }
-    after = ("norm", "ln_f", "project_out")  # what comes after the last layer, by the field's names
+    after = ("norm", "ln_f", "project_out")  # names of modules after the last layer
     assert all(any(part in n for part in after) for n in outside)
     assert not any("embed" in n or "bias_table" in n or "relative" in n for n in outside)
 
 
 def test_no_layer_is_dropped():
-    """REFERENCE section 5, bug 1: states after k layers, fed to the layers from k + 1 on."""
+    """States after k layers must be the input of layer k, counted from 0, and not of k + 1."""
     model = tiny_model("BERT", N_LAYERS, dtype=torch.float64)
     states = prefix_states(model, 1)
     ran = []
@@ -177,7 +177,7 @@ def test_a_model_without_a_list_of_layers_is_refused():
 
 
 def test_a_model_whose_upper_layers_need_more_than_the_states_is_refused():
-    # T5's lowest layer hands its position biases on to the others; XLNet has (L, U, H) states
+    # the lowest layer of T5 passes position biases to the others; XLNet has (L, U, H) states
     from transformers import T5Config, T5EncoderModel, XLNetConfig, XLNetModel
 
     config = T5Config(vocab_size=VOCABULARY, d_model=16, d_kv=4, d_ff=16, num_layers=3, num_heads=4)
@@ -235,8 +235,8 @@ def test_a_model_that_computes_between_its_layers_is_refused_there_and_there_onl
     ("name", "longest"),
     [("BERT", 70), ("RoBERTa", 68), ("MPNet", 68), ("Llama", 70), ("BLOOM", None)],
 )
-def test_most_tokens(name, longest):
-    assert most_tokens(tiny_model(name)) == longest
+def test_max_tokens(name, longest):
+    assert max_tokens(tiny_model(name)) == longest
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -263,7 +263,7 @@ def test_a_batch_over_the_token_budget_is_computed_again_and_equals_one_at_once(
         network({"states": (states, MASK)}).pow(2).sum().backward()
         gradients.append({n: p.grad for n, p in network.named_parameters() if p.requires_grad})
     assert ran[:3] == [1, 5, 9]
-    assert sorted(ran[3:]) == [1, 1, 5, 5, 9, 9]  # each part again in the backward pass
+    assert sorted(ran[3:]) == [1, 1, 5, 5, 9, 9]  # the backward pass recomputes each micro-batch
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-12)
     assert all(gradient.abs().sum() > 0 for gradient in gradients[1].values())
 

@@ -1,4 +1,4 @@
-"""The prefix store: each item is computed once, `info` tells of it, `clear` leaves no trace."""
+"""The prefix store computes each item once; `info` lists it, `clear` deletes everything."""
 
 import gc
 import warnings
@@ -33,7 +33,7 @@ from skrec.content._lm.store import PrefixStore
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
-    """Pages of ten float32 rows, so that a few items fill several."""
+    """Limit pages to ten float32 rows, so that a few items fill several pages."""
     monkeypatch.setattr(store_module, "PAGE_BYTES", PAGE_BYTES)
 
 
@@ -43,7 +43,7 @@ def test_an_item_is_computed_once(tmp_path):
     twice = np.concatenate([KEYS, KEYS[::-1]])
     store.fill(twice, np.concatenate([LENGTHS, LENGTHS[::-1]]), compute)
     assert compute.items == list(range(N))
-    # neither by the same object, nor by another, nor by one that knows more items
+    # neither the same object nor another one computes it again
     store.fill(KEYS, LENGTHS, compute)
     store_in(tmp_path).fill(KEYS, LENGTHS, compute)
     assert len(compute.items) == N
@@ -60,7 +60,7 @@ def test_only_missing_items_are_computed(tmp_path):
 
 
 def test_another_spec_or_width_or_dtype_is_another_store(tmp_path):
-    # states of another layer, or of another template, must never be read
+    # states of another layer or template must never be read
     stores = [
         store_in(tmp_path),
         store_in(tmp_path, layer=[3]),
@@ -88,20 +88,20 @@ def test_items_that_were_not_filled(tmp_path):
 
 
 def test_compute_of_wrong_shape(tmp_path):
-    # rows of one item must not be read as those of the next
+    # otherwise, rows of one item would be read as those of the next item
     with pytest.raises(RuntimeError, match=r"must return rows \(6, 6\), got \(5, 6\)"):
         store_in(tmp_path).fill(KEYS[:3], LENGTHS[:3], lambda items: rows_of(items)[1:])
 
 
 def test_pages_hold_about_page_bytes_and_progress_tells_of_each(tmp_path):
-    told = []
+    calls = []
     store = store_in(tmp_path)
-    store.fill(KEYS, LENGTHS, rows_of, lambda *step: told.append(step))
-    done, whole = zip(*told, strict=True)
+    store.fill(KEYS, LENGTHS, rows_of, lambda *step: calls.append(step))
+    done, whole = zip(*calls, strict=True)
     assert set(whole) == {N}
     assert done[-1] == N
     assert list(done) == sorted(set(done))
-    assert len(pages_of(store)) == len(told)
+    assert len(pages_of(store)) == len(calls)
     assert all(5 <= len(load_file(page)["rows"]) <= 15 for page in pages_of(store))
 
 
@@ -131,7 +131,7 @@ def test_keys_are_of_the_token_ids_alone():
     assert len(set(keys.tolist())) == 4
     assert keys[0] == keys[1]
     assert np.array_equal(keys, item_keys(offsets, ids.astype(np.int32)))
-    # a change of these would throw away what users have kept
+    # other keys would make all stored states of users useless
     assert keys[0].hex() == "d0d66ae2837a0117026f21f9c50dcf1f"
     assert keys[4].hex() == "99aa06d3014798d86001c324468d497f"
 
@@ -173,7 +173,7 @@ def test_info(tmp_path):
     assert told.model.tolist() == ["tiny", "tiny"]
     assert told.layer.tolist() == [[2], [2]]
     assert told.kind.tolist() == ["rows", "rows"]
-    assert told.dtype.tolist() == ["bfloat16", "float32"]  # as they are kept
+    assert told.dtype.tolist() == ["bfloat16", "float32"]  # number types of the stored rows
     assert told.max_length.tolist() == [5, 9]
     assert told.n_items.tolist() == [7, N]
     assert told.n_tokens.tolist() == [LENGTHS[:7].sum(), LENGTHS.sum()]
@@ -186,7 +186,7 @@ def test_info(tmp_path):
 
 def test_clear_leaves_no_trace(tmp_path):
     filled(tmp_path)
-    store_in(tmp_path, layer=[3])  # never filled
+    store_in(tmp_path, layer=[3])  # a store without pages
     kept = cache.info(tmp_path).bytes.sum()
     assert cache.clear(tmp_path) == kept
     assert not list(tmp_path.iterdir())
@@ -217,7 +217,7 @@ def test_a_temporary_store_goes_with_its_object():
 
 
 def test_a_temporary_store_goes_with_its_process():
-    # and not with a forked child, such as a worker that loads data
+    # the end of a forked process, such as a data loader, must not delete it
     process = start(
         """
         import os, sys
@@ -236,7 +236,7 @@ def test_a_temporary_store_goes_with_its_process():
 
 
 def test_a_full_store_needs_no_lock(tmp_path):
-    # a store on a disk that is read-only for this user
+    # the store may be on a disk that the user cannot write to
     store = filled(tmp_path)
     store.folder.with_suffix(".lock").unlink()
     store_in(tmp_path).fill(KEYS, LENGTHS, rows_of)

@@ -1,4 +1,4 @@
-"""The prefix store survives killed processes, damaged files, full disks and wrong folders."""
+"""The prefix store handles killed processes, damaged files, full disks and wrong folders."""
 
 import contextlib
 import errno
@@ -39,12 +39,12 @@ from skrec.content._lm.pages import item_keys
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
-    """Pages of ten float32 rows, so that a few items fill several."""
+    """Limit pages to ten float32 rows, so that a few items fill several pages."""
     monkeypatch.setattr(store_module, "PAGE_BYTES", PAGE_BYTES)
 
 
 def test_an_error_while_computing_keeps_what_was_done(tmp_path):
-    # Ctrl-C after an hour
+    # such as Ctrl-C after an hour
     store = store_in(tmp_path)
 
     def fail(items):
@@ -72,7 +72,7 @@ def test_no_damaged_byte_passes(tmp_path, flip):
         path.write_bytes(changed)
         with contextlib.suppress(_pages.DamagedPage):
             page = _pages.open_page(path, WIDTH, torch.float32)
-            # blanks of the header may turn into other blanks
+            # a space in the header may become other white space
             assert whole[place : place + 1] == b" "
             assert torch.equal(page.rows, rows_of(range(3)).float())
             padding += 1
@@ -100,7 +100,7 @@ def damage_empty(path):
 
 
 def damage_other_page(path):
-    # whole, but of another store
+    # an intact page of another store
     _pages.write_page(path.parent, KEYS[:1], LENGTHS[:1], torch.ones(1, 2)).rename(path)
 
 
@@ -196,7 +196,7 @@ def test_kill_in_the_middle_of_a_page(tmp_path):
 
 @pytest.mark.parametrize("moment", ["mapped", "listed"])
 def test_a_page_that_is_cleared_while_it_is_opened(tmp_path, monkeypatch, moment):
-    # another process clears at the worst moment: no error, no warning, all is computed again
+    # another process deletes the store meanwhile: everything is computed again, without a warning
     filled(tmp_path)
     owner, name = {"mapped": (torch, "from_file"), "listed": (store_module, "open_page")}[moment]
     real = getattr(owner, name)
@@ -217,7 +217,7 @@ def test_a_page_that_is_cleared_while_it_is_opened(tmp_path, monkeypatch, moment
 
 @pytest.mark.parametrize("call", range(4))
 def test_folders_that_are_cleared_while_they_are_made(tmp_path, monkeypatch, call):
-    # clear() of another process deletes empty folders, in the middle of a mkdir too
+    # clear() in another process may delete an empty folder in the middle of a mkdir
     calls, real = itertools.count(), Path.mkdir
 
     def make(path, *arguments, **named):
@@ -250,7 +250,7 @@ def test_a_lock_whose_folder_is_cleared_meanwhile(tmp_path, monkeypatch):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mount a disk of one megabyte."""
+    """Mount a file system with one megabyte of space."""
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
@@ -261,18 +261,20 @@ def small_disk(tmp_path):
     try:
         yield disk
     finally:
-        gc.collect()  # lets go of mapped pages
+        gc.collect()  # closes memory-mapped pages
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_a_disk_that_is_too_small(small_disk):
     compute = Computer()
     keys, lengths = item_keys(np.arange(3), np.arange(2)), np.full(2, 40_000)
-    with pytest.raises(OSError, match=r"2 items: 1,920,048 bytes needed, [\d,]+ bytes free") as caught:
+    with pytest.raises(
+        OSError, match=r"2 items: 1,920,048 bytes needed, [\d,]+ bytes free"
+    ) as caught:
         store_in(small_disk).fill(keys, lengths, compute)
     assert caught.value.errno == errno.ENOSPC
     assert str(small_disk) in str(caught.value)
-    assert not compute.items  # found before the work is done
+    assert not compute.items  # the error comes before any computation
 
 
 def test_a_disk_that_fills_up_meanwhile(small_disk):
@@ -290,7 +292,7 @@ def test_a_disk_that_fills_up_meanwhile(small_disk):
         store.fill(KEYS, LENGTHS, compute)
     assert caught.value.errno == errno.ENOSPC
     assert not list(store.folder.glob("*.tmp"))
-    # there is room again
+    # free the disk again
     (small_disk / "other").unlink()
     missing = Computer()
     store.fill(KEYS, LENGTHS, missing)
@@ -299,7 +301,7 @@ def test_a_disk_that_fills_up_meanwhile(small_disk):
 
 
 def test_files_of_limited_size(tmp_path):
-    # a quota of another kind: the system refuses to write on
+    # another kind of quota: the system refuses to extend the file
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     store = store_in(tmp_path)
     keys, lengths = item_keys(np.arange(2), np.arange(1)), np.array([40_000])

@@ -1,4 +1,4 @@
-"""Templates, and the token ids of texts."""
+"""Templates for the texts of items, and token ids of texts."""
 
 import numpy as np
 import pandas as pd
@@ -33,12 +33,12 @@ def films():
 
 @pytest.fixture
 def tokenizer():
-    """Know five words after [PAD] [UNK] [CLS] [SEP], which have the ids 0 to 3."""
+    """Return a tokenizer with [PAD] [UNK] [CLS] [SEP] as ids 0 to 3, followed by five words."""
     return tiny_tokenizer(["one two three four five"])
 
 
 def plain_tokenizer(**special):
-    """Make a tokenizer that adds no special tokens, as those of most decoders do."""
+    """Return a tokenizer that adds no special tokens, like those of most decoders."""
     vocabulary = {"zero": 0, "one": 1, "<a>": 2, "<b>": 3}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="zero"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -133,7 +133,7 @@ def test_max_length_leaves_room_for_text(tokenizer, max_length):
 
 
 def test_padding_saved_with_a_tokenizer_is_not_applied(tokenizer):
-    # all-MiniLM-L6-v2 pads everything to 128
+    # the tokenizer of all-MiniLM-L6-v2 pads all texts to 128 tokens
     tokenizer.backend_tokenizer.enable_padding(length=16)
     tokenizer.backend_tokenizer.enable_truncation(3)
     _, ids = token_ids(tokenizer, ["one two"], 8)
@@ -150,7 +150,7 @@ def test_padding_saved_with_a_tokenizer_is_not_applied(tokenizer):
     ],
 )
 def test_empty_text_gets_one_token(special, expected):
-    # an item without tokens has no states, and its mean is not a number
+    # an item without tokens would have no states, and their mean would be NaN
     offsets, ids = token_ids(plain_tokenizer(**special), ["one", "", "one"], 8)
     assert_array_equal(offsets, [0, 1, 2, 3])
     assert_array_equal(ids, [1, expected, 1])

@@ -1,4 +1,4 @@
-"""Tokenizers from folders and objects, and the hash that tells them apart."""
+"""Tokenizers from folders and objects, and the hash that identifies them."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """Copy the saved tokenizer to where a test may damage it."""
+    """Copy the saved tokenizer to a folder that a test may modify."""
     return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
@@ -32,7 +32,7 @@ def bert():
 
 
 def edit(folder, name, **changes):
-    """Change what a saved configuration says."""
+    """Change settings of a saved configuration."""
     (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | changes))
 
 
@@ -58,7 +58,7 @@ def test_model_made_in_memory_needs_a_tokenizer(bert):
 
 
 def test_folder_without_tokenizer(bert, tmp_path):
-    # transformers would make one of special tokens alone, and all texts would read alike
+    # transformers would return a tokenizer with special tokens only, so all texts would be equal
     bert.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no files of a tokenizer; give tokenizer="):
         load_tokenizer(None, tmp_path)
@@ -119,7 +119,7 @@ def no_special_tokens(tokenizer):
         no_special_tokens,
         lambda tokenizer: tokenizer.add_tokens(["six"]),
         lambda tokenizer: setattr(tokenizer, "truncation_side", "left"),
-        lambda tokenizer: setattr(tokenizer, "bos_token", "one"),  # stands in for an empty text
+        lambda tokenizer: setattr(tokenizer, "bos_token", "one"),  # replaces an empty text
     ],
 )
 def test_tokenizer_hash_changes_with_what_it_reads(change):
