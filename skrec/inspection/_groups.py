@@ -53,7 +53,10 @@ class GroupScoreDisplay:
         """Return each segment with the defined values of its groups."""
         is_defined = self.values.notna().to_numpy()
         if not is_defined.any():
-            raise ValueError(f"{self.metric} is defined in no group: each needs a click and more")
+            raise ValueError(
+                f"{self.metric} is defined in no group; a group needs at least one click, and for "
+                "gauc also a candidate without a click"
+            )
         if self.segments is None:
             return [("all", self.values[is_defined])]
         segments = self.segments[is_defined]

@@ -43,7 +43,7 @@ class PopularityDisplay:
         self.n_clicks, self.mean_scores = np.asarray(n_clicks), np.asarray(mean_scores)
         if self.n_clicks.shape != self.mean_scores.shape:
             raise ValueError(
-                f"n_clicks and mean_scores must have one entry an item, got shapes "
+                f"n_clicks and mean_scores must have one entry per item, got shapes "
                 f"{self.n_clicks.shape} and {self.mean_scores.shape}"
             )
         constant = not (np.ptp(self.n_clicks) and np.ptp(self.mean_scores))

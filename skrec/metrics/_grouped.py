@@ -374,7 +374,7 @@ def mean_over(values: np.ndarray, usable: np.ndarray, name: str) -> float:
     if usable.any():
         return float(values[usable].mean())
     warnings.warn(
-        f"{name} is undefined: none of the {len(usable)} groups holds the classes it needs",
+        f"{name} is undefined: none of the {len(usable)} groups contains the classes it needs",
         UndefinedMetricWarning,
         stacklevel=3,
     )

@@ -199,7 +199,7 @@ def compute_ranked(metrics: str | Iterable[str], ranking: Ranking) -> dict[str, 
         if metric.kind != "grouped":
             raise ValueError(
                 f"metric {metric.name!r} needs labelled candidates, but here whole rankings are "
-                "judged; take a grouped metric such as 'ndcg@10'"
+                "evaluated; use a grouped metric such as 'ndcg@10'"
             )
     values = {metric.name: _compute_grouped(metric, ranking) for metric in chosen}
     if not chosen:

@@ -137,7 +137,7 @@ def test_values_by_group_in_order_of_first_appearance():
     assert found.index.tolist() == ["b", "a", "c"]
     assert found.iloc[:2].tolist() == [1.0, 0.5]
     assert np.isnan(found["c"])
-    with pytest.raises(ValueError, match="auc is not computed within groups; take compute"):
+    with pytest.raises(ValueError, match="auc is not computed within groups; use compute instead"):
         by_group("auc", y, scores, y)
 
 
@@ -203,7 +203,7 @@ def test_rank_correlation_with_popularity():
     assert PopularityDisplay([1, 5, 9], [0.1, 0.2, 7.0]).correlation_ == pytest.approx(1.0)
     assert PopularityDisplay([1, 5, 9], [3.0, 0.2, 0.1]).correlation_ == pytest.approx(-1.0)
     assert np.isnan(PopularityDisplay([1, 1], [3.0, 0.2]).correlation_)
-    with pytest.raises(ValueError, match="one entry an item"):
+    with pytest.raises(ValueError, match="one entry per item"):
         PopularityDisplay([1, 2], [0.5])
 
 

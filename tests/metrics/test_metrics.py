@@ -32,7 +32,7 @@ POINTWISE = ["auc", "logloss", "f1@0.5", "brier", "ece"]
 
 
 def random_rows(seed=0, n_groups=60, max_size=8, n_scores=4, p=0.4):
-    """Shuffled rows of small groups with many ties, some groups of one class."""
+    """Return shuffled rows of small groups with many ties; some groups have only one class."""
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(n_groups) * 7 - 30, rng.integers(1, max_size + 1, n_groups))
     rng.shuffle(groups)
@@ -42,7 +42,7 @@ def random_rows(seed=0, n_groups=60, max_size=8, n_scores=4, p=0.4):
 
 
 def mean_of(one_group, y, score, groups, both=False):
-    """The slow twin: a value a group, averaged over the groups that allow one."""
+    """Average a metric of one group over the groups in which it is defined, in a loop."""
     values = []
     for group in np.unique(groups):
         rows = groups == group
@@ -52,7 +52,7 @@ def mean_of(one_group, y, score, groups, both=False):
 
 
 def over_permutations(of_ranked):
-    """Average a metric of a ranked list of labels over all orders that sort the scores."""
+    """Average a metric of ranked labels over all orders in which the scores are sorted."""
 
     def one_group(y, score):
         orders = itertools.permutations(range(len(y)))
@@ -68,14 +68,14 @@ def ranks(labels):
 
 def sklearn_ndcg(k):
     def one_group(y, score):
-        if len(y) == 1:  # scikit-learn refuses it
+        if len(y) == 1:  # scikit-learn raises an error
             return 1.0
         return skm.ndcg_score([y], [score], k=k, ignore_ties=False)
 
     return one_group
 
 
-TWINS = {
+REFERENCES = {
     "gauc": skm.roc_auc_score,
     "mrr": over_permutations(lambda labels: 1 / ranks(labels)[0]),
     "mrr_mind": over_permutations(lambda labels: np.mean([1 / r for r in ranks(labels)])),
@@ -94,12 +94,12 @@ TWINS = {
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", TWINS)
-def test_grouped_metric_equals_slow_twin(name, seed):
-    # broken if a formula, the handling of ties, or the grouping of unsorted rows is wrong
+@pytest.mark.parametrize("name", REFERENCES)
+def test_grouped_metric_equals_its_reference(name, seed):
+    # fails if a formula, the handling of ties, or the grouping of unsorted rows is wrong
     brute_force = name[:3] in ("mrr", "hit", "rec", "pre")
     y, score, groups = random_rows(seed, *((25, 6) if brute_force else (60, 8)))
-    expected = mean_of(TWINS[name], y, score, groups, both=name == "gauc")
+    expected = mean_of(REFERENCES[name], y, score, groups, both=name == "gauc")
     value = metrics.compute([name], y, score, groups)[name]
     assert isinstance(value, float)
     assert_allclose(value, expected, rtol=0, atol=1e-12)
@@ -107,14 +107,14 @@ def test_grouped_metric_equals_slow_twin(name, seed):
 
 @pytest.mark.parametrize("name", GROUPED)
 def test_function_equals_name(name):
-    # broken if a name is wired to another function, or its number gets lost
+    # fails if a name is mapped to another function, or its number is ignored
     y, score, groups = random_rows()
     assert GROUPED[name](y, score, groups) == metrics.compute(name, y, score, groups)[name]
 
 
 @pytest.mark.parametrize("n, p", [(2, 1), (40, 2), (1000, 3), (1000, 997), (5000, 60)])
 def test_first_hit_in_a_large_tied_block_is_exact(n, p):
-    # broken if binomials of large blocks cancel or overflow
+    # fails if binomial coefficients of large blocks lose digits or overflow
     y = np.r_[np.zeros(5 + n - p, int), np.ones(p, int)]
     score = np.r_[np.full(5, 2.0), np.ones(n)]
     total = math.comb(n, p)
@@ -126,7 +126,7 @@ def test_first_hit_in_a_large_tied_block_is_exact(n, p):
 
 
 def test_a_huge_tied_block_with_one_positive_is_cheap():
-    # broken if a ranking over a catalogue, given as counts, is spread out place by place
+    # fails if the ranking of a whole catalogue, given as counts, is expanded into ranks
     n, one, none = np.full(1000, 10**6), np.ones(1000, int), np.zeros(1000, int)
     ranking = metrics.Ranking(n, one, np.arange(1000), none, n, none, one)
     values = metrics.compute_ranked(["mrr", "hit@10"], ranking)
@@ -136,7 +136,7 @@ def test_a_huge_tied_block_with_one_positive_is_cheap():
 
 @pytest.mark.parametrize("name", GROUPED)
 def test_order_of_rows_does_not_matter(name):
-    # bug 7: ties broken by input order
+    # fails if ties are broken by input order
     y, score, groups = random_rows(n_scores=2)
     order = np.random.default_rng(1).permutation(len(y))
     value = metrics.compute(name, y, score, groups)[name]
@@ -157,7 +157,7 @@ def test_order_of_rows_does_not_matter(name):
 )
 @pytest.mark.parametrize("positive", range(4))
 def test_constant_score_gets_chance_level(name, chance, positive):
-    # bug 7: a model that has learned nothing must not profit from positives that come first
+    # an untrained model must not profit from positives that come first
     y = np.eye(4, dtype=int)[positive]
     value = metrics.compute(name, y, np.zeros(4), np.zeros(4))[name]
     assert_allclose(value, chance, rtol=1e-15)
@@ -165,7 +165,7 @@ def test_constant_score_gets_chance_level(name, chance, positive):
 
 @pytest.mark.parametrize("name", GROUPED)
 def test_groups_of_one_class_are_left_out_and_counted(name):
-    # bug 8: a crash, or a 0 or NaN averaged in
+    # fails if such a group raises an error, or counts as 0 or NaN
     y, score, groups = random_rows()
     per_group = pd.Series(y).groupby(groups)
     usable = per_group.max() == 1
@@ -181,7 +181,7 @@ def test_groups_of_one_class_are_left_out_and_counted(name):
     assert result[name] == metrics.compute(name, y[keep], score[keep], groups[keep])[name]
 
 
-def test_n_groups_used_is_the_smallest_count_and_only_there_for_groups():
+def test_n_groups_used_is_the_smallest_count_and_only_returned_for_grouped_metrics():
     y, score, groups = [1, 1, 0, 1, 0], [0.9, 0.8, 0.7, 0.6, 0.5], list("aabbc")
     assert metrics.compute(["mrr", "map"], y, score, groups)["n_groups_used"] == 2
     assert metrics.compute(["mrr", "gauc"], y, score, groups)["n_groups_used"] == 1
@@ -217,7 +217,7 @@ def test_no_usable_group_gives_nan_with_a_warning(name):
     ],
 )
 def test_any_kind_of_group_id(relabel):
-    # broken if ids overflow, collide, or need to come sorted
+    # fails if ids overflow or collide, or if they must be sorted
     y, score, groups = random_rows()
     ids = relabel(groups)
     plain = np.unique(np.asarray(ids).astype(str), return_inverse=True)[1]
@@ -225,8 +225,8 @@ def test_any_kind_of_group_id(relabel):
     assert_allclose(metrics.gauc(y, score, ids), expected, rtol=0, atol=1e-12)
 
 
-def test_inputs_are_left_alone():
-    # broken if the in-place sort works on a user's array
+def test_inputs_are_not_modified():
+    # fails if the in-place sort is applied to an input array
     y, score, groups = random_rows()
     columns = [y == 1, score.astype(np.float32), groups.astype(np.uint64)]
     for column in columns:
@@ -239,7 +239,7 @@ SCORES = np.array([-np.finfo("f4").max, -2.5, -1e-40, -0.0, 0.0, 1e-40, 1.0, 1.0
 
 @pytest.mark.parametrize("convert", [np.float32, np.float64, np.longdouble, list])
 def test_dtype_of_scores_does_not_matter(convert):
-    # broken if the sign bit, -0.0 or denormals are sorted wrongly on the fast path
+    # fails if negative scores, -0.0 or denormals are sorted wrongly in the fast path
     rng = np.random.default_rng(0)
     score, groups = rng.choice(SCORES, 500), rng.integers(0, 60, 500)
     y = rng.integers(0, 2, 500)
@@ -250,7 +250,7 @@ def test_dtype_of_scores_does_not_matter(convert):
 
 
 def test_float64_scores_are_not_rounded():
-    # broken if wide scores are squeezed into 32 bits
+    # fails if scores are rounded to 32 bits
     score = np.array([1.0, 1.0 + 1e-15, 1e300, 2e300, -1e300, -2e300])
     y = np.array([0, 1, 0, 1, 1, 0])
     assert metrics.gauc(y, score, [0, 0, 1, 1, 2, 2]) == 1.0
@@ -271,7 +271,7 @@ def test_auc_of_one_class_is_nan_with_a_warning():
 
 @pytest.mark.parametrize("labels", [None, 0, 1])
 def test_probability_metrics_equal_their_formulas(labels):
-    # broken also if one class alone crashes them
+    # fails also if labels of only one class raise an error
     rng = np.random.default_rng(0)
     proba = rng.random(200).astype(np.float32).astype(float)
     y = (rng.random(200) < proba).astype(int) if labels is None else np.full(200, labels)
@@ -286,13 +286,13 @@ def test_probability_metrics_equal_their_formulas(labels):
 
 
 def test_ece_by_hand():
-    # bins of 0.5: {0.1, 0.3} with one positive, {0.5, 1.0} with one; 0.5 opens its bin
+    # two bins, {0.1, 0.3} and {0.5, 1.0}, with one positive each; 0.5 belongs to the upper bin
     value = metrics.ece([0, 1, 0, 1], [0.1, 0.3, 0.5, 1.0], n_bins=2)
     assert_allclose(value, 0.5 * abs(0.2 - 0.5) + 0.5 * abs(0.75 - 0.5))
 
 
-def test_compute_gives_each_metric_what_it_reads():
-    # broken if scores and probabilities are mixed up, or the number of f1 gets lost
+def test_compute_passes_scores_or_probabilities():
+    # fails if scores and probabilities are swapped, or if the threshold of f1 is ignored
     y, score, groups = random_rows()
     proba = 1 / (1 + np.exp(-8 * score - 1))
     values = metrics.compute([*POINTWISE, "f1@.9", "gauc"], y, score, groups, y_proba=proba)
@@ -333,8 +333,8 @@ def test_compute_gives_each_metric_what_it_reads():
     ],
 )
 @pytest.mark.parametrize("look_up", [metrics.get_metric, metrics.scorer])
-def test_wrong_name_is_refused(look_up, name, message):
-    # bug 14: a misspelt metric found out after an epoch
+def test_invalid_name_raises(look_up, name, message):
+    # a misspelled name must be reported before training starts
     with pytest.raises(ValueError, match=message):
         look_up(name)
 
@@ -376,8 +376,8 @@ GOOD = {"y_true": [0, 1, 1], "y_score": [0.1, 0.2, 0.3], "groups": [1, 1, 1]}
         ({"y_true": [], "y_score": [], "groups": []}, "y_true is empty"),
     ],
 )
-def test_wrong_columns_are_refused(change, message):
-    # broken if a wrong input gets a silent answer
+def test_invalid_columns_raise(change, message):
+    # fails if an invalid input is accepted
     with pytest.raises(ValueError, match=message):
         metrics.compute(["gauc"], **(GOOD | change))
 
@@ -385,7 +385,7 @@ def test_wrong_columns_are_refused(change, message):
 @pytest.mark.parametrize(
     "function", [metrics.logloss, metrics.f1, metrics.brier, metrics.ece], ids=lambda f: f.__name__
 )
-def test_wrong_probabilities_are_refused(function):
+def test_invalid_probabilities_raise(function):
     with pytest.raises(ValueError, match="y_proba has 1.5 at row 1: probabilities lie between"):
         function([0, 1], [0.5, 1.5])
     with pytest.raises(ValueError, match="y_true has 2 rows but y_proba has 1"):
@@ -396,12 +396,12 @@ def test_wrong_probabilities_are_refused(function):
 
 @pytest.mark.parametrize("k", [0, -1, 2.0, True, None, "3"])
 @pytest.mark.parametrize("function", [metrics.ndcg, metrics.hit, metrics.recall, metrics.precision])
-def test_wrong_k_is_refused(function, k):
+def test_invalid_k_raises(function, k):
     with pytest.raises(ValueError, match="k must be a positive int, got"):
         function(**GOOD, k=k)
 
 
-def test_wrong_bins_and_threshold_are_refused():
+def test_invalid_bins_and_threshold_raise():
     with pytest.raises(ValueError, match="n_bins must be a positive int, got 0"):
         metrics.ece([0, 1], [0.5, 0.5], n_bins=0)
     with pytest.raises(ValueError, match="threshold must lie between 0 and 1, got 1"):
@@ -409,7 +409,7 @@ def test_wrong_bins_and_threshold_are_refused():
 
 
 class Constant(BaseEstimator):
-    """An estimator whose metrics all have the value of its parameter."""
+    """Estimator whose metrics all equal its parameter."""
 
     def __init__(self, value=0.25, scoring=None):
         self.value = value
@@ -434,7 +434,7 @@ def test_scorer_survives_copies_and_negates_losses(name, sign, copied):
 
 
 def test_scorer_works_as_parameter_and_in_searches():
-    # broken if sklearn cannot clone it, or if a loss is maximised
+    # fails if scikit-learn cannot clone the scorer, or if a loss is maximized
     assert clone(Constant(scoring=metrics.scorer("map"))).scoring == metrics.scorer("map")
     scoring = {name: metrics.scorer(name) for name in ("ndcg@10", "brier")}
     search = GridSearchCV(Constant(), {"value": [0.1, 0.9]}, scoring=scoring, refit="brier", cv=2)
