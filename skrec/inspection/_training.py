@@ -54,7 +54,8 @@ class TrainingCurveDisplay:
             raise ValueError("losses is empty: no epoch was run")
         if len(scores) > len(losses):
             raise ValueError(
-                f"there are {len(scores)} scores of {len(losses)} epochs; give at most one per epoch"
+                f"there are {len(scores)} scores of {len(losses)} epochs; give at most one per "
+                "epoch"
             )
         self.losses = np.asarray(losses, dtype=float)
         self.scores = np.asarray(scores, dtype=float)
