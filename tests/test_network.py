@@ -10,7 +10,7 @@ from skrec import Items, behavior, content, predictor
 from skrec._data.packed import Ragged
 from skrec._network import Network
 from skrec._training.batches import collate
-from skrec._training.examples import ExampleBatch
+from skrec._training.example_batch import ExampleBatch
 from skrec._training.losses import LOSSES, batch_loss
 from skrec.content._additive_attention import AttentionOverTokens
 from skrec.content._columns.network import ColumnEmbeddings

@@ -1,4 +1,4 @@
-"""Batches: the drawn examples of one step as tensors, with each distinct item named once."""
+"""Batches of training examples as tensors, in which each distinct item occurs once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 
 from skrec._data.ragged import pad_histories
 from skrec._network import Batch
-from skrec._training.examples import ExampleBatch, Examples
+from skrec._training.example_batch import ExampleBatch
+from skrec._training.examples import Examples
 from skrec._training.negatives import Pool
 
 
@@ -29,13 +30,15 @@ def iterate_batches(
     examples : Examples
         The training set.
     batch_size : int
-        Rows of a process.
+        Number of examples per step and process.
     max_history : int
-        How many of the latest clicks are kept.
+        Number of latest clicks that are read from a history.
     rng : numpy.random.Generator
-        In the same state in all processes.
-    rank, n_processes : int
-        Which share of a step this process takes, of how many.
+        Generator of the order and the negatives, in the same state in all processes.
+    rank : int, default=0
+        Number of this process.
+    n_processes : int, default=1
+        Number of processes that share a step.
 
     Yields
     ------
@@ -58,20 +61,21 @@ def collate(
     max_history: int,
     log_q: np.ndarray | None = None,
 ) -> Batch:
-    """Find a batch's distinct items and histories, and pad.
+    """Convert examples to a batch with distinct items and distinct, padded histories.
 
     Parameters
     ----------
     drawn : ExampleBatch
         The examples.
     pool : ndarray of int64, shape (S,)
-        What `drawn.sampled` says of each row; items that no row uses are left out.
+        Sampled items, one per column of `drawn.sampled`. Items that no example uses are left out.
     history_codes : ndarray of int32
-        What the ranges of `drawn` point into.
+        Item codes of all histories, which `drawn.starts` and `drawn.stops` refer to.
     max_history : int
-        How many of the latest clicks are kept.
+        Number of latest clicks that are read from a history.
     log_q : ndarray of float32, shape (N,), default=None
-        Log of each item's chance to be sampled; None where all are alike.
+        Log-probability with which each item is sampled; see `NegativeSampler`. None means that all
+        items are equally likely.
 
     Returns
     -------
@@ -79,6 +83,7 @@ def collate(
     """
     starts = np.maximum(drawn.starts, drawn.stops - max_history)
     n_users = int(drawn.user.max(initial=0)) + 1
+    # one int per history and user: the start and length of its range, and the user
     key = (starts * (max_history + 1) + (drawn.stops - starts)) * n_users + drawn.user
     key, history_of_row = np.unique(key, return_inverse=True)
     key, user = np.divmod(key, n_users)
@@ -86,9 +91,9 @@ def collate(
     history, history_mask = pad_histories(history_codes, starts, starts + lengths)
     used = drawn.sampled.any(axis=0)
     pool, sampled = pool[used], drawn.sampled[:, used]
-    named = [history[history_mask], drawn.candidates[drawn.mask], pool]
-    items, index = _distinct(np.concatenate(named))
-    clicks, own, shared = np.split(index, np.cumsum([len(part) for part in named[:-1]]))
+    codes = [history[history_mask], drawn.candidates[drawn.mask], pool]
+    items, index = _distinct(np.concatenate(codes))
+    clicks, own, shared = np.split(index, np.cumsum([len(part) for part in codes[:-1]]))
     history[history_mask] = clicks
     candidates = np.zeros(drawn.candidates.shape, dtype=np.int64)
     candidates[drawn.mask] = own
@@ -102,26 +107,25 @@ def collate(
         "shared": shared,
         "candidate_mask": np.concatenate([drawn.mask, sampled], axis=1),
         "labels": np.pad(drawn.labels, [(0, 0), (0, len(pool))]),
-        "log_q": _chances(drawn.candidates, pool, sampled, log_q),
+        "log_q": _log_q_of_candidates(drawn.candidates, pool, sampled, log_q),
         "weight": drawn.weight,
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return Batch(**tensors, n_rows=len(drawn.mask))
 
 
-def _chances(
+def _log_q_of_candidates(
     candidates: np.ndarray, pool: np.ndarray, sampled: np.ndarray, log_q: np.ndarray | None
 ) -> np.ndarray:
-    """Return the log of the chance to be sampled (B, C + S), 0 in rows that sample nothing."""
+    """Return the log-probabilities (B, C + S) of being sampled; 0 in rows without samples."""
     if log_q is None:
         return np.zeros((len(candidates), candidates.shape[1] + len(pool)), dtype=np.float32)
     shared = np.broadcast_to(log_q[pool], sampled.shape)
-    chances = np.concatenate([log_q[candidates], shared], axis=1)
-    return chances * sampled.any(axis=1, keepdims=True)
+    return np.concatenate([log_q[candidates], shared], axis=1) * sampled.any(axis=1, keepdims=True)
 
 
 def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct codes, ascending, and where each code is: np.unique without a sort."""
+    """Return the ascending distinct codes and the inverse, as np.unique, but without a sort."""
     seen = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
     seen[codes] = True
     distinct = np.flatnonzero(seen)

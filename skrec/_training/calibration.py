@@ -1,4 +1,4 @@
-"""Scores to probabilities."""
+"""Calibration of scores to probabilities."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from scipy.special import expit
 def fit_sigmoid(
     scores: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Fit a and b of ``sigmoid(a * score + b)`` with a > 0, so that no ranking changes.
+    """Fit the click probability ``sigmoid(a * score + b)`` of Platt [1]_, with smoothed targets.
+
+    a is positive, so that the ranking of candidates does not change.
 
     Parameters
     ----------
     scores : ndarray of shape (n,)
         Scores of held-out candidates.
     labels : ndarray of shape (n,)
-        0 or 1.
+        Labels, 0 or 1.
     weight : ndarray of shape (n,), default=None
-        What each counts; None for all alike.
+        Weights of the candidates. None means equal weights.
 
     Returns
     -------
     a, b : float
-        1 and 0 where the labels are of one class, or the scores all equal.
+        1 and 0 if the labels are all equal or the scores are all equal.
 
     References
     ----------
-    .. [1] Platt, "Probabilistic Outputs for Support Vector Machines", 1999; the targets are
-       smoothed as there.
+    .. [1] Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
     """
     positive = labels.astype(bool)
     scores = scores.astype(np.float64)
@@ -43,6 +44,7 @@ def fit_sigmoid(
     x = (scores - centre) / scale
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the mean cross-entropy for (log slope, shift), and its gradient."""
         slope = np.exp(theta[0])
         z = slope * x + theta[1]
         error = weight * (expit(z) - target)

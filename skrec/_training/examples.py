@@ -1,60 +1,37 @@
-"""Training examples: which clicks are learned, and against what.
+"""Training examples: the clicks to learn, with their histories and negatives.
 
 ::
 
     CodedInteractions --> Examples --draw(rows)--> ExampleBatch (numpy)
-                          one row a loss term      a click, its history, its negatives
+                                                   clicks, histories, negatives
+
+An example is a term of the loss: a click and its negatives, or with ``loss="bce"`` one candidate.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import gather_ranges, gather_segments, offsets_of, segment_ids
+from skrec._training.example_batch import ExampleBatch, RowCodes, with_negatives
 from skrec._training.negatives import NegativeSampler, Pool
-
-# rows of a batch (m,), and for each a code
-OwnedCodes = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class ExampleBatch:
-    """Examples of one batch: history ranges (B,), candidates (B, C), each row's weight and user.
-
-    `sampled` (B, S) says which items of the batch's pool are negatives of a row as well.
-    """
-
-    starts: np.ndarray
-    stops: np.ndarray
-    candidates: np.ndarray
-    mask: np.ndarray
-    labels: np.ndarray
-    sampled: np.ndarray
-    weight: np.ndarray
-    user: np.ndarray
-
-    def take(self, rows: slice) -> ExampleBatch:
-        """Return some of the examples."""
-        return ExampleBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    def stack(self, below: ExampleBatch) -> ExampleBatch:
-        """Return these examples and others below them, with columns for the wider."""
-        stacked = []
-        for field in fields(self):
-            parts = [getattr(self, field.name), getattr(below, field.name)]
-            if parts[0].ndim == 2:
-                width = max(part.shape[1] for part in parts)
-                parts = [np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part in parts]
-            stacked.append(np.concatenate(parts))
-        return ExampleBatch(*stacked)
 
 
 class Examples(Protocol):
-    """A training set, with what samples its negatives; each epoch draws every row once."""
+    """Interface of a training set, of which each epoch draws every row once.
+
+    Attributes
+    ----------
+    history_codes : ndarray of int32
+        Item codes of all histories.
+    n_skipped : int
+        Number of impressions or histories without a click to learn.
+    sampler : NegativeSampler
+        Sampler of the pool of negatives.
+    """
 
     history_codes: np.ndarray
     n_skipped: int
@@ -63,16 +40,97 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
-        """Return the examples of some rows, with negatives of their own or of the pool."""
+        """Draw the examples of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Row numbers in the training set.
+        pool : ndarray of int64, shape (S,)
+            Items that were sampled for the batch.
+        rng : numpy.random.Generator
+            Generator of the choice of negatives and targets.
+
+        Returns
+        -------
+        ExampleBatch
+        """
         ...
 
 
-class ImpressionExamples:
-    """Each click against `n_negatives` items that were shown with it and not clicked.
+def make_examples(
+    data: CodedInteractions, loss: str, sampler: NegativeSampler, history_targets: int = 0
+) -> Examples:
+    """Return the training set for a loss.
 
-    Negatives are drawn anew in each epoch, without replacement. Where an impression has too
-    few, the rest is sampled from the catalogue, leaving out the clicks of the impression and
-    the history. Impressions without a click are skipped; `n_skipped` counts them.
+    Parameters
+    ----------
+    data : CodedInteractions
+        The training rows.
+    loss : {"softmax", "bpr", "bce"}
+        Name of the loss.
+    sampler : NegativeSampler
+        Sampler of the pool of negatives.
+    history_targets : int, default=0
+        Number of additional targets per example, which are drawn from inside its history.
+
+    Returns
+    -------
+    ImpressionExamples, PairExamples, NextClickExamples or WithHistoryTargets
+    """
+    if data.kind == "histories":
+        return NextClickExamples(data, sampler, 1 + history_targets)
+    kind = PairExamples if loss == "bce" else ImpressionExamples
+    examples: Examples = kind(data, sampler)
+    return WithHistoryTargets(examples, history_targets) if history_targets else examples
+
+
+def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
+    """Return the loss to train with.
+
+    Parameters
+    ----------
+    loss : {"softmax", "bpr", "bce"} or None
+        The recommender's `loss`. None means softmax if candidates have groups, and bce otherwise.
+    data : CodedInteractions
+        The training rows.
+
+    Returns
+    -------
+    {"softmax", "bpr", "bce"}
+
+    Raises
+    ------
+    ValueError
+        If the loss compares the candidates of a group, but pairs have no groups.
+    """
+    grouped = data.kind != "pairs" or data.group_of_row is not None
+    if loss in ("softmax", "bpr") and not grouped:
+        raise ValueError(
+            f"loss={loss!r} compares the candidates of one impression; give pairs an "
+            "'impression_id' column, or take loss='bce'"
+        )
+    return loss or ("softmax" if grouped else "bce")
+
+
+class ImpressionExamples:
+    """Clicks with `n_negatives` items of the same impression that were not clicked.
+
+    Negatives are drawn in each epoch, without replacement. If an impression has too few of them,
+    the others are sampled from the catalogue, except the clicks of the impression and the items in
+    the history. Impressions without a click are skipped and counted in `n_skipped`.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        The training rows, with clicks and groups.
+    sampler : NegativeSampler
+        Sampler of the pool of negatives.
+
+    Raises
+    ------
+    ValueError
+        If there are no clicks.
     """
 
     def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
@@ -97,17 +155,17 @@ class ImpressionExamples:
         return len(self._at)
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
-        """Return the examples of some rows; the first candidate is the click."""
+        """Draw the examples of some rows, whose first candidate is the click."""
         data, at = self._data, self._at[rows]
         row = data.row_of_candidate(at)
         history = data.history_of_row[row]
-        clicks, passed = self._shown_with(row)
+        clicks, not_clicked = self._shown_with(row)
         n = self.sampler.n_negatives
-        shown, shown_mask = _choose(*passed, len(rows), n, rng)
+        shown, shown_mask = _choose(*not_clicked, len(rows), n, rng)
         need = n - shown_mask.sum(axis=1)
         forbidden = self._forbidden(history, clicks, shown, shown_mask)
         sampled = self.sampler.fill(pool, need, *forbidden)
-        used = shown_mask.any(axis=0)  # shown ones are at the left
+        used = shown_mask.any(axis=0)  # drops columns of padding, which are on the right
         return with_negatives(
             data.candidate_codes[at],
             shown[:, used],
@@ -118,36 +176,128 @@ class ImpressionExamples:
             self._user[row],
         )
 
-    def _shown_with(self, row: np.ndarray) -> tuple[OwnedCodes, OwnedCodes]:
-        """Return what was clicked in the impression of each row, and the rest, once each."""
+    def _shown_with(self, row: np.ndarray) -> tuple[RowCodes, RowCodes]:
+        """Return the clicked and the other items in the group of each row.
+
+        Parameters
+        ----------
+        row : ndarray of int64, shape (B,)
+            Rows of X.
+
+        Returns
+        -------
+        clicked : tuple of (ndarray, ndarray)
+            Positions in `row`, and codes of the clicked items.
+        not_clicked : tuple of (ndarray, ndarray)
+            Positions in `row`, ascending, and distinct codes of the other items.
+        """
         assert self._data.clicked is not None
         offsets, rows = self._rows_of_group
-        near, of_near = gather_segments(offsets, self._group_of_row[row])
-        near = rows[near]
-        at, of_at = gather_segments(self._data.candidate_offsets, near)
-        owner = segment_ids(of_near)[segment_ids(of_at)]
+        at, row_offsets = gather_segments(offsets, self._group_of_row[row])
+        same_group = rows[at]
+        at, candidate_offsets = gather_segments(self._data.candidate_offsets, same_group)
+        owner = segment_ids(row_offsets)[segment_ids(candidate_offsets)]
         codes = self._data.candidate_codes[at].astype(np.int64)
         clicked = self._data.clicked[at].astype(bool)
-        # an item that was listed twice and clicked once is no negative
+        # the difference of sets, because an item may be shown twice and clicked once
         key = owner * self.sampler.n_items + codes
-        passed = np.setdiff1d(key[~clicked], key[clicked])
-        return (owner[clicked], codes[clicked]), np.divmod(passed, self.sampler.n_items)
+        not_clicked = np.setdiff1d(key[~clicked], key[clicked])
+        return (owner[clicked], codes[clicked]), np.divmod(not_clicked, self.sampler.n_items)
 
     def _forbidden(
-        self, history: np.ndarray, clicks: OwnedCodes, shown: np.ndarray, mask: np.ndarray
-    ) -> OwnedCodes:
-        """Return (row, code) pairs that must not be sampled."""
+        self, history: np.ndarray, clicks: RowCodes, shown: np.ndarray, mask: np.ndarray
+    ) -> RowCodes:
+        """Return pairs of a row and an item that must not be sampled for it.
+
+        Parameters
+        ----------
+        history : ndarray of int64, shape (B,)
+            Number of each row's history.
+        clicks : tuple of (ndarray, ndarray)
+            Rows and codes of the clicks in their groups.
+        shown : ndarray of int64, shape (B, n)
+            Negatives that were already chosen.
+        mask : ndarray of bool, shape (B, n)
+            False for padding of `shown`.
+
+        Returns
+        -------
+        rows, codes : ndarray of int64
+        """
         past, past_offsets = gather_segments(self._data.history_offsets, history)
         rows = [clicks[0], segment_ids(past_offsets), np.nonzero(mask)[0]]
         codes = [clicks[1], self.history_codes[past], shown[mask]]
         return np.concatenate(rows), np.concatenate(codes)
 
 
-class NextClickExamples:
-    """Histories alone: clicks at random places against sampled negatives.
+class PairExamples:
+    """Single candidates with their labels.
 
-    The clicks before the place are the history. Negatives are never one of the row's clicks,
-    be they before or after the place. Empty histories are skipped.
+    Parameters
+    ----------
+    data : CodedInteractions
+        The training rows, with clicks.
+    sampler : NegativeSampler
+        Sampler of the pool of negatives.
+
+    Raises
+    ------
+    ValueError
+        If all labels are equal.
+    """
+
+    n_skipped = 0
+
+    def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
+        assert data.clicked is not None
+        if not data.clicked.any() or data.clicked.all():
+            raise ValueError(
+                f"all {len(data.clicked)} labels are {data.clicked[0]}; training needs both "
+                "clicked and not clicked candidates"
+            )
+        self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self.history_codes, self.sampler = data.history_codes, sampler
+
+    def __len__(self) -> int:
+        return len(self._data.candidate_codes)
+
+    def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
+        """Return the examples of some rows, which have one candidate each."""
+        data, row = self._data, self._data.row_of_candidate(rows)
+        assert data.clicked is not None
+        history = data.history_of_row[row]
+        candidates = data.candidate_codes[rows].astype(np.int64)[:, None]
+        return ExampleBatch(
+            data.history_offsets[history],
+            data.history_offsets[history + 1],
+            candidates,
+            np.ones_like(candidates, dtype=bool),
+            data.clicked[rows].astype(np.float32)[:, None],
+            np.zeros((len(rows), len(pool)), dtype=bool),
+            self._weight[row],
+            self._user[row],
+        )
+
+
+class NextClickExamples:
+    """Clicks at random positions in bare histories, with sampled negatives.
+
+    The clicks before the position are the history of the example. No click of the whole history is
+    a negative. Empty histories are skipped and counted in `n_skipped`.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        Bare histories.
+    sampler : NegativeSampler
+        Sampler of the pool of negatives.
+    n_targets : int, default=1
+        Number of clicks that are drawn per history.
+
+    Raises
+    ------
+    ValueError
+        If all histories are empty.
     """
 
     def __init__(self, data: CodedInteractions, sampler: NegativeSampler, n_targets: int = 1):
@@ -168,55 +318,25 @@ class NextClickExamples:
         return len(self._history)
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
-        """Return the examples of some rows; the first candidate is the click."""
+        """Draw the examples of some rows, whose first candidate is the click."""
         rows = np.repeat(rows, self._n_targets)
         history = self._history[rows]
-        spans = self._offsets[history], self._offsets[history + 1]
-        who = self._weight[rows], self._user[rows]
-        return next_clicks(self.history_codes, spans, pool, self.sampler, *who, rng)
-
-
-class PairExamples:
-    """Every candidate with its own label."""
-
-    n_skipped = 0
-
-    def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
-        assert data.clicked is not None
-        if not data.clicked.any() or data.clicked.all():
-            raise ValueError(
-                f"all {len(data.clicked)} labels are {data.clicked[0]}; training needs both "
-                "clicked and not clicked candidates"
-            )
-        self._data, self._weight, self._user = data, weights_of(data), data.users()
-        self.history_codes, self.sampler = data.history_codes, sampler
-
-    def __len__(self) -> int:
-        return len(self._data.candidate_codes)
-
-    def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
-        """Return the examples of some rows, one candidate each."""
-        data, row = self._data, self._data.row_of_candidate(rows)
-        assert data.clicked is not None
-        history = data.history_of_row[row]
-        candidates = data.candidate_codes[rows].astype(np.int64)[:, None]
-        return ExampleBatch(
-            data.history_offsets[history],
-            data.history_offsets[history + 1],
-            candidates,
-            np.ones_like(candidates, dtype=bool),
-            data.clicked[rows].astype(np.float32)[:, None],
-            np.zeros((len(rows), len(pool)), dtype=bool),
-            self._weight[row],
-            self._user[row],
-        )
+        ranges = self._offsets[history], self._offsets[history + 1]
+        weight, user = self._weight[rows], self._user[rows]
+        return next_clicks(self.history_codes, ranges, pool, self.sampler, weight, user, rng)
 
 
 class WithHistoryTargets:
-    """Examples, and for each of them `n_targets` clicks at random places inside its history.
+    """Examples with `n_targets` additional clicks from random positions inside each history.
 
-    Such a click is a target against sampled negatives, with the clicks before it as its
-    history: a history teaches what follows what, and the first click what is liked at all.
+    An additional click has sampled negatives, and the clicks before it as its history.
+
+    Parameters
+    ----------
+    examples : Examples
+        The training set.
+    n_targets : int
+        Number of additional clicks per example.
     """
 
     def __init__(self, examples: Examples, n_targets: int):
@@ -227,50 +347,54 @@ class WithHistoryTargets:
         return len(self._examples)
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
-        """Return the examples of some rows, and below them those inside their histories."""
+        """Draw the examples of some rows, followed by those from inside their histories."""
         drawn = self._examples.draw(rows, pool, rng)
         owner = np.repeat(np.flatnonzero(drawn.starts < drawn.stops), self._n_targets)
         row, column = np.nonzero((drawn.labels == 1)[owner])
-        clicked = row, drawn.candidates[owner[row], column]  # later clicks are no negatives
-        spans = drawn.starts[owner], drawn.stops[owner]
-        who = drawn.weight[owner], drawn.user[owner]
+        clicked = row, drawn.candidates[owner[row], column]  # must not be sampled as negatives
+        ranges = drawn.starts[owner], drawn.stops[owner]
+        weight, user = drawn.weight[owner], drawn.user[owner]
         return drawn.stack(
-            next_clicks(self.history_codes, spans, pool, self.sampler, *who, rng, clicked)
+            next_clicks(self.history_codes, ranges, pool, self.sampler, weight, user, rng, clicked)
         )
 
 
 def next_clicks(
     codes: np.ndarray,
-    spans: tuple[np.ndarray, np.ndarray],
+    ranges: tuple[np.ndarray, np.ndarray],
     pool: Pool,
     sampler: NegativeSampler,
     weight: np.ndarray,
     user: np.ndarray,
     rng: np.random.Generator,
-    forbidden: tuple[np.ndarray, np.ndarray] | None = None,
+    forbidden: RowCodes | None = None,
 ) -> ExampleBatch:
-    """Draw a click inside each span of `codes`, to be told from items of the pool.
+    """Draw one click inside each history, with negatives from the pool.
 
     Parameters
     ----------
     codes : ndarray of int32
-        Clicks, oldest first.
-    spans : tuple of ndarray of int64, shape (B,)
-        Starts and stops of histories in `codes`; none is empty.
+        Item codes of all histories, oldest click first.
+    ranges : tuple of (ndarray of int64, shape (B,), ndarray of int64, shape (B,))
+        Starts and stops of the histories in `codes`. No history is empty.
     pool : ndarray of int64, shape (S,)
-        Sampled items.
+        Items that were sampled for the batch.
     sampler : NegativeSampler
-        What drew them.
-    weight, user : ndarray of shape (B,)
+        Sampler that drew the pool.
+    weight : ndarray of float64, shape (B,)
+        Weight of each example.
+    user : ndarray of int64, shape (B,)
+        Code of the user of each example.
     rng : numpy.random.Generator
-    forbidden : tuple of ndarray, default=None
-        Further rows and codes that are no negatives, besides each span's own.
+        Generator of the positions.
+    forbidden : tuple of (ndarray, ndarray), default=None
+        Rows and codes that must not be negatives, in addition to the clicks of each history.
 
     Returns
     -------
     ExampleBatch
     """
-    starts, stops = spans
+    starts, stops = ranges
     place = rng.integers(starts, stops)
     past, offsets = gather_ranges(starts, stops)
     rows, own = segment_ids(offsets), codes[past]
@@ -284,59 +408,37 @@ def next_clicks(
     )
 
 
-def with_negatives(
-    positive: np.ndarray,
-    shown: np.ndarray,
-    shown_mask: np.ndarray,
-    sampled: np.ndarray,
-    spans: tuple[np.ndarray, np.ndarray],
-    weight: np.ndarray,
-    user: np.ndarray,
-) -> ExampleBatch:
-    """Put each click (B,) in front of those that were shown with it (B, n)."""
-    first = positive[:, None].astype(np.int64)
-    candidates = np.concatenate([first, shown], axis=1)
-    mask = np.concatenate([np.ones(first.shape, dtype=bool), shown_mask], axis=1)
-    labels = np.zeros(candidates.shape, dtype=np.float32)
-    labels[:, 0] = 1.0
-    return ExampleBatch(*spans, candidates, mask, labels, sampled, weight, user)
-
-
 def weights_of(data: CodedInteractions) -> np.ndarray:
-    """Return the weight of each row (n,), 1 on average."""
+    """Return the weight of each row (n,), scaled to a mean of 1."""
     if data.weight is None:
         return np.ones(data.n_rows)
     return data.weight / data.weight.mean()
 
 
-def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
-    """Return the loss to train with: softmax where something groups candidates, else bce."""
-    grouped = data.kind != "pairs" or data.group_of_row is not None
-    if loss in ("softmax", "bpr") and not grouped:
-        raise ValueError(
-            f"loss={loss!r} compares the candidates of one impression; give pairs an "
-            "'impression_id' column, or take loss='bce'"
-        )
-    return loss or ("softmax" if grouped else "bce")
-
-
-def make_examples(
-    data: CodedInteractions, loss: str, sampler: NegativeSampler, history_targets: int = 0
-) -> Examples:
-    """Return the training set that a loss wants of some rows."""
-    if data.kind == "histories":
-        return NextClickExamples(data, sampler, 1 + history_targets)
-    of_rows = PairExamples if loss == "bce" else ImpressionExamples
-    examples: Examples = of_rows(data, sampler)
-    return WithHistoryTargets(examples, history_targets) if history_targets else examples
-
-
 def _choose(
     owner: np.ndarray, codes: np.ndarray, n_rows: int, n: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose up to n codes of each owner, at random without replacement; codes and mask (R, n).
+    """Choose up to n codes of each row, at random and without replacement.
 
-    The owners are row numbers below `n_rows`, ascending.
+    Parameters
+    ----------
+    owner : ndarray of int, shape (m,)
+        Row of each code, ascending.
+    codes : ndarray of int, shape (m,)
+        The codes.
+    n_rows : int
+        Number of rows.
+    n : int
+        Largest number of codes per row.
+    rng : numpy.random.Generator
+        Generator of the choice.
+
+    Returns
+    -------
+    chosen : ndarray of int64, shape (n_rows, n)
+        Codes of each row, followed by padding of 0.
+    mask : ndarray of bool, shape (n_rows, n)
+        False for padding.
     """
     order = np.lexsort((rng.random(len(owner)), owner))
     place = np.arange(len(owner)) - offsets_of(np.bincount(owner, minlength=n_rows))[owner]

@@ -1,4 +1,4 @@
-"""Split the held-out part off the training rows."""
+"""Split of the training rows into a training and a validation part."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from skrec._data.coded import CodedInteractions
 def hold_out(
     data: CodedInteractions, fraction: float, rng: np.random.Generator
 ) -> tuple[CodedInteractions, CodedInteractions | None]:
-    """Split rows into a training and a validation part; impressions stay whole.
+    """Split rows into a training and a validation part, without splitting groups.
+
+    The validation part consists of the latest groups if rows have times, and of random groups
+    otherwise. If rows have no groups, each row is a group.
 
     Parameters
     ----------
     data : CodedInteractions
+        The rows.
     fraction : float
-        Share of the impressions (or rows, where nothing groups them) to hold out, at least one.
+        Fraction of the groups to hold out. At least one group is held out, and at least one is
+        kept.
     rng : numpy.random.Generator
-        Chooses them where `data` has no times; else they are the latest.
+        Generator that chooses the groups if rows have no times.
 
     Returns
     -------
     training : CodedInteractions
     validation : CodedInteractions or None
-        None where there is but one impression.
+        None if there is only one group.
     """
     group = np.arange(data.n_rows) if data.group_of_row is None else data.group_of_row
     _, unit_of_row = np.unique(group, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Sampled negatives: one draw of items that all rows of a batch share."""
+"""Sampled negatives, which all rows of a batch share."""
 
 from __future__ import annotations
 
@@ -9,39 +9,41 @@ import numpy as np
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import segment_blocks
 
-# a draw: codes (S,), of which each row uses those that it may
+# codes (S,) of the items that were sampled for a batch
 Pool = np.ndarray
 
 
 class NegativeSampler:
-    """Draws the items that the rows of a batch share as negatives.
+    """Sampler of the pool of items that the rows of a batch share as negatives.
 
-    A shared item is encoded once a batch, so that many negatives cost little. A row leaves out
-    what it must not draw; the pool is larger than `n_negatives` by about as much as that is.
+    An item of the pool is encoded once per batch, so a large number of negatives is cheap. Items
+    that must not be negatives of a row, such as those in its history, are masked. To make up for
+    them, the pool is larger than `n_negatives` by the expected number of masked items.
 
     Parameters
     ----------
     data : CodedInteractions
         The training rows.
     n_items : int
-        N, items of the catalogue.
+        N, the number of items in the catalogue.
     n_negatives : int
-        Negatives that a row is to have.
+        Number of negatives per row.
     sampling : {"uniform", "popularity"}
-        "uniform" draws without replacement. "popularity" draws with replacement, in proportion
-        to one more than an item's clicks.
+        "uniform" samples without replacement. "popularity" samples with replacement, in proportion
+        to 1 plus the number of clicks on an item.
 
     Attributes
     ----------
     log_q : ndarray of float32, shape (N,), or None
-        Log of each item's chance to be drawn, relative to a uniform draw; None where it is one.
+        Log of the probability with which each item is sampled, relative to uniform sampling. None
+        if the sampling is uniform.
     """
 
     def __init__(self, data: CodedInteractions, n_items: int, n_negatives: int, sampling: str):
         self.n_items, self.n_negatives = n_items, n_negatives
         lengths = np.diff(data.history_offsets)[data.history_of_row]
-        forbidden = min(1.0, float(lengths.mean()) / n_items)  # share, of a row
-        self._size = n_negatives + math.ceil(n_negatives * forbidden)
+        masked = min(1.0, float(lengths.mean()) / n_items)  # fraction of the items, per row
+        self._size = n_negatives + math.ceil(n_negatives * masked)
         self.log_q = self._cumulative = None
         if sampling == "popularity":
             weight = count_clicks(data, n_items) + 1.0
@@ -49,28 +51,29 @@ class NegativeSampler:
             self._cumulative = np.cumsum(weight) / weight.sum()
 
     def draw(self, rng: np.random.Generator) -> Pool:
-        """Return the codes (S,) for one batch."""
+        """Sample the codes (S,) of the pool of one batch."""
         if self._cumulative is None:
             return rng.choice(self.n_items, min(self._size, self.n_items), replace=False)
         at = np.searchsorted(self._cumulative, rng.random(self._size), side="right")
-        return np.minimum(at, self.n_items - 1)  # the last sum may round to less than one
+        return np.minimum(at, self.n_items - 1)  # the last cumulative sum may round to less than 1
 
     def fill(self, pool: Pool, need: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Give each row as many of the pool as it needs.
+        """Choose items of the pool as negatives of each row: the first ones that are allowed.
 
         Parameters
         ----------
         pool : ndarray of int64, shape (S,)
-            What `draw` returned.
+            Codes of the pool, as returned by `draw`.
         need : ndarray of int, shape (B,)
-            Negatives that each row lacks.
+            Number of negatives that each row needs.
         rows, codes : ndarray of int, shape (n_forbidden,)
-            Pairs of a row and a code that must not be its negative.
+            Pairs of a row and an item that must not be a negative of this row.
 
         Returns
         -------
         ndarray of bool, shape (B, S)
-            Which of the pool are a row's negatives: the first that it may have.
+            Mask of the items that are negatives of a row. If too few items are allowed, a row has
+            fewer negatives than it needs.
         """
         distinct, inverse = np.unique(pool, return_inverse=True)
         at = np.minimum(np.searchsorted(distinct, codes), len(distinct) - 1)
@@ -82,7 +85,21 @@ class NegativeSampler:
 
 
 def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
-    """Count each item's clicks (N,): in the distinct histories, and among the candidates."""
+    """Return the number of clicks on each item (N,), in histories and on candidates.
+
+    Clicks in a history that several rows share are counted once.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        The rows.
+    n_items : int
+        N, the number of items in the catalogue.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+    """
     used = np.zeros(len(data.history_offsets) - 1, dtype=bool)
     used[data.history_of_row] = True
     counts = np.zeros(n_items, dtype=np.int64)

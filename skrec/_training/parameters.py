@@ -1,4 +1,4 @@
-"""Checks of ContentRecommender's parameters, all made at the start of fit."""
+"""Checks of the parameters of ContentRecommender, which `fit` makes before anything else."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise for the first parameter that can't work.
+    """Raise an error if a parameter other than an operator has an invalid value.
 
     Parameters
     ----------
     estimator : ContentRecommender
+        The recommender, fitted or not.
 
     Raises
     ------
     ValueError
-        With the parameter, what was got and what is allowed.
+        If a value is invalid. The message names the parameter, its value and the valid values.
+    TypeError
+        If `memory` is neither a path nor None.
     """
     e = estimator
     for name in ("width", "max_history", "n_negatives", "batch_size", "max_epochs"):
@@ -63,20 +66,25 @@ def check_parameters(estimator: Any) -> None:
 
 
 def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
-    """Raise a ValueError where parameters no longer fit the network that is to be trained on.
+    """Raise a ValueError if parameters of the network have changed since the first fit.
 
     Parameters
     ----------
     recommender : ContentRecommender
-        A fitted one.
+        A fitted recommender, whose training is resumed.
     operators : dict of str to operator
-        What its parameters say now, by family.
+        Operators of its current parameters, by family.
+
+    Raises
+    ------
+    ValueError
+        If an operator, `width` or `precision` differs from that of the network.
     """
     network = recommender.network_
     changed = [
         f"{name}={operator!r}, was {getattr(recommender, name + '_')!r}"
         for name, operator in operators.items()
-        if not _are_alike(operator, getattr(recommender, f"{name}_"))
+        if not _are_equal(operator, getattr(recommender, f"{name}_"))
     ]
     if recommender.width != network.width:
         changed.append(f"width={recommender.width}, was {network.width}")
@@ -92,22 +100,22 @@ def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
         )
 
 
-def _are_alike(one: Any, other: Any) -> bool:
-    """Whether two values of parameters are the same, looking into operators."""
+def _are_equal(one: Any, other: Any) -> bool:
+    """Whether two values of parameters are equal; operators are equal if their parameters are."""
     if one is other:
         return True
     if type(one) is not type(other):
         return False
     if hasattr(one, "get_params"):
         mine, theirs = one.get_params(deep=False), other.get_params(deep=False)
-        return all(_are_alike(mine[name], theirs[name]) for name in mine)
+        return all(_are_equal(mine[name], theirs[name]) for name in mine)
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_are_alike, one, other))
+        return len(one) == len(other) and all(map(_are_equal, one, other))
     return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Raise a ValueError for a number type that a device can't train in."""
+    """Raise a ValueError if a device does not support training with a precision."""
     if precision == "float16" and device.type == "cpu":
         raise ValueError(
             "precision='float16' needs a GPU, got device='cpu'; take 'bfloat16' or 'auto'"
@@ -115,14 +123,14 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def resolve_operator(name: str, value: Any, width: int) -> Any:
-    """Return a checked clone of an operator, or a new one for an alias.
+    """Return a clone of an operator, or a new operator for an alias, with checked parameters.
 
     Parameters
     ----------
     name : {"content", "behavior", "predictor"}
-        The family.
+        Family of the operator.
     value : operator or str
-        What the user gave.
+        Value of the recommender's parameter: an operator or an alias.
     width : int
         D, the size of item and user vectors.
 
@@ -133,9 +141,9 @@ def resolve_operator(name: str, value: Any, width: int) -> Any:
     Raises
     ------
     ValueError
-        For an unknown alias, or parameters that can't work.
+        If the alias is unknown, or a parameter of the operator is invalid.
     TypeError
-        For anything but an operator of the family.
+        If `value` is neither a str nor an operator of the family.
     """
     package, family = FAMILIES[name]
     if isinstance(value, str):
@@ -161,7 +169,7 @@ def resolve_operator(name: str, value: Any, width: int) -> Any:
 
 
 def _refuse_unfinished(name: str, value: str) -> None:
-    """Raise for the snake-case name of an operator that has a parameter without default."""
+    """Raise a ValueError if `value` names an operator that has parameters without a default."""
     package, family = FAMILIES[name]
     for operator in vars(package).values():
         if isinstance(operator, type) and issubclass(operator, family) and operator is not family:
@@ -174,7 +182,20 @@ def _refuse_unfinished(name: str, value: str) -> None:
 
 
 def refuse_nested_on_alias(estimator: Any, parameters: dict[str, Any]) -> None:
-    """Raise a ValueError for a nested key such as predictor__temperature on an alias."""
+    """Raise a ValueError if `set_params` sets a parameter of an operator that is an alias.
+
+    Parameters
+    ----------
+    estimator : ContentRecommender
+        The recommender.
+    parameters : dict of str to object
+        Arguments of `set_params`, with nested keys such as ``"predictor__temperature"``.
+
+    Raises
+    ------
+    ValueError
+        If the operator of a nested key is given by an alias, such as ``predictor="dot"``.
+    """
     for key in parameters:
         name, separator, inner = key.partition("__")
         if not separator or name not in FAMILIES:

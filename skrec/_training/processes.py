@@ -1,4 +1,4 @@
-"""Several processes that train one network, as ``accelerate launch`` and torchrun start them."""
+"""Distributed training by processes that ``accelerate launch`` or torchrun started."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this one is.
+    """The processes that train one network, with communication between them.
 
     Attributes
     ----------
     rank : int
-        0 for the first, which alone reports.
+        Number of this process. Only process 0 prints.
     n : int
-        How many there are; 1 outside of a launcher.
+        Number of processes, which is 1 without a launcher.
     device : torch.device or None
-        What the launcher gave this process.
+        Device of this process, chosen by the launcher.
     """
 
     rank: int = 0
     n: int = 1
     device: torch.device | None = None
 
-    def agree(self, value: Any) -> Any:
-        """Return the first process's value in all of them."""
+    def broadcast(self, value: Any) -> Any:
+        """Return the value of process 0, in all processes."""
         if self.n == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -38,7 +38,7 @@ class Processes:
         return broadcast_object_list([value])[0]
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
-        """Return the sum of a tensor over the processes."""
+        """Return the sum of a tensor over all processes."""
         if self.n == 1:
             return value
         from accelerate.utils import reduce
@@ -46,9 +46,9 @@ class Processes:
         return reduce(value, reduction="sum")
 
     def sum_gradients(self, network: nn.Module) -> None:
-        """Give each parameter the sum of its gradients over the processes.
+        """Replace the gradient of each parameter by its sum over all processes.
 
-        A parameter that no process used keeps none, as in one process.
+        The gradient of a parameter that no process used remains None, as in a single process.
         """
         if self.n == 1:
             return
@@ -61,7 +61,7 @@ class Processes:
                 parameter.grad = self.sum(torch.zeros_like(parameter) if own is None else own)
 
     def average_buffers(self, *modules: nn.Module) -> None:
-        """Give each buffer of numbers, such as a running mean, its mean over the processes."""
+        """Replace floating-point buffers, such as running means, by their mean over processes."""
         if self.n == 1:
             return
         for module in modules:
@@ -71,15 +71,15 @@ class Processes:
 
 
 def launched_processes(device: Any = None) -> Processes:
-    """Return the processes of the launcher that started this one, else one process.
+    """Return the processes that the launcher started, or a single process without a launcher.
 
-    accelerate is entered here alone: its state belongs to the whole process, and estimators
-    outside of a launcher must not share any.
+    Only this function initializes accelerate, and only under a launcher. The state of accelerate is
+    global in a process, and independent estimators must not share it.
 
     Parameters
     ----------
     device : str, torch.device or None
-        The estimator's `device`; "cpu" communicates through gloo.
+        The recommender's `device`. Processes with "cpu" communicate by gloo.
 
     Returns
     -------
@@ -100,13 +100,18 @@ def resolve_device(device: Any, *, fall_back: bool = False) -> torch.device:
     Parameters
     ----------
     device : str, torch.device or None
-        None takes a CUDA GPU if there is one, else the CPU.
+        The recommender's `device`. None means a CUDA GPU if there is one, and the CPU otherwise.
     fall_back : bool, default=False
-        Whether a missing GPU is replaced by the CPU, with a warning, instead of raising.
+        Whether to warn and return the CPU if there is no GPU, instead of raising an error.
 
     Returns
     -------
     torch.device
+
+    Raises
+    ------
+    ValueError
+        If `device` is not a device, or there is no GPU.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

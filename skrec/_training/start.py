@@ -1,4 +1,4 @@
-"""What `fit` and `partial_fit` are given, validated before anything changes."""
+"""Validation of the inputs of `fit` and `partial_fit`, before anything changes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class FitInputs:
 def read_inputs(
     recommender: Any, X: Any, y: Any, items: Any, sample_weight: Any, resuming: bool
 ) -> FitInputs:
-    """Validate the parameters of a recommender, and encode what it is trained on.
+    """Validate the parameters of a recommender and encode its training data.
 
     Parameters
     ----------
@@ -113,13 +113,32 @@ def read_inputs(
     if data.weight is not None:
         data = data.take(np.flatnonzero(data.weight))
     seed = check_random_state(r.random_state).randint(2**31, size=4)
-    rng = np.random.default_rng(processes.agree(seed))
+    rng = np.random.default_rng(processes.broadcast(seed))
     loss = resolve_loss(r.loss, data)
     return FitInputs(operators, items, users, data, loss, rng, device, processes)
 
 
 def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
-    """Return y and `items`, where a catalogue passed as y becomes `items`."""
+    """Return y and `items`; if y is a catalogue, it becomes `items`.
+
+    Parameters
+    ----------
+    y, items : object
+        Arguments of `fit`. A catalogue in place of y is an ``Items``, a mapping of ids to texts, or
+        a table with a column `item_id`.
+
+    Returns
+    -------
+    y : object
+        Labels, or None.
+    items : object
+        The catalogue, or None.
+
+    Raises
+    ------
+    ValueError
+        If there are two catalogues, or y is a table of several columns without `item_id`.
+    """
     table = Table(y) if is_table(y) and not isinstance(y, Items) else None
     is_catalogue = (
         isinstance(y, Items)
@@ -139,6 +158,7 @@ def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
 
 
 def _is_mapping_to_texts(y: Any) -> bool:
+    """Whether `y` is a mapping of ids to texts, which is a catalogue."""
     return isinstance(y, Mapping) and bool(y) and all(isinstance(text, str) for text in y.values())
 
 
@@ -170,7 +190,7 @@ def read_catalogue(items: Any, unknown_items: str) -> Items:
 
 
 def check_classes(classes: Any) -> None:
-    """Raise a ValueError unless `classes` is None or holds 0 and 1."""
+    """Raise a ValueError unless `classes` is None or contains 0 and 1."""
     if classes is not None and sorted(np.asarray(classes).ravel().tolist()) != [0, 1]:
         raise ValueError(f"classes must be [0, 1] (not clicked, clicked) or None, got {classes!r}")
 

@@ -1,4 +1,4 @@
-"""The training loop: plain torch over batches of examples, with early stopping."""
+"""The training loop with early stopping, and the optimizer."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skrec._data.packed import Packed
 from skrec._network import TOKEN_BUDGET, Batch, Network, device_of
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import Examples
 from skrec._training.losses import batch_loss
 from skrec._training.processes import Processes
-from skrec.content import Packed
 
 ONE_PROCESS = Processes()
-# what `precision` computes in, where it is not the weights' own type
+# number type that each `precision` computes in; others use the type of the weights
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: the loss, and hyperparameters named as in ``ContentRecommender``."""
+    """Loss and hyperparameters of training, which have the names of ``ContentRecommender``."""
 
     SHARED: ClassVar = (
         "learning_rate",
@@ -52,38 +52,38 @@ class Plan:
 
     @classmethod
     def of(cls, estimator: Any, loss: str) -> Plan:
-        """Return the plan that a recommender's parameters make."""
+        """Return the plan for the parameters of a recommender and a loss."""
         return cls(loss, **{name: getattr(estimator, name) for name in cls.SHARED})
 
 
 class Trainer:
-    """Trains a network epoch by epoch, and keeps its best weights.
+    """Training of a network, epoch by epoch, with a copy of the best weights.
 
     Parameters
     ----------
     network : Network
-        Trained in place.
+        The network, which is trained in place.
     packed : Packed
         The prepared catalogue, on the network's device.
     examples : Examples
         The training set.
     plan : Plan
-        Hyperparameters.
+        Loss and hyperparameters.
     rng : numpy.random.Generator
-        Drives shuffling and negatives.
+        Generator of shuffling and negatives.
     validate : callable, default=None
-        Returns the validation score, greater is better. NaN is never the best.
+        Function that returns the validation score; higher is better. NaN is never the best score.
     processes : Processes, default=Processes()
-        Where several train together, each takes its share of every step.
+        Processes that share each step.
     moments : dict of str to dict, default=None
-        The optimiser's state of each weight, where training goes on.
+        Optimizer state of each weight, if training is resumed; see `Stepper.moments`.
 
     Attributes
     ----------
     losses, scores : list of float
         Mean loss and validation score of each epoch.
     best_score : float
-        NaN where nothing was validated.
+        Best validation score; NaN if there is none.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs were run, or the score has not improved for too many of them."""
+        """Whether all epochs were run, or the last `n_iter_no_change` did not improve the score."""
         patience_ended = (
             self._best_weights is not None
             and len(self.losses) - self._best_epoch >= self.plan.n_iter_no_change
@@ -117,12 +117,12 @@ class Trainer:
         return patience_ended or len(self.losses) >= self.plan.max_epochs
 
     def run_epoch(self) -> None:
-        """Train one epoch, then validate.
+        """Train for one epoch, then validate.
 
         Raises
         ------
         ValueError
-            Where the loss is not finite; the message names epoch and step.
+            If the loss is not finite. The message names the epoch and the step.
         """
         plan, device = self.plan, device_of(self.network)
         self.network.train()
@@ -152,6 +152,7 @@ class Trainer:
             self._remember(self.validate())
 
     def _remember(self, score: float) -> None:
+        """Append a validation score, and copy the weights if it is the best one."""
         self.scores.append(score)
         if not math.isnan(score) and (self._best_weights is None or score > self.best_score):
             self.best_score, self._best_epoch = score, len(self.losses)
@@ -160,17 +161,23 @@ class Trainer:
             }
 
     def moments(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Return the optimiser's state of each weight that was trained."""
+        """Return the optimizer state of each weight; see `Stepper.moments`."""
         return self._stepper.moments()
 
     def epoch_summary(self) -> str:
-        """Say in a line how the last epoch went."""
+        """Return one line with the loss and the validation score of the last epoch."""
         score = f", validation score {self.scores[-1]:.4f}" if self.scores else ""
         n_epochs = f"epoch {len(self.losses)}/{self.plan.max_epochs}"
         return f"{n_epochs}: loss {self.losses[-1]:.4f}{score}"
 
     def restore_best(self) -> None:
-        """Put the best weights back; without a validation score, keep the last."""
+        """Load the best weights; without a validation score, keep the last ones.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the validation score was NaN in every epoch.
+        """
         if self._best_weights is not None:
             self.network.load_trained_state(self._best_weights)
         elif self.scores:
@@ -184,7 +191,7 @@ class Trainer:
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Add to an error of too little memory what to do about it.
+    """Add advice to out-of-memory errors that are raised in the block.
 
     Yields
     ------
@@ -192,7 +199,7 @@ def memory_advice() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:  # a GPU's is one, too
+    except RuntimeError as error:  # base class of torch.OutOfMemoryError
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             error.add_note(
                 "skrec: lower batch_size or max_history; a language model also needs less memory "
@@ -202,19 +209,19 @@ def memory_advice() -> Iterator[None]:
 
 
 class Stepper:
-    """Takes optimiser steps: AdamW, two learning rates, and the number type to compute in.
+    """AdamW optimizer with two learning rates, mixed precision and several processes.
 
     Parameters
     ----------
     network : Network
-        Trained in place. Modules with a true attribute `pretrained` have the learning rate of
-        their own; weights that need no gradient stay as they are.
+        The network, which is trained in place. Modules whose attribute `pretrained` is true have
+        the learning rate `pretrained_learning_rate`. Weights that need no gradient are not trained.
     plan : Plan
-        Hyperparameters.
+        Loss and hyperparameters.
     processes : Processes, default=Processes()
-        Whose gradients are summed.
+        Processes whose gradients are summed.
     moments : dict of str to dict, default=None
-        State to go on from, as `Stepper.moments` returns it.
+        Optimizer state to continue from, as returned by `moments`.
     """
 
     def __init__(
@@ -238,7 +245,7 @@ class Stepper:
             self._optimizer.state[parameters[name]] = on_device
 
     def moments(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Return the optimiser's state of each weight that has one."""
+        """Return the optimizer state of each weight that has one, by the name of the weight."""
         state = self._optimizer.state
         return {
             name: dict(state[parameter])
@@ -247,31 +254,48 @@ class Stepper:
         }
 
     def step(self, packed: Packed, batch: Batch) -> float:
-        """Take one step on one batch, and return the loss over all processes."""
+        """Take one step.
+
+        Parameters
+        ----------
+        packed : Packed
+            The prepared catalogue.
+        batch : Batch
+            Share of this process in the step. It may have no rows.
+
+        Returns
+        -------
+        float
+            Mean loss over the rows of the step, in all processes.
+        """
         self._optimizer.zero_grad(set_to_none=True)
         value = torch.zeros((), device=batch.labels.device)
-        if len(batch.labels):  # the last step may leave a process without rows
+        if len(batch.labels):  # in the last step, a process may have no rows
             with torch.autocast(self._device, self._dtype, enabled=self._dtype is not None):
                 scores, penalty = self.network.scores_and_penalty(batch, packed, TOKEN_BUDGET)
-                share = len(batch.labels) / batch.n_rows  # of this process
+                share = len(batch.labels) / batch.n_rows
                 value = batch_loss(self.loss, scores, batch) + penalty * share
             self._scaler.scale(value).backward()
         self.processes.sum_gradients(self.network)
-        self.network.n_steps += 1  # before the weights change: Ctrl-C may come in between
+        # counted before the weights change, so that Ctrl-C in between leaves no stale vectors
+        self.network.n_steps += 1
         self._scaler.step(self._optimizer)
         self._scaler.update()
         return self.processes.sum(value.detach()).item()
 
 
-def parameter_groups(network: Network, plan: Plan) -> list[dict]:
-    """Return the trained weights by learning rate."""
+def parameter_groups(network: Network, plan: Plan) -> list[dict[str, Any]]:
+    """Return the weights to train, grouped by learning rate, for a torch optimizer."""
     pretrained = {
         parameter
         for module in network.modules()
         if getattr(module, "pretrained", False)
         for parameter in module.parameters()
     }
-    rates: dict[float, list] = {plan.learning_rate: [], plan.pretrained_learning_rate: []}
+    rates: dict[float, list[torch.nn.Parameter]] = {
+        plan.learning_rate: [],
+        plan.pretrained_learning_rate: [],
+    }
     for parameter in network.parameters():
         if parameter.requires_grad:
             own = parameter in pretrained

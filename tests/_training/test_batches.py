@@ -7,7 +7,8 @@ from numpy.testing import assert_array_equal
 from skrec import Items
 from skrec._data.ragged import pad_histories
 from skrec._training.batches import collate, iterate_batches
-from skrec._training.examples import ExampleBatch, ImpressionExamples
+from skrec._training.example_batch import ExampleBatch
+from skrec._training.examples import ImpressionExamples
 from skrec._training.negatives import NegativeSampler
 
 POOL = np.array([60, 61, 3, 60])  # the second is nobody's, and the last as the first
