@@ -1,10 +1,11 @@
-"""Save fitted recommenders to folders that any machine can read and that contain no code.
+"""Saving of fitted recommenders to folders that any machine can read and that contain no code.
 
 ::
 
     recommender --Codec.encode--> recommender.json, arrays.safetensors, items.parquet, ...
-                                      |  written beside the target, checksums in skrec.json, renamed
-    recommender <--Codec.decode-------+  only classes of a closed list are built
+                                      |  in a temporary folder, with checksums in skrec.json,
+                                      |  which is then renamed
+    recommender <--Codec.decode-------+  builds classes of skrec and trusted classes only
 """
 
 from skrec._saving.save import load, save

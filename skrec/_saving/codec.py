@@ -1,6 +1,6 @@
-"""Python values as JSON, with arrays, tables and tokenizers in files beside it.
+"""Conversion of Python values to JSON, with arrays, tables and tokenizers in separate files.
 
-What JSON lacks is an object with the key ``"!"``, which names its kind::
+A value that JSON lacks becomes an object with the key ``"!"``, which contains its kind::
 
     (1, 2)  ->  {"!": "tuple", "values": [1, 2]}
 """
@@ -21,15 +21,24 @@ TAG = "!"
 
 
 class Damaged(ValueError):
-    """A folder does not hold what `save` writes."""
+    """Error for a folder that is not a saved recommender, or was changed after it was saved."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How values of some types are written, and read again.
+    """A kind of values, with functions that write and read them.
 
-    `write` takes a codec, the value, and where it was found; `read` a codec and what `write`
-    returned.
+    Parameters
+    ----------
+    name : str
+        Name of the kind in the JSON.
+    types : tuple of type
+        Types of the values.
+    write : callable
+        Function of a codec, a value and its location, such as ``"content_.vocabulary_"``. It
+        returns a dict that JSON can represent.
+    read : callable
+        Function of a codec and that dict, which returns the value.
     """
 
     name: str
@@ -40,20 +49,24 @@ class Kind:
 
 @dataclass
 class Codec:
-    """Turns values into what JSON can hold, and back.
+    """Conversion of values to JSON and back.
 
     Parameters
     ----------
     kinds : list of Kind
-        The first whose types fit is taken.
+        Kinds of values. The first kind with the type of a value is used for it.
     folder : Path
-        Where files beside the JSON are.
+        Folder of the files.
     include_base : bool, default=False
-        Whether the weights of pretrained language models are written, too.
+        Whether to write the weights of pretrained language models.
     trusted : tuple, default=()
-        Classes, and names of classes for skops, that may be built beside our own.
+        Classes, and names of classes of skops, that may be built in addition to those of skrec.
     arrays : dict of str to tensor
-        Arrays by where they were.
+        Arrays by their location in the recommender.
+    bases : dict of object to str
+        Folders of the language models that were written, by the name or id of the model.
+    n_files : int, default=0
+        Number of files and folders that `new_file` named.
     """
 
     kinds: list[Kind]
@@ -65,7 +78,24 @@ class Codec:
     n_files: int = 0
 
     def encode(self, value: Any, at: str) -> Any:
-        """Return `value`, found at `at`, as what JSON can hold."""
+        """Convert a value to one that JSON can represent.
+
+        Parameters
+        ----------
+        value : object
+            The value.
+        at : str
+            Location of the value in the recommender, for names of arrays and error messages.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        TypeError
+            If no kind has the type of the value.
+        """
         kind = type(value)
         if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
             return value
@@ -86,12 +116,27 @@ class Codec:
         )
 
     def encode_state(self, state: dict[str, Any], at: str = "") -> dict[str, Any]:
-        """Encode attributes, fitted ones first: of a language model, they know the revision."""
+        """Encode attributes, fitted ones first, since they contain a language model's revision."""
         names = sorted(state, key=lambda name: not name.endswith("_"))
         return {name: self.encode(state[name], at + name) for name in names}
 
     def decode(self, value: Any) -> Any:
-        """Return what `encode` was given."""
+        """Convert the result of `encode` back to the value.
+
+        Parameters
+        ----------
+        value : object
+            Result of `encode`.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        Damaged
+            If the value has an unknown kind.
+        """
         if isinstance(value, list):
             return [self.decode(each) for each in value]
         if not isinstance(value, dict):
@@ -108,13 +153,13 @@ class Codec:
         raise Damaged(f"recommender.json holds a value of the unknown kind {name!r}")
 
     def new_file(self, name: str) -> str:
-        """Return a name for a file or folder that no other has."""
+        """Return a unique name for a file or folder, such as ``"items-1.parquet"``."""
         stem, dot, ending = name.partition(".")
         self.n_files += 1
         return f"{stem}-{self.n_files}{dot}{ending}"
 
     def path(self, name: Any) -> Path:
-        """Return the path of a file or folder that the JSON names."""
+        """Return the path of a file or folder that the JSON names, if it is inside the folder."""
         if not isinstance(name, str) or Path(name).name != name or name == "..":
             raise Damaged(f"recommender.json names a file outside of the folder: {name!r}")
         return self.folder / name

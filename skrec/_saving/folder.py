@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all, and checked when they are read."""
+"""Folders of saved recommenders, which are written atomically and checked when read."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from typing import Any
 from skrec._common.files import new_folder, previous, sha256
 from skrec._saving.codec import Damaged
 
-CONTENTS = "skrec.json"  # what the folder holds, and checksums of it
+CONTENTS = "skrec.json"  # format, versions, and checksums of all files
 
 
 def write_folder(path: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
-    """Write a folder beside its place, then put it there.
+    """Write files to a temporary folder next to `path`, then rename it to `path`.
 
     Parameters
     ----------
     path : Path
-        A new folder, or one of a saved recommender, which is replaced.
+        A new folder, an empty one, or a saved recommender, which is replaced.
     fill : callable
-        Writes files into the folder it is given, and returns what to say about them.
+        Function that writes files to the folder that it receives, and returns a description of
+        them. The description is written to `CONTENTS`, with checksums.
 
     Raises
     ------
     FileExistsError
-        Where something else is at `path`.
+        If `path` exists and is neither empty nor a saved recommender.
     """
     path = path.expanduser().absolute()
     if path.exists() and not (path / CONTENTS).is_file() and not _is_empty(path):
@@ -46,7 +47,27 @@ def _is_empty(path: Path) -> bool:
 
 
 def find_folder(path: Path) -> Path:
-    """Return where a saved recommender is: the one before, if its replacement was cut short."""
+    """Return the folder of a saved recommender.
+
+    If a process died while it replaced a saved recommender, this is the previous one, under a
+    temporary name.
+
+    Parameters
+    ----------
+    path : Path
+        Path that the user passed.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no folder.
+    Damaged
+        If the folder is not a saved recommender.
+    """
     path = path.expanduser().absolute()
     old = previous(path)
     if not path.exists() and (old / CONTENTS).is_file():
@@ -59,12 +80,21 @@ def find_folder(path: Path) -> Path:
 
 
 def read_contents(folder: Path) -> dict[str, Any]:
-    """Return what a folder says of itself, with its files unchecked.
+    """Return the description of a folder, without a check of its files.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a saved recommender.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     Damaged
-        Where that is no JSON, or was changed by hand.
+        If the description is not valid JSON, or its checksum is wrong.
     """
     try:
         about = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
@@ -77,12 +107,20 @@ def read_contents(folder: Path) -> dict[str, Any]:
 
 
 def check_files(folder: Path, about: dict[str, Any]) -> None:
-    """Raise unless all files are there, as they were written, and no others.
+    """Compare the files of a folder with the checksums in its description.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a saved recommender.
+    about : dict
+        Its description, as returned by `read_contents`.
 
     Raises
     ------
     Damaged
-        Which names the file.
+        If a file was changed, is missing, is a link, or was not saved with the others. The message
+        names the file.
     """
     for path in folder.rglob("*"):
         if path.is_symlink():
@@ -105,5 +143,6 @@ def relative_files(folder: Path) -> list[str]:
 
 
 def _own_digest(about: dict[str, Any]) -> str:
+    """Return the SHA-256 of a description, without its own checksum."""
     rest = {name: value for name, value in about.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The kinds of values that fitted recommenders hold, beside those of Python and JSON."""
+"""The kinds of values in fitted recommenders that JSON lacks: how each is written and read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from skrec._data.item_files import read_items, write_items
 from skrec._data.items import Items
 from skrec._operators import Operator
-from skrec._saving import sklearn_objects as _foreign
+from skrec._saving import sklearn_objects
 from skrec._saving.codec import Codec, Damaged, Kind
-from skrec._saving.language_models import BaseFolder, model_of
+from skrec._saving.language_models import BaseFolder, model_reference
 from skrec._saving.registry import PARTS, name_of, registered
 from skrec._saving.weights import to_array, to_tensor
 from skrec.content._lm import load_tokenizer, quiet
@@ -24,7 +24,46 @@ from skrec.content._lm.pretrained import PretrainedText
 ARROW = {str(kind): kind for kind in (pa.int64(), pa.large_string())}
 
 
+def kinds() -> list[Kind]:
+    """Return all kinds. The first kind with the type of a value is used for it."""
+    from transformers import PreTrainedTokenizerBase as Pretrained
+
+    return [
+        Kind("scalar", (np.generic,), _write_array, _read_scalar),
+        Kind("float", (float,), _write_as_str, _read_float),
+        Kind("array", (np.ndarray,), _write_array, _read_array),
+        Kind("arrow", (pa.Array,), _write_arrow, _read_arrow),
+        Kind("path", (Path,), _write_as_str, _read_path),
+        Kind("device", (torch.device,), _write_as_str, _read_device),
+        Kind("random state", (np.random.RandomState,), _write_random_state, _read_random_state),
+        Kind("items", (Items,), _write_items, _read_items),
+        Kind("tokenizer", (Tokenizer,), _write_tokenizer, _read_tokenizer),
+        Kind("pretrained tokenizer", (Pretrained,), _write_pretrained, _read_pretrained),
+        Kind("base", (BaseFolder,), _write_base, _read_base),
+        Kind("operator", (Operator, *PARTS), _write_object, _read_object),
+        sklearn_objects.KIND,
+    ]
+
+
+def _write_as_str(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    return {"value": str(value)}
+
+
+def _read_float(codec: Codec, value: dict[str, Any]) -> float:
+    """Return an infinite float or NaN; `Codec` writes finite ones as JSON."""
+    return float(value["value"])
+
+
+def _read_path(codec: Codec, value: dict[str, Any]) -> Path:
+    return Path(value["value"])
+
+
+def _read_device(codec: Codec, value: dict[str, Any]) -> torch.device:
+    return torch.device(value["value"])
+
+
 def _write_array(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    """Add an array or scalar to `codec.arrays`; write objects and strings as JSON."""
     array = np.asarray(value)
     if array.dtype.kind in "OU":
         return {"shape": list(array.shape), "values": codec.encode(array.ravel().tolist(), at)}
@@ -45,16 +84,18 @@ def _read_array(codec: Codec, value: dict[str, Any]) -> np.ndarray:
     return to_array(codec.arrays[value["name"]])
 
 
+def _read_scalar(codec: Codec, value: dict[str, Any]) -> Any:
+    return _read_array(codec, value)[()]
+
+
 def _write_arrow(codec: Codec, value: pa.Array, at: str) -> dict[str, Any]:
     if str(value.type) not in ARROW:
         raise TypeError(f"save can't hold {at}, an array of {value.type}")
     return {"type": str(value.type), "values": value.to_pylist()}
 
 
-def _write_items(codec: Codec, value: Items, at: str) -> dict[str, Any]:
-    name = codec.new_file("items.parquet")
-    write_items(value, codec.folder / name)
-    return {"file": name}
+def _read_arrow(codec: Codec, value: dict[str, Any]) -> pa.Array:
+    return pa.array(value["values"], ARROW[value["type"]])
 
 
 def _write_random_state(codec: Codec, value: np.random.RandomState, at: str) -> dict[str, Any]:
@@ -67,18 +108,50 @@ def _read_random_state(codec: Codec, value: dict[str, Any]) -> np.random.RandomS
     return made
 
 
-def _write_tokenizer(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+def _write_items(codec: Codec, value: Items, at: str) -> dict[str, Any]:
+    name = codec.new_file("items.parquet")
+    write_items(value, codec.folder / name)
+    return {"file": name}
+
+
+def _read_items(codec: Codec, value: dict[str, Any]) -> Items:
+    return read_items(codec.path(value["file"]))
+
+
+def _write_tokenizer(codec: Codec, value: Tokenizer, at: str) -> dict[str, Any]:
+    return {"value": value.to_str()}
+
+
+def _read_tokenizer(codec: Codec, value: dict[str, Any]) -> Tokenizer:
+    return Tokenizer.from_str(value["value"])
+
+
+def _write_pretrained(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    """Write a tokenizer of transformers to a folder."""
     name = codec.new_file("tokenizer")
     with quiet():
         value.save_pretrained(codec.folder / name)
     return {"folder": name}
 
 
+def _read_pretrained(codec: Codec, value: dict[str, Any]) -> Any:
+    return load_tokenizer(str(codec.path(value["folder"])), None, False, None)
+
+
+def _write_base(codec: Codec, value: BaseFolder, at: str) -> dict[str, Any]:
+    return {"folder": value.name}
+
+
+def _read_base(codec: Codec, value: dict[str, Any]) -> str:
+    """Return the path of the folder with a language model."""
+    return str(codec.path(value["folder"]))
+
+
 def _write_object(codec: Codec, value: Any, at: str) -> dict[str, Any]:
-    """Write an operator, or a part of one, as its class and its state."""
+    """Write an operator, or a part of one, as the name of its class and its state."""
     state = value.__getstate__()
     if isinstance(value, PretrainedText):
-        state = state | {"model": model_of(codec, value, f"{at}.model")}
+        state = state | {"model": model_reference(codec, value, f"{at}.model")}
     names = {kind: name for name, kind in registered().items()}
     kind = type(value)
     return {
@@ -100,6 +173,7 @@ def _read_object(codec: Codec, value: dict[str, Any]) -> Any:
 
 
 def _class_of(codec: Codec, name: str) -> type:
+    """Return a registered or trusted class, or raise a ValueError for any other name."""
     known = registered() | {name_of(kind): kind for kind in codec.trusted if isinstance(kind, type)}
     if name not in known:
         raise ValueError(
@@ -110,76 +184,9 @@ def _class_of(codec: Codec, name: str) -> type:
 
 
 def _refuse_code(codec: Codec, state: dict[str, Any]) -> None:
+    """Raise a ValueError if a language model comes with code that is not trusted."""
     if state.get("trust_remote_code") and "trust_remote_code" not in codec.trusted:
         raise ValueError(
             f"the language model {state.get('model')} runs code that comes with it; if you trust "
             "that, load(path, trusted=['trust_remote_code'])"
         )
-
-
-def kinds() -> list[Kind]:
-    """Return all kinds; the first that fits a value is taken."""
-    from transformers import PreTrainedTokenizerBase
-
-    return [
-        Kind(
-            "scalar",
-            (np.generic,),
-            _write_array,
-            lambda codec, value: _read_array(codec, value)[()],
-        ),
-        Kind(
-            "float",  # infinite, or not a number
-            (float,),
-            lambda codec, value, at: {"value": str(value)},
-            lambda codec, value: float(value["value"]),
-        ),
-        Kind("array", (np.ndarray,), _write_array, _read_array),
-        Kind(
-            "arrow",
-            (pa.Array,),
-            _write_arrow,
-            lambda codec, value: pa.array(value["values"], ARROW[value["type"]]),
-        ),
-        Kind(
-            "path",
-            (Path,),
-            lambda codec, value, at: {"value": str(value)},
-            lambda codec, value: Path(value["value"]),
-        ),
-        Kind(
-            "device",
-            (torch.device,),
-            lambda codec, value, at: {"value": str(value)},
-            lambda codec, value: torch.device(value["value"]),
-        ),
-        Kind("random state", (np.random.RandomState,), _write_random_state, _read_random_state),
-        Kind(
-            "items",
-            (Items,),
-            _write_items,
-            lambda codec, value: read_items(codec.path(value["file"])),
-        ),
-        Kind(
-            "tokenizer",
-            (Tokenizer,),
-            lambda codec, value, at: {"value": value.to_str()},
-            lambda codec, value: Tokenizer.from_str(value["value"]),
-        ),
-        Kind(
-            "pretrained tokenizer",
-            (PreTrainedTokenizerBase,),
-            _write_tokenizer,
-            lambda codec, value: load_tokenizer(
-                str(codec.path(value["folder"])), None, False, None
-            ),
-        ),
-        Kind(
-            "base",
-            (BaseFolder,),
-            lambda codec, value, at: {"folder": value.name},
-            lambda codec, value: str(codec.path(value["folder"])),
-        ),
-        Kind("operator", (Operator, *PARTS), _write_object, _read_object),
-        _foreign.KIND,
-    ]

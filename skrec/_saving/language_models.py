@@ -1,4 +1,4 @@
-"""Pretrained language models inside of a saved folder."""
+"""Pretrained language models in a saved folder: references to them, or their weights."""
 
 from __future__ import annotations
 
@@ -11,19 +11,42 @@ from skrec.content._lm.pretrained import PretrainedText
 
 
 class BaseFolder:
-    """Stands for a language model whose weights are in a folder beside the JSON."""
+    """Reference to a language model whose weights are in the saved folder.
+
+    Parameters
+    ----------
+    name : str
+        Name of the folder of the language model, inside the saved folder.
+    """
 
     def __init__(self, name: str):
         self.name = name
 
 
-def model_of(codec: Codec, operator: PretrainedText, at: str) -> Any:
-    """Return what says where an operator's language model is: its name, or its folder.
+def model_reference(codec: Codec, operator: PretrainedText, at: str) -> Any:
+    """Return a reference to the language model of an operator.
+
+    With `codec.include_base`, the weights are written to a folder, once for all operators with the
+    same model.
+
+    Parameters
+    ----------
+    codec : Codec
+        Codec of the saved folder.
+    operator : PretrainedText
+        The operator.
+    at : str
+        Name of the operator's `model` in error messages.
+
+    Returns
+    -------
+    str, Path or BaseFolder
+        Name or path of the model, or the folder with its weights.
 
     Raises
     ------
     ValueError
-        For a model without a name, whose weights are not to be written.
+        If the model was passed as an object and `codec.include_base` is false.
     """
     model = operator.model
     named = isinstance(model, (str, Path))
@@ -42,10 +65,11 @@ def model_of(codec: Codec, operator: PretrainedText, at: str) -> Any:
 
 
 def _write_base(operator: PretrainedText, folder: Path) -> None:
+    """Write the language model and tokenizer of an operator to a folder."""
     schema = getattr(operator, "schema_", None)
     revision = None if schema is None else schema.revision
     base = load_base(operator.model, operator.dtype, operator.trust_remote_code, revision)
     with quiet():
         base.model.save_pretrained(folder)
-        if hasattr(operator, "tokenizer_"):  # for another fit
+        if hasattr(operator, "tokenizer_"):  # needed to fit the loaded recommender again
             operator.tokenizer_.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""The classes that a saved folder may name: nothing else is ever built from one."""
+"""The classes that `load` may build: operators of skrec and their parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTS = (ColumnSchema, PretrainedSchema, SideSchema, WordTokenizer)
 
 
 def registered() -> dict[str, type]:
-    """Return the operators and their parts by the names that folders give them."""
+    """Return operators and their parts by their names in saved folders."""
     operators = {
         f"{family.__name__.rpartition('.')[2]}.{name}": value
         for family in (content, behavior, predictor)
@@ -24,5 +24,5 @@ def registered() -> dict[str, type]:
 
 
 def name_of(kind: type) -> str:
-    """Return the name of a class that is not in the list: where it is defined."""
+    """Return the dotted path of a class, which is the name of a class that is not registered."""
     return f"{kind.__module__}.{kind.__qualname__}"

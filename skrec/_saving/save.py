@@ -1,4 +1,4 @@
-"""Saving a fitted recommender to a folder, and loading it."""
+"""Save a fitted recommender to a folder, and load it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from skrec._saving.folder import check_files, find_folder, read_contents, write_
 from skrec._saving.kinds import kinds
 
 FORMAT = 1
-# what reading nonsense raises, beside ValueError
-WRONG = (AttributeError, KeyError, RecursionError, RuntimeError, TypeError, SafetensorError)
+# errors of reading a damaged folder, except ValueError, which is raised unchanged
+READ_ERRORS = (AttributeError, KeyError, RecursionError, RuntimeError, TypeError, SafetensorError)
 STATE, ARRAYS, ABOUT = "recommender.json", "arrays.safetensors", "README.md"
 README = """# A recommender
 
@@ -35,13 +35,32 @@ rec = skrec.load("{name}")
 ids, scores = rec.recommend(histories, k=10)
 ```
 
-`recommender.json` holds parameters and vocabularies, `arrays.safetensors` the weights, `*.parquet`
-the catalogue, `skrec.json` versions and checksums. Nothing in here is code.
+`recommender.json` contains parameters and vocabularies, `arrays.safetensors` weights, `*.parquet`
+the catalogue, and `skrec.json` versions and checksums. The folder contains no code.
 """
 
 
 def save(recommender: Any, kind: type, path: Any, *, include_base: bool = False) -> None:
-    """Save a fitted recommender of the class `kind`; see `ContentRecommender.save`."""
+    """Save a fitted recommender to a folder.
+
+    Parameters
+    ----------
+    recommender : ContentRecommender
+        A fitted recommender.
+    kind : type
+        Class of the recommender. Subclasses are refused.
+    path : str or path-like
+        The folder.
+    include_base : bool, default=False
+        Whether to write the weights of pretrained language models.
+
+    Raises
+    ------
+    TypeError
+        If the recommender is a subclass of `kind`, or contains a value that can't be saved.
+    FileExistsError
+        If `path` exists and is neither empty nor a saved recommender.
+    """
     check_is_fitted(recommender, "network_")
     if type(recommender) is not kind:
         raise TypeError(
@@ -52,6 +71,7 @@ def save(recommender: Any, kind: type, path: Any, *, include_base: bool = False)
 
 
 def _fill(recommender: Any, name: str, include_base: bool, folder: Path) -> dict[str, Any]:
+    """Write the files of a recommender to a folder, and return a description of them."""
     codec = Codec(kinds(), folder, include_base)
     state = codec.encode_state(recommender.__getstate__())
     (folder / STATE).write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
@@ -70,7 +90,30 @@ def _fill(recommender: Any, name: str, include_base: bool, folder: Path) -> dict
 
 
 def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
-    """Load a recommender of the class `kind`; see `skrec.load`."""
+    """Load a recommender from a folder.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the recommender.
+    path : str or path-like
+        The folder.
+    device : str or torch.device, default=None
+        Device of the recommender. None means the device that it was saved with.
+    trusted : iterable of type or str, default=()
+        Classes, and names of classes of skops, that may be built in addition to those of skrec.
+
+    Returns
+    -------
+    recommender
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no folder.
+    ValueError
+        If the folder is damaged, has another format, or contains a class that is not trusted.
+    """
     folder = find_folder(Path(path))
     about = read_contents(folder)
     if about.get("format") != FORMAT:
@@ -88,6 +131,6 @@ def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = 
         state = {key: codec.decode(value) for key, value in encoded.items()}
         recommender.__setstate__(state | ({} if device is None else {"device": device}))
         check_is_fitted(recommender, "network_")
-    except WRONG as error:
+    except READ_ERRORS as error:
         raise Damaged(f"'{folder}' does not hold what save writes: {error!r}") from error
     return recommender

@@ -1,4 +1,4 @@
-"""Objects of scikit-learn, which skops writes without pickling them."""
+"""Estimators of scikit-learn, which skops writes without pickle."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from skrec._saving.registry import name_of
 
 
 def _skops() -> Any:
+    """Return the module `skops.io`, or None if skops is not installed."""
     try:
         import skops.io
     except ImportError:
@@ -19,6 +20,7 @@ def _skops() -> Any:
 
 
 def _write(codec: Codec, value: BaseEstimator, at: str) -> dict[str, Any]:
+    """Write an estimator to a file; see `Kind`."""
     skops = _skops()
     if skops is None:
         raise ImportError(
@@ -31,6 +33,7 @@ def _write(codec: Codec, value: BaseEstimator, at: str) -> dict[str, Any]:
 
 
 def _read(codec: Codec, value: dict[str, Any]) -> Any:
+    """Read an estimator, or raise a ValueError if it contains types that are not trusted."""
     skops = _skops()
     if skops is None:
         raise ImportError("the recommender holds an estimator that skops reads: pip install skops")

@@ -1,4 +1,4 @@
-"""A network's weights as plain arrays, for pickles."""
+"""Weights of a network as numpy arrays, for pickles and saved folders."""
 
 from __future__ import annotations
 
@@ -7,52 +7,54 @@ import torch
 
 from skrec._network import Network
 
-# numpy has no such numbers: their bits, under a name that says so
+# numpy has no bfloat16, so its bits are stored as int16 in a field with that name
 BFLOAT16 = np.dtype([("bfloat16", np.int16)])
 
 
 def to_arrays(network: Network) -> dict[str, np.ndarray]:
-    """Return what was trained as arrays, which any machine can read whatever device it was on.
+    """Return the trained weights and buffers, which can be read on machines without a GPU.
 
     Parameters
     ----------
     network : Network
+        A trained network.
 
     Returns
     -------
     dict of str to ndarray
+        Arrays by the name of the weight.
     """
     return {name: to_array(value.cpu()) for name, value in network.trained_state().items()}
 
 
 def to_array(value: torch.Tensor) -> np.ndarray:
-    """Return a tensor on the CPU as an array, bfloat16 by its bits."""
+    """Return a tensor on the CPU as an array without a copy; bfloat16 becomes `BFLOAT16`."""
     if value.dtype is torch.bfloat16:
         return value.view(torch.int16).numpy().view(BFLOAT16)
     return value.numpy()
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
-    """Return an array, bits of bfloat16 too, as a tensor of its own."""
+    """Return a copy of an array as a tensor; `BFLOAT16` becomes bfloat16."""
     if array.dtype == BFLOAT16:
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     return torch.from_numpy(array.copy())
 
 
 def load_arrays(network: Network, arrays: dict[str, np.ndarray]) -> Network:
-    """Put weights into a network that was built anew.
+    """Load weights into a network.
 
     Parameters
     ----------
     network : Network
-        Of the shape that the weights had.
+        A new network, with weights of the same shapes.
     arrays : dict of str to ndarray
-        What `to_arrays` returned.
+        Result of `to_arrays`.
 
     Returns
     -------
     Network
-        The same, in the number type of the weights.
+        The network, with float64 weights if the arrays have this type.
     """
     tensors = {name: to_tensor(value) for name, value in arrays.items()}
     if tensors["empty_history"].dtype is torch.float64:
