@@ -20,7 +20,7 @@ def views(rows, kind=None):
 
 
 def shuffled_views():
-    """The rows above, out of order and with values between them that no row has."""
+    """Return ROWS as list views that are out of order, with unused values between them."""
     values = pa.array(["c", "no", "a", "b", "a"])
     offsets, sizes = pa.array([2, 0, 0, 4], pa.int32()), pa.array([2, 0, 1, 1], pa.int32())
     return pa.ListViewArray.from_arrays(offsets, sizes, values)
@@ -60,7 +60,7 @@ def test_lists_of_every_layout(layout):
     data = encode(LAYOUTS[layout](), items=ITEMS)
     assert_array_equal(data.history_codes, [0, 1, 2, 0])
     assert_array_equal(data.history_offsets, [0, 2, 2, 3, 4])
-    # as candidates too, of which explode takes single rows
+    # explode takes single rows of candidates, too
     X = pa.table({"history": LAYOUTS[layout](), "candidates": LAYOUTS[layout]()})
     assert explode(X)[0]["candidate"].to_pylist() == ["a", "b", "c", "a"]
     assert explode(X)[0]["history"].to_pylist() == [["a", "b"]] * 2 + [["c"], ["a"]]

@@ -15,13 +15,13 @@ ROWS = {
 
 
 def histories_of(data):
-    """The history of each row, as lists of codes."""
+    """Return the history of each row as a list of codes."""
     parts = np.split(data.history_codes, data.history_offsets[1:-1])
     return [parts[at].tolist() for at in data.history_of_row]
 
 
 def split(data, values):
-    """What belongs to the candidates of each row."""
+    """Split values of candidates into one list per row."""
     return [part.tolist() for part in np.split(values, data.candidate_offsets[1:-1])]
 
 
@@ -55,7 +55,7 @@ def test_row_of_candidate_counts_empty_rows():
 
 
 def test_the_last_click_is_split_off():
-    # `score` hides it: were it left in the history, the answer would be given away
+    # `score` predicts the last click, so the history must not contain it
     rows = [[100, 107], [], [114], [100, 107], [107, 107, 107]]
     shorter, target = encode(rows, items=ITEMS).without_last_click()
     assert histories_of(shorter) == [[0], [], [0], [1, 1]]

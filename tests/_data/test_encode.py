@@ -17,7 +17,7 @@ STRINGS = Items(pd.Series([""] * N_ITEMS, index=[f"item-{i}" for i in range(N_IT
 
 
 def random_rows(seed=0, n_rows=60, items=INTS):
-    """Draw histories, many of them equal and some empty, candidates and clicks, as lists."""
+    """Draw histories, of which many are equal and some are empty, with candidates and clicks."""
     rng = np.random.default_rng(seed)
     lengths = [0, *rng.integers(6, size=11)]
     histories = [items.ids[rng.integers(N_ITEMS, size=n)].tolist() for n in lengths]
@@ -31,7 +31,7 @@ def random_rows(seed=0, n_rows=60, items=INTS):
 
 
 def histories_of(data):
-    """The history of each row, as lists of codes."""
+    """Return the history of each row as a list of codes."""
     parts = np.split(data.history_codes, data.history_offsets[1:-1])
     return [parts[at].tolist() for at in data.history_of_row]
 
@@ -42,13 +42,13 @@ def candidates_of(data, values=None):
 
 
 def codes_of(rows, items=INTS):
-    """The twin: codes by a loop over a dict."""
+    """Return the codes of rows of ids, computed by a loop."""
     code = {id: at for at, id in enumerate(items.ids.tolist())}
     return [[code[id] for id in row] for row in rows]
 
 
 def assert_encoded(data, rows, items=INTS):
-    """Compare with the loop, and see that each distinct history is there once, by first use."""
+    """Compare with the loop; each distinct history must occur once, in order of first use."""
     histories = codes_of(rows["history"], items)
     assert histories_of(data) == histories
     distinct = list(dict.fromkeys(map(tuple, histories)))
@@ -97,7 +97,7 @@ def dictionaries(rows):
 
 
 class ArrowFrame:
-    """Like a polars DataFrame: columns and the Arrow interface, nothing else."""
+    """A table with columns and the Arrow interface only, as a polars DataFrame has."""
 
     def __init__(self, rows):
         self._table = arrow(rows, pa.large_list)
@@ -149,7 +149,6 @@ def test_ids_of_every_width_match(dtype):
 
 
 def test_ids_are_looked_up_in_slices(monkeypatch):
-    # as they are where a column is long
     monkeypatch.setattr(_arrow, "SLICE", 5)
     monkeypatch.setattr(_encode, "SLICE", 5)
     rows = random_rows()
@@ -219,7 +218,7 @@ def test_a_matrix_of_strings():
     ids=lambda X: type(X).__name__,
 )
 def test_all_histories_empty(X):
-    # a service that opens today has new users only
+    # a new service has new users only
     data = encode(X, items=INTS)
     assert histories_of(data) == [[], [], []]
     assert_array_equal(data.history_of_row, [0, 0, 0])
@@ -234,7 +233,7 @@ def test_all_lists_empty():
 
 
 def test_an_empty_array_among_arrays_of_ints():
-    # np.array([]) is of float64, and Arrow mixes no dtypes
+    # np.array([]) is float64, and Arrow does not mix dtypes
     X = pd.Series([np.array([100]), np.array([]), np.array([107, 114])])
     assert histories_of(encode(X, items=INTS)) == [[0], [], [1, 2]]
 
@@ -291,7 +290,7 @@ def impressions(**columns):
 def test_y_of_any_form(y):
     assert_array_equal(encode(pairs(), y, items=INTS).clicked, [0, 1])
     assert encode(pairs(), y, items=INTS).clicked.dtype == np.int8
-    # the same y again is no contradiction: explode leaves it out, but others may not
+    # y may repeat the column `clicked`
     assert_array_equal(encode(pairs(clicked=[0, 1]), y, items=INTS).clicked, [0, 1])
 
 
@@ -300,13 +299,13 @@ def test_labels_may_be_required_optional_or_ignored():
         assert encode(X, items=INTS).clicked is None
         with pytest.raises(ValueError, match="training needs clicks: give a 'clicked' column"):
             encode(X, items=INTS, labels="required")
-    # prediction on rows whose clicks are not known yet
+    # rows to predict may have clicks that are not valid labels
     X = impressions(clicked=[["?"], ["?"]])
     assert encode(X, items=INTS, labels="ignored").clicked is None
     assert encode([[100]], items=INTS, labels="required").kind == "histories"
 
 
-# Ids that the catalogue lacks
+# Unknown ids
 
 UNKNOWN = pd.DataFrame(
     {
@@ -333,11 +332,11 @@ def test_missing_strings_are_named():
 
 
 def test_unknown_ids_of_histories_may_be_dropped():
-    # at prediction: each candidate gets an answer, so none can be left out
+    # prediction returns a score for each candidate, so no candidate can be dropped
     known = UNKNOWN.assign(candidates=[[100, 107], [107], [107, 114], []])
     data = encode(known, items=INTS, drop_unknown="histories")
     assert histories_of(data) == [[0], [0], [], []]
-    assert_array_equal(data.history_of_row, [0, 0, 1, 1])  # equal once the unknown are gone
+    assert_array_equal(data.history_of_row, [0, 0, 1, 1])  # equal without unknown ids
     with pytest.raises(ValueError, match=r"3 ids in X .* among them 4, 5, 6;.*drops no candidates"):
         encode(UNKNOWN, items=INTS, drop_unknown="histories")
 
@@ -398,7 +397,7 @@ def test_groups_are_never_guessed_from_equal_histories():
         pd.array([3, 1], dtype="Int64"),
         pd.to_datetime(["2020-01-02", "2020-01-01"]),
         pd.to_datetime(["2020-01-02", "2020-01-01"]).tz_localize("Asia/Tokyo"),
-        pd.to_datetime(["9999-12-31", "2020-01-01"]).as_unit("s"),  # beyond what int64 ns can say
+        pd.to_datetime(["9999-12-31", "2020-01-01"]).as_unit("s"),  # not in the range of ns
         [datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)],
     ],
 )

@@ -1,4 +1,4 @@
-"""X and y that break the contract: what is said, and that it names the remedy."""
+"""Errors for invalid X and y, which say how to fix them."""
 
 import warnings
 
@@ -73,7 +73,7 @@ def test_labels_that_do_not_fit_raise(X, y, message):
     ("clicked", "error", "message"),
     [
         ([[1, 0], [1, 0]], ValueError, "row 1 has 1 candidates but 2 labels in 'clicked'"),
-        ([[1], [1, 0]], ValueError, "row 0 has 2 candidates but 1 labels"),  # 3 in all, as wanted
+        ([[1], [1, 0]], ValueError, "row 0 has 2 candidates but 1 labels"),  # the totals are equal
         ([[1, 2], [0]], ValueError, "'clicked' must be 0/1 labels, got the values 0, 1, 2"),
         ([[1, None], [0]], ValueError, "'clicked' must be 0/1 labels, got 1 nulls"),
         ([["1", "0"], ["0"]], ValueError, "0/1 labels, got string such as '1', '0', '0'"),
@@ -107,7 +107,7 @@ def test_clicks_that_do_not_fit_raise(clicked, error, message):
     ],
 )
 def test_what_is_no_list_of_lists_is_answered_with_one(X):
-    # [3, 8, 1] for one user is the first thing that anyone types
+    # a flat list for one user is a common mistake
     with pytest.raises(TypeError, match=r"one for each row: write \[\[3, 8, 1\]\]"):
         encode(X, items=INTS)
 

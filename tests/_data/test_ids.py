@@ -1,4 +1,4 @@
-"""Ids are found where a plain dict finds them, however they are looked up."""
+"""Positions of ids, compared with those of a dict."""
 
 import pickle
 
@@ -38,7 +38,7 @@ def test_codes_are_those_of_a_dict(name, chunked, slice_size, monkeypatch):
         expected = [code.get(value, -1) for value in wanted]
         for shape in [kind] if kind == pa.int64() else [pa.string(), pa.large_string()]:
             values = pa.array(["skipped", *wanted] if kind != pa.int64() else [9, *wanted], shape)
-            values = values.slice(1)  # does not begin where its buffer does
+            values = values.slice(1)  # starts after the beginning of its buffer
             if chunked:
                 values = pa.chunked_array([values[:4], values[4:4], values[4:]], shape)
             found = lookup.codes(values, "the ids")

@@ -1,4 +1,4 @@
-"""`Interactions`: what scikit-learn slices where it can't slice X."""
+"""`Interactions`, which scikit-learn slices in place of an X that it can't slice."""
 
 import pickle
 
@@ -40,7 +40,7 @@ def rows_of(wrapped):
         ([2, 0], [2, 0]),
         ([2, 2, 1], [2, 2, 1]),
         ([], []),
-        ((2, 0), [2]),  # rows and columns: columns are not looked at
+        ((2, 0), [2]),  # the columns are ignored
         (([3, 0], ...), [3, 0]),
         ((slice(1, 3), ...), [1, 2]),
         (np.array([1, 2, 3]), [1, 2, 3]),
@@ -90,14 +90,14 @@ def test_a_slice_of_a_slice():
 
 
 def test_rows_that_follow_each_other_are_not_copied():
-    # the test rows of folds that are not shuffled
+    # test rows of unshuffled folds are consecutive
     whole = X.to_arrow()["history"].chunk(0).values.buffers()[1].address
     for key in (slice(1, 3), [1, 2], np.array([False, True, True, False])):
         assert X[key].to_arrow()["history"].chunk(0).values.buffers()[1].address == whole
 
 
 def test_it_is_no_sequence_of_values():
-    # a loop over rows, or numpy making an array of them, would never do what was meant
+    # loops over rows and conversions to a numpy array are always mistakes
     with pytest.raises(TypeError, match="not iterable"):
         iter(X)
     with pytest.raises(TypeError):
@@ -152,7 +152,7 @@ def test_labels_are_kept_and_sliced():
     assert pairs.columns == ["history", "candidate", "clicked"]
     assert_array_equal(encode(pairs[[2, 0]], items=ITEMS).clicked, [1, 0])
     assert "clicked" in Interactions(pairs).columns
-    # the same once more is no contradiction, as everywhere
+    # y may repeat the column `clicked`
     assert Interactions(pairs, [0, 1, 1]).columns == pairs.columns
 
 

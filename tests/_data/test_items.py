@@ -17,7 +17,7 @@ TEXTS = ["sun and sea", "snow", "sea"]
 
 
 def one(values, **options):
-    """A catalogue of ids 0, 1, 2, ... and one column `c`."""
+    """Return a catalogue with the ids 0, 1, 2, ... and one column `c`."""
     return Items({"item_id": range(len(values)), "c": values}, **options)
 
 
@@ -107,7 +107,7 @@ def test_bad_ids_raise(ids, error, message):
     ],
 )
 def test_int_ids_of_any_dtype_are_int64(ids):
-    # a catalogue read from a csv with a hole has float ids, and they must still match
+    # pandas reads a csv column with a missing value as float, and such ids must match ints
     items = Items({"item_id": ids})
     assert items.ids.dtype == np.int64
     assert_array_equal(items.ids, [5, 3])
@@ -125,7 +125,7 @@ def test_string_ids(ids):
 
 
 def test_strings_never_match_ints():
-    # an int catalogue and ids read as strings would otherwise give "unknown" for all of them
+    # otherwise, all ids would be unknown
     with pytest.raises(TypeError, match=r"are str ids \(string\) but .* are int \(int64\)"):
         Items({"item_id": [1]}).codes(["1"])
     with pytest.raises(TypeError, match=r"are int ids \(int64\) but .* str \(large_string\)"):
@@ -136,7 +136,7 @@ def test_strings_never_match_ints():
 
 
 class ArrowFrame:
-    """Like a polars DataFrame: columns and the Arrow interface, nothing else."""
+    """A table with columns and the Arrow interface only, as a polars DataFrame has."""
 
     def __init__(self, table):
         self._table, self.columns = table, table.column_names
@@ -166,7 +166,7 @@ def test_tables_of_any_kind_give_the_same_items(mixed):
 def test_a_hugging_face_dataset_is_a_table():
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset.from_dict({"item_id": [9, 5, 6, 7], "text": ["x", *TEXTS]})
-    # selecting leaves the whole table in `data.data`; only the chosen rows count
+    # `data.data` still contains all rows after a selection
     assert_same(Items(data.select([1, 2, 3])), Items(dict(zip([5, 6, 7], TEXTS, strict=True))))
 
 
@@ -215,7 +215,7 @@ class Keeper(BaseEstimator):
 
 
 def test_a_search_never_slices_items():
-    # scikit-learn cuts every fit parameter that has as many entries as X
+    # scikit-learn slices every fit parameter that is as long as X
     items, seen = Items(TEXTS * 2), []
 
     def score(estimator, X, y=None):
@@ -240,7 +240,7 @@ def test_hashes_are_of_the_content_alone(mixed):
     items = Items(mixed)
     assert items.hashes().dtype == np.uint64
     assert len(np.unique(items.hashes())) == items.n_items
-    # neither order, nor neighbours, nor ids count: vectors are found again after a reload
+    # hashes depend on content only, not on order, other items or ids
     order = [5, 0, 3]
     assert_array_equal(items.take(order).hashes(), items.hashes()[order])
     assert_array_equal(Items(mixed.iloc[order]).hashes(), items.hashes()[order])
@@ -261,7 +261,7 @@ def test_hashes_are_of_the_content_alone(mixed):
     ],
 )
 def test_a_changed_value_changes_the_hash_of_its_item_only(mixed, column, value):
-    # a cache keyed by these must never give the states of what an item was before
+    # a cache with these keys must not return the states of a previous content
     changed = mixed.copy()
     changed[column] = changed[column].astype(object)
     changed.at[0, column] = value
@@ -311,7 +311,7 @@ def test_extend_overrides_in_place_and_appends(mixed):
     items, before = Items(mixed), Items(mixed)
     new = mixed.iloc[[6, 2, 3]].assign(item_id=[20, 2, 21], title=["new", "changed", "newer"])
     longer = items.extend(new)
-    # codes of what was there are kept: item vectors and histories go by them
+    # codes of known items must not change, because item vectors and histories use them
     assert longer.ids.tolist() == [*range(8), 20, 21]
     expected = pd.concat([mixed, new.iloc[[0, 2]]], ignore_index=True)
     expected.loc[2, "title"] = "changed"
@@ -348,7 +348,7 @@ def test_extend_refuses_items_of_another_kind(data, error, message):
         items.extend(data)
 
 
-# Immutable, and shown
+# Immutability and representations
 
 
 def test_changing_what_items_were_made_of_does_not_change_them():

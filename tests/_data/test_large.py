@@ -1,4 +1,4 @@
-"""Arrays that grow in files, and rows of X that are read part by part."""
+"""Arrays that are moved to temporary files, and rows of X that are read in chunks."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from skrec._data.ragged import GrowingArray, keep_elements, offsets_of, take_seg
 
 @pytest.fixture
 def tiny_limits(monkeypatch):
-    """A few bytes are large, a few elements a block, a few rows a part of a file."""
+    """Lower the limits, so that small data is written to files and read in several chunks."""
     monkeypatch.setattr(ragged, "IN_MEMORY", 64)
     monkeypatch.setattr("skrec._data.ragged.BLOCK", 7)
     monkeypatch.setattr("skrec._data.encode.SLICE", 5)
@@ -53,7 +53,7 @@ def test_large_arrays_leave_no_file_behind(tiny_limits, tmp_path, monkeypatch):
     grown.append(np.arange(100))
     array = grown.array()
     assert is_mapped(array)
-    assert not list(tmp_path.iterdir())  # what has no name goes when the process does
+    assert not list(tmp_path.iterdir())  # a file without a name is deleted with the process
     np.testing.assert_array_equal(array, np.arange(100))
 
 
@@ -111,7 +111,7 @@ def as_dataset_on_disk(rows, folder):
 
 
 def as_chosen_rows(rows, folder):
-    """A data set that holds an index of its rows."""
+    """Return a data set whose rows are selected by an index."""
     order = np.random.default_rng(0).permutation(len(rows["history"]))
     back = np.argsort(order)
     shuffled = {name: [column[row] for row in order] for name, column in rows.items()}
@@ -187,7 +187,7 @@ rec = ContentRecommender(
     calibration=None, random_state=0,
 )
 small = {"history": [[1]], "candidates": [[2, 3]], "clicked": [[0, 1]]}
-rec.fit(small, items)  # what torch and Arrow take once is taken
+rec.fit(small, items)  # allocates the memory that torch and Arrow need once
 with open("/proc/self/status") as file:
     used = next(int(line.split()[1]) for line in file if line.startswith("VmData")) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[2]), -1))
@@ -213,7 +213,7 @@ def test_training_on_more_than_memory_holds(tmp_path):
         }
     )
     pq.write_table(table, tmp_path / "rows.parquet")
-    assert table.nbytes > 340e6  # 40 million candidates of 9 bytes; their codes take 160 MB
+    assert table.nbytes > 340e6  # 40 million candidates of 9 bytes; their codes are 160 MB
     limit = 150_000_000
     found = subprocess.run(
         [sys.executable, "-c", MORE_THAN_MEMORY, str(tmp_path / "rows.parquet"), str(limit)],

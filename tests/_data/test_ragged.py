@@ -21,7 +21,7 @@ def ragged(segments):
 
 
 def random_segments(seed, n=400, n_kinds=60, max_length=6, n_values=4):
-    """Draw segments with many repeats, prefixes of each other, reversals and empty ones."""
+    """Draw segments, many of which are equal, prefixes of each other, reversed or empty."""
     rng = np.random.default_rng(seed)
     kinds = [rng.integers(n_values, size=rng.integers(max_length + 1)) for _ in range(n_kinds)]
     return [kinds[at].tolist() for at in rng.integers(n_kinds, size=n)]
@@ -46,7 +46,7 @@ def assert_distinct(segments):
 @pytest.mark.parametrize("block", [1, 7, 64, 1 << 22])
 @pytest.mark.parametrize("seed", range(5))
 def test_distinct_segments_equal_a_dict_of_tuples(monkeypatch, seed, block):
-    # with a small block, data are read in parts, and one segment may be longer than a part
+    # with a small block, there are several blocks, and a segment may be longer than a block
     monkeypatch.setattr(_ragged, "BLOCK", block)
     assert_distinct(random_segments(seed))
 
@@ -71,7 +71,7 @@ def test_distinct_segments_of_edge_cases(monkeypatch, segments, block):
 
 
 def test_segments_that_share_a_hash_are_told_apart(monkeypatch):
-    # were hashes trusted, two users whose histories collide would get one answer
+    # without a comparison in full, users with the same hash would get the same results
     seeds, hash_segments = [], _ragged.hash_segments
 
     def collide_at_first(offsets, values, seed):
@@ -99,7 +99,7 @@ def test_blocks_cover_all_segments_once(monkeypatch):
     assert blocks[-1].stop == len(offsets) - 1
     assert all(a.stop == b.start for a, b in pairwise(blocks))
     sizes = [offsets[block.stop] - offsets[block.start] for block in blocks]
-    assert max(sizes) < 5 + 6  # a segment is not cut
+    assert max(sizes) < 5 + 6  # a segment is not split
     assert list(_ragged.segment_blocks(np.zeros(1, np.int64))) == []
 
 

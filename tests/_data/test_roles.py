@@ -1,4 +1,4 @@
-"""The dtype of a column decides its role, and what cannot be read is refused."""
+"""Roles of columns, and errors for columns that can't be read."""
 
 from decimal import Decimal
 
@@ -11,12 +11,12 @@ from skrec import Items
 
 
 def one(values, **options):
-    """A catalogue of ids 0, 1, 2, ... and one column `c`."""
+    """Return a catalogue with the ids 0, 1, 2, ... and one column `c`."""
     return Items({"item_id": range(len(values)), "c": values}, **options)
 
 
 def read(values, **options):
-    """The role of the column `c` and what became of its values."""
+    """Return the role of the column `c` and its values after the cast."""
     items = one(values, **options)
     return items.roles["c"], items.column("c").to_pylist()
 
@@ -44,7 +44,7 @@ def test_strings_are_text_and_null_text_is_empty(values):
         pd.Series(["x", None, "y"], dtype="category"),
         pd.Categorical(["x", None, "y"]),
         pa.array(["x", None, "y"]).dictionary_encode(),
-        # null as an entry of the dictionary rather than as an index
+        # null is an entry of the dictionary, not a null index
         pa.DictionaryArray.from_arrays(pa.array([1, 0, 2]), pa.array([None, "x", "y"])),
         pa.chunked_array([pa.array(part).dictionary_encode() for part in (["x", None], ["y"])]),
     ],
@@ -141,7 +141,7 @@ def test_roles_override_the_dtype(values, role, expected):
         (pa.array([[], []], pa.list_(pa.float64())), "one length above 0, got lengths 0"),
         ([[1.0, 2.0], None], "column 'c' has no vector in row 1"),
         ([[1.0, 2.0], [3.0, None]], "null, NaN or infinite numbers, the first in row 1"),
-        ([[1.0, 2.0], [1e300, 0.0]], "infinite numbers, the first in row 1"),  # in float32
+        ([[1.0, 2.0], [1e300, 0.0]], "infinite numbers, the first in row 1"),  # infinite as float32
         (pd.to_datetime(["2020-01-01"]), r"'c' holds dates .* age in days or a category such as"),
         (pd.to_timedelta(["1 day"]), "'c' holds dates"),
         ([None, None], r"'c' holds null, which has no role; .*roles=\{'c': \.\.\.\} with one of"),

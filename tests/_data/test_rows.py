@@ -1,4 +1,4 @@
-"""Weights of rows: read, refused, and kept with their rows."""
+"""Weights of rows: valid and invalid values, and weights of selected rows."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""States of many items: what is taken is right, and read row by row from mapped files."""
+"""Cached states of many items, read from memory-mapped files."""
 
 import gc
 import os
@@ -33,14 +33,14 @@ DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
-    """Pages of ten float32 rows, so that a few items fill several."""
+    """Use pages of ten float32 rows, so that a few items need several pages."""
     monkeypatch.setattr(store_module, "PAGE_BYTES", PAGE_BYTES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_what_is_taken_is_what_was_computed(tmp_path, dtype):
     states = filled(tmp_path, dtype).take_layout(KEYS)
-    assert len(states.pages) > 5  # the loop over pages
+    assert len(states.pages) > 5  # tests the loop over pages
     assert states.lengths.dtype == torch.int64
     assert states.lengths.tolist() == LENGTHS.tolist()
     assert_right(states, list(range(N)), dtype)
@@ -50,12 +50,12 @@ def test_what_is_taken_is_what_was_computed(tmp_path, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_items_of_one_page(tmp_path, monkeypatch, dtype):
-    # the path without a loop, which writes in place
+    # tests the branch for one page, which writes in place
     monkeypatch.setattr(store_module, "PAGE_BYTES", 64 << 20)
     states = filled(tmp_path, dtype).take_layout(KEYS)
     assert len(states.pages) == 1
     assert_right(states, [59, 0, 3, 3, 41, 0], dtype)
-    assert_right(states, [4, 9], dtype)  # no padding
+    assert_right(states, [4, 9], dtype)  # without padding
 
 
 def test_layout_follows_the_keys_asked_for(tmp_path):
@@ -66,7 +66,7 @@ def test_layout_follows_the_keys_asked_for(tmp_path):
 
 @pytest.mark.parametrize("page_bytes", [WIDTH * 4, 1 << 20])
 def test_items_without_rows(tmp_path, monkeypatch, page_bytes):
-    # in a page of their own, and at its very end, where there is no row to read
+    # they may fill a page, or be at the end of one, where there is no row to read
     monkeypatch.setattr(store_module, "PAGE_BYTES", page_bytes)
     lengths = np.array([0, 2, 1, 0])
     keys = item_keys(np.arange(5), np.arange(4))
@@ -92,7 +92,7 @@ def mapping(path):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's /proc")
 def test_pages_are_mapped_and_read_row_by_row(tmp_path, monkeypatch):
-    # states of a large catalogue don't fit into memory
+    # states of a large catalogue don't fit in memory
     monkeypatch.setattr(store_module, "PAGE_BYTES", 64 << 20)
     keys, lengths = item_keys(np.arange(5), np.arange(4)), np.full(4, 1500)
     wide = PrefixStore(tmp_path, SPEC, 2048, torch.bfloat16)
@@ -104,9 +104,9 @@ def test_pages_are_mapped_and_read_row_by_row(tmp_path, monkeypatch):
     states = store.take_layout(keys)
     where, resident = mapping(page)
     assert states.pages[0].data_ptr() in where
-    assert resident < 64  # the checksum didn't touch the mapping
+    assert resident < 64  # the checksum was not computed from the mapping
     states.take(torch.tensor([2]))
-    assert 5_000 < mapping(page)[1] < 15_000  # 6,000 KB of 24,000, and what the system reads ahead
+    assert 5_000 < mapping(page)[1] < 15_000  # 6,000 of 24,000 KB, plus what the system reads ahead
 
 
 def test_reading_warns_of_nothing(tmp_path):
@@ -121,7 +121,7 @@ def test_states_survive_clear(tmp_path):
     states = store.take_layout(KEYS)
     cache.clear(tmp_path)
     assert_right(states, list(range(N)))
-    # and the store begins anew, for others to read
+    # the store starts again, and its states can be read
     compute = Computer()
     store.fill(KEYS, LENGTHS, compute)
     assert len(compute.items) == N
@@ -130,7 +130,7 @@ def test_states_survive_clear(tmp_path):
 
 def test_states_for_a_device(tmp_path):
     states = filled(tmp_path).take_layout(KEYS)
-    moved = states.to("meta")  # stands for any device but the CPU
+    moved = states.to("meta")  # in place of a GPU
     rows, mask = moved.take(torch.tensor([1, 4]))
     assert rows.device.type == mask.device.type == "meta"
     assert rows.shape == (2, 5, WIDTH)

@@ -1,4 +1,4 @@
-"""Every container gives the same answers: in fit, prediction, explode and search."""
+"""Tables of all types give the same results in `fit`, prediction, `explode` and searches."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ CONTAINERS = [
     "parquet, folder",
     "parquet, str of folder",
 ]
-# those that scikit-learn indexes by itself
+# types that scikit-learn can index
 SLICEABLE = ["pandas", "pandas, Arrow columns", "polars", "Arrow", "Arrow, chunked"]
 
 
@@ -43,7 +43,7 @@ def polars():
 
 @pytest.fixture
 def contain(request, tmp_path):
-    """Put a pandas frame into a container."""
+    """Convert a pandas data frame to another type of table."""
 
     def put(frame, name):
         frame = frame.reset_index(drop=True)
@@ -89,7 +89,7 @@ def clicks(news):
 
 @pytest.fixture(scope="module")
 def reference(clicks, news):
-    """What the other containers must equal: pandas in, scores and pairs out."""
+    """Results for pandas data frames, which those of other types must equal."""
     rec = ContentRecommender(
         "mean_pooling", width=8, max_epochs=1, batch_size=256, early_stopping=False, random_state=0
     )
@@ -97,7 +97,7 @@ def reference(clicks, news):
 
 
 def assert_same(answers, expected):
-    """Compare arrays bit for bit, row by row where rows are of many lengths."""
+    """Compare arrays bit for bit, row by row if rows differ in length."""
     assert len(answers) == len(expected)
     for row, other in zip(answers, expected, strict=True):
         assert_array_equal(row, other)
@@ -109,7 +109,7 @@ def test_fit_and_prediction_are_the_same(name, wrapped, contain, clicks, news, r
     train, test = (contain(frame, name) for frame in clicks)
     if wrapped:
         train, test = Interactions(train), Interactions(test)
-    # a list says nothing of categories, so the mapping is told
+    # a list has no categorical dtype, so the role is given
     items = Items(contain(news.items, name), roles={"topic": "category"})
     rec = clone(reference).fit(train, items=items)
     assert_same(rec.decision_function(test), reference.decision_function(clicks[1]))
@@ -123,7 +123,7 @@ def test_a_catalogue_of_any_container_in_the_place_of_y(name, contain, clicks, n
     expected = clone(reference).fit(clicks[0], texts)
     rec = clone(reference).fit(clicks[0], contain(texts, name))
     assert_same(rec.decision_function(clicks[1]), expected.decision_function(clicks[1]))
-    # and as new items of one call
+    # as new items of one call, too
     assert_same(
         rec.decision_function(clicks[1], items=contain(texts, name)),
         rec.decision_function(clicks[1], items=texts),
@@ -145,7 +145,7 @@ def test_explode_is_the_same(name, wrapped, contain, clicks):
 
 
 def search(rec, X, items):
-    """Scores of cross_val_predict, and the results of a grid search."""
+    """Return the scores of cross_val_predict and of a grid search."""
     scores = cross_val_predict(rec, X, cv=3, method="decision_function", params={"items": items})
     grid = GridSearchCV(rec, {"learning_rate": [1e-3, 1e-2]}, cv=2, refit=False)
     return scores, grid.fit(X, items=items).cv_results_["mean_test_score"]
@@ -224,7 +224,7 @@ def test_files_of_a_folder_follow_each_other_by_name(tmp_path):
 
 
 def test_a_file_whose_lists_are_all_empty_knows_no_type(tmp_path):
-    # as pandas writes it: a list of nulls, in the first file at that
+    # pandas writes empty lists as lists of null, here in the first file
     for name, rows in (("a", [[], []]), ("b", [[3], [4, 5]])):
         pd.DataFrame({"history": rows}).to_parquet(tmp_path / f"{name}.parquet")
     assert Table(tmp_path).column("history").to_pylist() == [[], [], [3], [4, 5]]
@@ -243,7 +243,7 @@ def test_a_file_whose_lists_are_all_empty_knows_no_type(tmp_path):
     ids=str,
 )
 def test_files_of_a_folder_may_differ_in_width(first, second, tmp_path):
-    # as they do where pandas wrote one and polars the other
+    # for example, if pandas wrote one file and polars the other
     inner = first.value_type if hasattr(first, "value_type") else first
     value = 1 if pa.types.is_integer(inner) else "a"
     value = [value] if pa.types.is_list(first) else value
@@ -341,7 +341,7 @@ def test_a_lazy_frame_says_what_to_do(polars, reference):
             use(lazy)
 
 
-# What a search cannot cut by itself says so
+# Types that a search can't slice
 
 
 @pytest.mark.parametrize("name", ["datasets", "mapping", "parquet, str"])

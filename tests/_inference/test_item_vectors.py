@@ -1,4 +1,4 @@
-"""Item vectors, and the cache that keeps them until a weight changes."""
+"""Item vectors, which are cached until a weight changes."""
 
 import copy
 import pickle
@@ -48,7 +48,7 @@ def test_item_vectors_equal_the_content_module(encoded_and_network, monkeypatch)
 
 
 def test_cached_vectors_hold_no_autograd_graph(encoded_and_network):
-    # caching with autograd on keeps every activation of the catalogue in memory
+    # an autograd graph would keep all activations in memory
     encoded, network = encoded_and_network
     vectors = encoded.vectors(network)
     assert vectors.requires_grad is False
@@ -82,7 +82,7 @@ def test_version_changes_with_every_weight(encoded_and_network):
 
 
 def test_version_changes_with_a_training_step(encoded_and_network):
-    # fused optimisers change weights without telling torch's own counters
+    # fused optimizers change weights without increasing torch's version counters
     encoded, network = encoded_and_network
     batch = Batch(
         items=torch.tensor([0, 3, 5]),
@@ -104,12 +104,12 @@ def test_version_changes_with_a_training_step(encoded_and_network):
     assert inference.weights_version(network) != before
 
 
-# What is kept from call to call
+# Caches between calls
 
 
 @pytest.fixture
 def counted(fitted, monkeypatch):
-    """A fitted recommender of its own, and the numbers of items and users it computes."""
+    """A fitted recommender, with counts of the item and user vectors that it computes."""
     rec = copy.deepcopy(fitted)
     counts = {"items": 0, "users": 0}
     encode, users = Network.encode, Network.users
@@ -138,7 +138,8 @@ def test_each_item_and_history_is_computed_once_over_all_verbs(counted, news):
     rec.decision_function(news.test.head(3))
     assert counts == {"items": 120, "users": n_histories}
     rec.recommend([[], [news.items.item_id[0]]], k=3)
-    assert counts == {"items": 120, "users": n_histories + 1}  # some test rows have no click
+    # the vector of empty histories is cached
+    assert counts == {"items": 120, "users": n_histories + 1}
 
 
 def test_only_the_latest_clicks_tell_users_apart(counted, news):
@@ -146,7 +147,7 @@ def test_only_the_latest_clicks_tell_users_apart(counted, news):
     a, b, c = news.items.item_id[:3]
     rec.set_params(max_history=2).recommend([[a, b], [c, a, b]], k=1)
     before = dict(counts)
-    rec.set_params(max_history=3).recommend([[c, a, b]], k=1)  # reads one more
+    rec.set_params(max_history=3).recommend([[c, a, b]], k=1)  # reads one more click
     assert counts["users"] == before["users"] + 1
 
 
@@ -198,7 +199,7 @@ def test_new_items_are_encoded_once_while_they_stay_the_same(counted, news):
 
 
 def test_blocks_bound_what_scoring_holds(counted, news, monkeypatch):
-    # a million rows need no more memory than a block and the answer
+    # memory is limited to one block and the result
     rec, _ = counted
     monkeypatch.setattr(inference, "HISTORY_BLOCK", 4)
     monkeypatch.setattr(inference, "PAIR_BLOCK", 7)

@@ -21,14 +21,14 @@ MAX_HISTORY = 3
 N_ITEMS = 9
 EXACT = {"rtol": 0, "atol": 1e-10}
 
-# distinct histories; rows name them in another order, one twice, and candidates, one row none
+# distinct histories; rows have them in another order, some twice; one row has no candidates
 HISTORIES = [[0, 4], [], [5, 1, 7, 2, 2], [8]]
 HISTORY_OF_ROW = [2, 0, 1, 3, 0, 1]
 CANDIDATES = [[3, 5, 8], [1], [0, 2, 6, 7], [], [4, 0, 3], [8, 8]]
 
 
 class CandidateAttention(behavior.BehaviorOperator):
-    """A third party's operator: each candidate attends to the clicks by dot product."""
+    """A custom operator, in which each candidate attends to the clicks by dot product."""
 
     candidate_aware = True
 
@@ -44,7 +44,7 @@ class AttentionOfCandidates(nn.Module):
 
 
 class FirstAndLast(behavior.BehaviorOperator):
-    """A third party's operator with two vectors a user."""
+    """A custom operator with two vectors per user."""
 
     def build(self, width):
         return FirstAndLastClick()
@@ -57,7 +57,7 @@ class FirstAndLastClick(nn.Module):
 
 
 class FirstAndLastForEach(behavior.BehaviorOperator):
-    """A third party's operator with two vectors for each candidate of a user."""
+    """A custom operator with two vectors per user and candidate."""
 
     candidate_aware = True
 
@@ -72,7 +72,7 @@ class FirstAndLastTimesCandidate(FirstAndLastClick):
 
 
 class ClicksInContext(behavior.BehaviorOperator):
-    """A third party's late fusion: each click is read in the light of those before it."""
+    """A custom late fusion, in which a click depends on the clicks before it."""
 
     late_fusion = True
 
@@ -82,11 +82,11 @@ class ClicksInContext(behavior.BehaviorOperator):
 
 class ClicksSoFar(nn.Module):
     def forward(self, x, mask):
-        return x.cumsum(dim=1)  # (B, L, D), with garbage in the padding
+        return x.cumsum(dim=1)  # (B, L, D), with arbitrary padding
 
 
 class ClicksForEach(behavior.BehaviorOperator):
-    """A third party's late fusion of clicks that differ by candidate."""
+    """A custom late fusion, in which a click depends on the candidate."""
 
     candidate_aware = late_fusion = True
 
@@ -120,7 +120,7 @@ def predictor_operator(request):
     ids=lambda pair: f"{pair[0].__name__}-{pair[1]}",
 )
 def network(request):
-    """A network of each behavior operator and some predictors, in float64 and training mode."""
+    """A network for each behavior operator and some predictors, in float64 and training mode."""
     operator, name = request.param
     return make_network(operator(), PREDICTORS[name])
 
@@ -136,7 +136,7 @@ def make_network(behavior_operator, predictor_operator):
     )
     with torch.no_grad():
         for weight in network.predictor.parameters():
-            if not weight.any():  # an item bias starts at zero, which would hide it
+            if not weight.any():  # an item bias is initially zero, which would hide errors
                 weight.normal_()
     return network.double()
 
@@ -149,12 +149,12 @@ def vectors():
 
 @pytest.fixture
 def rows(network, vectors):
-    """Item rows: the vectors, and up to three tokens of each where the network reads tokens."""
+    """Item rows: vectors, with up to three token vectors per item if the network reads tokens."""
     if not network.reads_tokens:
         return vectors
     torch.manual_seed(2)
     tokens = torch.randn(N_ITEMS, 3, WIDTH, dtype=torch.float64)
-    n_tokens = torch.arange(N_ITEMS) % 4  # an item without any has one, its vector
+    n_tokens = torch.arange(N_ITEMS) % 4  # an item without tokens has one, its item vector
     return join_tokens(vectors, tokens, torch.arange(3) < n_tokens.unsqueeze(1))
 
 
@@ -179,10 +179,10 @@ def history(row):
 
 
 def slow_score(network, rows, row, code):
-    """One candidate of one row, from the definition."""
+    """Return the score of one candidate of one row, from the definition."""
     latest = history(row)[-MAX_HISTORY:]
     clicks = rows[latest] if latest else network.empty_history.unsqueeze(0)
-    if network.reads_tokens and not latest:  # its one token is itself
+    if network.reads_tokens and not latest:  # the learned vector is its only token
         clicks = join_tokens(clicks, clicks.unsqueeze(1), torch.tensor([[True]]))
     mask = torch.ones(1, len(clicks), dtype=torch.bool)
     item = rows[code, :WIDTH][None, None]
@@ -198,7 +198,7 @@ def full_scores(network, vectors, data):
 
 @pytest.fixture(params=["whole", "blocks"])
 def blocks(request, monkeypatch):
-    """Blocks of usual size, and blocks so small that all data is cut."""
+    """Blocks of the usual size, and blocks so small that all data is split."""
     if request.param == "blocks":
         monkeypatch.setattr(inference, "HISTORY_BLOCK", 2)
         monkeypatch.setattr(inference, "PAIR_BLOCK", 3)
@@ -220,7 +220,7 @@ def test_candidates_are_scored_as_one_at_a_time(network, rows, data, blocks):
 
 
 def test_catalogue_and_candidates_agree(network, rows, data, blocks):
-    # a recommendation and a probability of the same pair would contradict each other
+    # otherwise, lists and probabilities would contradict each other
     everything = full_scores(network, rows, data)
     assert everything.shape == (len(CANDIDATES), N_ITEMS)
     all_items = coded([range(N_ITEMS)] * len(CANDIDATES))
@@ -293,7 +293,7 @@ def test_user_vectors_of_some_rows_leave_the_other_histories_out(vectors, data):
     assert user_of_row.tolist() == [0, 0]
 
 
-# A candidate-aware operator of a third party
+# Custom candidate-aware operators
 
 
 def test_candidate_aware_operator_equals_its_formula(vectors, data):
@@ -311,7 +311,7 @@ def test_candidate_aware_operator_equals_its_formula(vectors, data):
 
 
 def test_candidates_of_a_row_are_scored_at_once_as_one_at_a_time(network, rows):
-    # training scores (B, C) candidates at a time, prediction one pair at a time
+    # training scores (B, C) candidates at once, prediction single candidates
     network.eval()
     clicks, mask = (
         rows[torch.tensor([[0, 4], [8, 0]])],
@@ -332,7 +332,7 @@ def test_candidates_of_a_row_are_scored_at_once_as_one_at_a_time(network, rows):
 
 
 def late_score(network, vectors, row, code):
-    """The mean over the clicks of a row of what the predictor gives each by itself."""
+    """Return the mean of the scores that the predictor computes for each click of a row."""
     latest = history(row)[-MAX_HISTORY:]
     clicks = [vectors[click] for click in latest] or [network.empty_history]
     one = torch.ones(1, 1, dtype=torch.bool)
@@ -344,7 +344,7 @@ def late_score(network, vectors, row, code):
 
 
 def test_late_fusion_is_the_mean_over_clicks(predictor_operator, vectors, data, blocks):
-    # neither the softmax that predictors reduce several vectors with, nor a mean of vectors
+    # not the score of a mean of vectors, and not the softmax of predictors for several vectors
     network = make_network(behavior.LateFusion(), predictor_operator).eval()
     wanted = [
         [late_score(network, vectors, row, code) for code in range(N_ITEMS)]
@@ -399,13 +399,13 @@ def test_late_fusion_with_dot_has_the_gradients_of_mean_pooling(vectors):
 
 
 def test_late_fusion_scores_each_distinct_click_once(vectors, data, monkeypatch):
-    # a predictor that reads pairs would otherwise meet a popular item once for each who clicked
+    # otherwise, a predictor of pairs would score a popular item once per user who clicked it
     network = make_network(behavior.LateFusion(), predictor.MLP((4,)))
     seen = []
     network.predictor.register_forward_hook(lambda m, args, scores: seen.append(scores.numel()))
     full_scores(network, vectors, data)
     clicked = {code for latest in HISTORIES for code in latest[-MAX_HISTORY:]}
-    assert sum(seen) == (len(clicked) + 1) * N_ITEMS  # and the learned click
+    assert sum(seen) == (len(clicked) + 1) * N_ITEMS  # and the learned vector of empty histories
 
 
 def test_only_users_that_serve_all_candidates_have_vectors():
@@ -438,7 +438,7 @@ def plain_top_k(scores, row, k, exclude_seen):
 @pytest.mark.parametrize("k", [1, 4, N_ITEMS - 1, N_ITEMS, N_ITEMS + 3])
 @pytest.mark.parametrize("n_values", [1, 3, 1000])
 def test_top_k_equals_a_plain_sort(data, k, exclude_seen, n_values):
-    # with few distinct scores most lists end amid ties: equal scores come in catalogue order
+    # with few distinct scores, most lists end with ties, which are in catalogue order
     rng = np.random.default_rng(0)
     scores = rng.integers(n_values, size=(len(CANDIDATES), N_ITEMS)).astype(np.float32)
     blocks = in_blocks(torch.from_numpy(scores.copy()))
@@ -483,7 +483,7 @@ def test_rank_of_the_last_click_equals_metrics_of_full_score_rows(data, n_values
         (row, code, code == target[row])
         for row in range(len(target))
         for code in range(N_ITEMS)
-        # the target of the first row was clicked before too: it is ranked all the same
+        # the target of the first row is also in its history, and is ranked
         if code == target[row] or code not in past[row]
     ]
     groups, codes, clicked = map(np.array, zip(*rows, strict=True))

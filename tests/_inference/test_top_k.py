@@ -1,4 +1,4 @@
-"""The best of many scores, found in two steps, and lists of similar items."""
+"""Items with the highest scores, found in two steps, and lists of similar items."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def slow_top(scores, k):
 @pytest.mark.parametrize("n_values", [1, 2, 7, 60, 10**6])
 @pytest.mark.parametrize(("n_items", "k"), [(1, 1), (40, 3), (41, 3), (160, 4), (163, 1), (400, 9)])
 def test_two_steps_equal_a_stable_sort(monkeypatch, n_items, k, n_values):
-    # with few distinct scores ties reach over the end of the list, and over chunks
+    # with few distinct scores, ties extend past the end of the list and across chunks
     monkeypatch.setattr(_top_k, "CHUNK", 4)
     monkeypatch.setattr(_top_k, "FEW_CHUNKS", 2)
     rng = np.random.default_rng(n_items + n_values)
@@ -35,7 +35,7 @@ def test_two_steps_where_most_is_excluded(monkeypatch):
 
 
 def test_large_lists_are_looked_through_by_their_chunks(monkeypatch):
-    # the greatest of each chunk, then the chunks that matter: not a sort of everything
+    # computes the maximum of each chunk, then searches few chunks, without a full sort
     asked = []
     plain = torch.topk
     monkeypatch.setattr(
@@ -62,8 +62,8 @@ def test_items_to_choose_from(monkeypatch):
 def test_most_similar_equals_sorted_cosines(monkeypatch, block):
     monkeypatch.setattr(_top_k, "CELL_BLOCK", block * 12)
     vectors = np.random.default_rng(0).normal(size=(12, 5))
-    vectors[7] = vectors[2] * 3  # like as can be
-    vectors[4] = 0  # like nothing
+    vectors[7] = vectors[2] * 3  # cosine 1
+    vectors[4] = 0  # cosine 0
     lengths = np.linalg.norm(vectors, axis=1).clip(1e-12)
     cosines = vectors @ vectors.T / lengths / lengths[:, None]
     wanted = np.array([2, 0, 11, 4, 2])

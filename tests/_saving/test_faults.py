@@ -1,4 +1,4 @@
-"""Saved folders that are damaged, foreign or half-written; processes that die while saving."""
+"""Saved folders that are damaged, foreign or incomplete; processes that die while saving."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def folder(fitted, tmp_path):
 
 
 def rewrite(folder, change):
-    """Change recommender.json, and all checksums, as somebody would who means harm."""
+    """Change recommender.json and all checksums, as an attacker would."""
     path = folder / "recommender.json"
     state = json.loads(path.read_text())
     change(state)
@@ -74,7 +74,7 @@ def test_a_file_that_does_not_belong_there_is_never_opened(folder, tmp_path):
     (folder / "recommender.pkl").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(ValueError, match="holds a file that was not saved with it: recommender"):
         skrec.load(folder)
-    sign(folder)  # whoever put it there can sign for it, too
+    sign(folder)  # an attacker can also change the checksums
     skrec.load(folder)
     (folder / "arrays.safetensors").write_bytes(pickle.dumps(Bomb()))
     sign(folder)
@@ -152,7 +152,7 @@ def test_links_are_not_followed(folder, tmp_path):
         skrec.load(folder)
 
 
-# What was there before
+# Existing folders
 
 
 def test_only_a_saved_recommender_is_replaced(fitted, folder, tmp_path):
@@ -161,7 +161,7 @@ def test_only_a_saved_recommender_is_replaced(fitted, folder, tmp_path):
     assert not (folder / "items-9.parquet").exists()
     skrec.load(folder)
     (tmp_path / "thesis").mkdir()
-    fitted.save(tmp_path / "thesis")  # an empty folder may be filled
+    fitted.save(tmp_path / "thesis")  # an empty folder is replaced
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("years of work")
     for path in (tmp_path / "other", tmp_path / "other" / "thesis.tex"):
@@ -217,7 +217,7 @@ def test_a_killed_save_leaves_the_old_or_the_new_one(fitted, folder, step):
     rec = skrec.load(folder)
     assert rec.max_history in ((50,) if killed and step < 6 else (50, 7))
     np.testing.assert_array_equal(answers(rec), answers(fitted))
-    fitted.save(folder)  # goes on as if nothing had been
+    fitted.save(folder)  # removes what the process left
     assert skrec.load(folder).max_history == 50
 
 

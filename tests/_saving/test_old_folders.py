@@ -1,4 +1,4 @@
-"""Folders that an earlier version saved are loaded, and answer as they did then.
+"""Folders that an earlier version saved give the same predictions as before.
 
 The folders in `saved/` were written by version 0.1.0.dev0, before its modules were moved. The
 scores in `answers.json` are those that it computed with them.

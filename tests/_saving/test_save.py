@@ -1,4 +1,4 @@
-"""Recommenders in folders: the same answers, from classes of a closed list."""
+"""Saved recommenders give the same predictions, and only registered classes are loaded."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ def given(tmp_path_factory):
 
 
 def operators():
-    """Every operator of the three families by name, made when the test runs."""
+    """Return the family and name of each operator to save."""
     made = registered_operators({"model": "", "word_vectors": ""})
     options = operators_with_options({"model": "", "word_vectors": ""})
     return [(family, name) for family in made for name in made[family] | options[family]]
@@ -56,7 +56,7 @@ def fit(data, given):
             chosen[family] = known[name]
         rec = ContentRecommender(**(chosen | SETTINGS | TWO_STEPS | parameters))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of words without a vector
+            warnings.simplefilter("ignore")  # about words without a vector
             return rec.fit(data.impressions, data.items)
 
     return fit
@@ -89,7 +89,7 @@ def test_every_operator_answers_as_before(family, name, fit, data, tmp_path):
     again = clone(other)
     assert repr(again) == repr(rec)
     assert not hasattr(again, "network_")
-    # items that join the catalogue change no other answer, and are scored as when they are passed
+    # added items don't change other scores, and have the scores of items that are passed
     new = data.frame.head(2).assign(item_id=[-1, -2])
     X = data.impressions.assign(candidates=[[-1, 3, -2, 5]] * len(data.impressions))
     passed, before = scores_of(rec, X, items=new), scores_of(rec, data.impressions)
@@ -98,7 +98,7 @@ def test_every_operator_answers_as_before(family, name, fit, data, tmp_path):
 
 
 def foreign_types(folder):
-    """Return what skops asks to trust: the test trusts its own objects."""
+    """Return the types that skops does not trust, all of which the test trusts."""
     found = list(folder.glob("*.skops"))
     if not found:
         return []
@@ -120,7 +120,7 @@ def test_fitted_attributes_come_back(fit, tmp_path):
     rec = fit(random_state=np.random.RandomState(3), early_stopping=True, max_epochs=3)
     other = skrec.load(rec.save(tmp_path / "m") and tmp_path / "m")
     assert other.loss_curve_ == rec.loss_curve_
-    np.testing.assert_array_equal(other.validation_scores_, rec.validation_scores_)  # with NaN
+    np.testing.assert_array_equal(other.validation_scores_, rec.validation_scores_)  # NaN included
     np.testing.assert_array_equal(other.classes_, rec.classes_)
     assert other.calibration_ == rec.calibration_
     assert other.random_state.randint(10**6) == rec.random_state.randint(10**6)
@@ -209,7 +209,7 @@ def test_weights_of_a_model_can_be_saved_too(fit, data, tmp_path, make):
     (tmp_path / "model").rename(tmp_path / "moved")
     other = skrec.load(tmp_path / "moved")
     assert_same_answers(rec, other, data)
-    other.fit(data.impressions, data.items)  # finds model and tokenizer where they are now
+    other.fit(data.impressions, data.items)  # reads the language model from the folder
     assert_same_answers(rec, other, data)
 
 
@@ -232,11 +232,11 @@ def test_code_of_a_model_is_not_run_unasked(fit, data, tmp_path):
     skrec.load(tmp_path / "model", trusted=["trust_remote_code"])
 
 
-# Classes that are not ours
+# Classes of users
 
 
 class Scaled(predictor.Dot):
-    """A predictor of a third party."""
+    """A custom predictor."""
 
 
 def test_operators_of_others_are_loaded_where_they_are_trusted(fit, data, tmp_path):
@@ -270,7 +270,7 @@ def test_without_skops_a_pickle_is_named(fit, monkeypatch, tmp_path):
 
 
 class Mine(ContentRecommender):
-    """A recommender of a third party."""
+    """A subclass of the recommender."""
 
 
 def test_subclasses_and_strange_values_are_refused(fit, data, tmp_path):

@@ -11,7 +11,7 @@ from skrec._training.example_batch import ExampleBatch
 from skrec._training.examples import ImpressionExamples
 from skrec._training.negatives import NegativeSampler
 
-POOL = np.array([60, 61, 3, 60])  # the second is nobody's, and the last as the first
+POOL = np.array([60, 61, 3, 60])  # no row uses the second item; the first and the last are equal
 
 
 def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
@@ -20,7 +20,7 @@ def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
     stops = starts + rng.integers(12, size=300)[starts]  # equal starts have equal stops
     candidates = rng.integers(3, n_items, size=(n_rows, n_candidates))
     mask = rng.random(candidates.shape) < 0.8
-    candidates[~mask] = 1  # masked: must never be encoded
+    candidates[~mask] = 1  # padding, which must not be encoded
     labels = rng.integers(2, size=candidates.shape).astype(np.float32)
     sampled = rng.random((n_rows, len(POOL))) < [0.5, 0.0, 0.5, 0.5]
     user = np.zeros(n_rows, dtype=np.int64)
@@ -45,7 +45,7 @@ def test_collate_equals_a_loop(max_history):
         seen = batch.items[everything[batch.candidate_mask[row]]]
         own = drawn.candidates[row][drawn.mask[row]]
         assert_array_equal(seen, [*own, *POOL[drawn.sampled[row]]])
-    # each distinct item once, and neither padding nor what is masked or cut off
+    # each distinct item once, without padding, masked items and clicks that are cut off
     assert batch.items.tolist() == sorted(named)
     n_candidates = drawn.labels.shape[1]
     assert_array_equal(batch.labels[:, :n_candidates], drawn.labels)
@@ -77,7 +77,7 @@ def test_collate_keeps_each_distinct_history_once():
 
 
 def test_padding_points_inside_the_batch():
-    # it indexes the item vectors of the batch, of which there may be but one
+    # padding is an index into the item vectors of the batch, of which there may be only one
     drawn, codes = random_drawn(np.random.default_rng(0))
     batch = collate(drawn, POOL, codes, 50)
     for index in (batch.history, batch.candidates):
@@ -106,7 +106,7 @@ def test_pad_histories():
 
 
 def distinct_clicks(n=23):
-    """Examples with a click each that no other has."""
+    """Return examples with distinct clicks."""
     X = {
         "history": [[i % 5, 30] for i in range(n)],
         "candidates": [[i, 40] for i in range(n)],
@@ -126,7 +126,7 @@ def clicks(batches):
 
 
 def named(batch):
-    """The codes of each row's candidates."""
+    """Return the codes of the candidates of each row."""
     shared = batch.shared.expand(len(batch.candidates), -1)
     everything = batch.items[torch.cat([batch.candidates, shared], dim=1)]
     rows = zip(everything, batch.candidate_mask, strict=True)
@@ -150,9 +150,9 @@ def test_one_seed_gives_the_same_batches():
 
 
 def test_sampled_negatives_are_shared_by_a_batch():
-    """Many negatives must cost few encodings."""
+    """Few items must be encoded for many negatives."""
     for batch in epoch():
-        # a click and 40 for each row, its histories, and at most 4 drawn for all
+        # the clicks, item 40, 6 items of the histories, and at most 4 sampled items
         n_rows = len(batch.labels)
         assert len(batch.items) <= n_rows + 1 + 6 + 4
         assert len(batch.shared) <= 4

@@ -19,7 +19,7 @@ def draw(a, b, n=20_000, scale=1.0, centre=0.0, seed=0):
     [(1.0, 0.0, 1.0, 0.0), (2.5, -1.0, 1.0, 0.0), (0.02, -5.0, 50.0, 200.0), (400.0, 1.0, 0.01, 0)],
 )
 def test_known_parameters_are_recovered(a, b, scale, centre):
-    # whatever the unit of the scores: bpr and softmax give any
+    # scores may have any scale, as those of bpr and softmax do
     scores, labels = draw(a, b, scale=scale, centre=centre)
     found = fit_sigmoid(scores, labels)
     assert_allclose(found[0], a, rtol=0.1)
@@ -29,7 +29,7 @@ def test_known_parameters_are_recovered(a, b, scale, centre):
 def test_the_fit_is_that_of_an_unpenalised_logistic_regression():
     scores, labels = draw(1.5, -2.0)
     twin = LogisticRegression(C=np.inf, tol=1e-8).fit(scores[:, None], labels)
-    # up to Platt's smoothed targets, which fade with n
+    # except for Platt's smoothed targets, whose effect decreases with n
     assert_allclose(fit_sigmoid(scores, labels), [twin.coef_[0, 0], twin.intercept_[0]], atol=5e-3)
 
 
@@ -40,11 +40,11 @@ def test_the_mean_probability_is_the_click_rate():
 
 
 def test_scores_that_rank_backwards_keep_their_order():
-    # with a < 0, predict_proba would rank against decision_function
+    # with a < 0, predict_proba and decision_function would rank in opposite orders
     scores, labels = draw(-2.0, 0.5)
     a, b = fit_sigmoid(scores, labels)
     assert a > 0
-    # as flat as it gets: the click rate for all
+    # almost constant: the click rate for all candidates
     assert_allclose(expit(a * scores + b), labels.mean(), atol=1e-3)
 
 
@@ -56,7 +56,7 @@ def test_ranking_is_unchanged(slope):
 
 
 def test_separable_scores_give_a_finite_slope():
-    # Platt's targets are not 0 and 1, so the likelihood has a maximum
+    # Platt's targets are not 0 and 1, so the likelihood has a maximum at finite a and b
     a, b = fit_sigmoid(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 0, 1, 1]))
     assert 0 < a < 10
     assert abs(b) < 1e-3
@@ -68,6 +68,6 @@ def test_one_class_is_left_uncalibrated(label):
 
 
 def test_equal_scores_are_left_uncalibrated():
-    # the mean of three 0.1 is not 0.1, so their standard deviation is not 0
+    # in floating point, the mean of three 0.1 is not 0.1, so the standard deviation is not 0
     assert fit_sigmoid(np.full(3, 0.1), np.array([0, 1, 1])) == (1.0, 0.0)
     assert fit_sigmoid(np.array([0.3]), np.array([1])) == (1.0, 0.0)

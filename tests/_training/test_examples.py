@@ -20,7 +20,7 @@ def coded(n_items, X, y=None):
 
 
 def random_impressions(seed=0, n_rows=60, n_items=30):
-    """Draw impressions with repeated candidates, some without clicks or negatives."""
+    """Draw impressions with repeated candidates, some of them without clicks or negatives."""
     rng = np.random.default_rng(seed)
     X = {"history": [], "candidates": [], "clicked": []}
     for _ in range(n_rows):
@@ -32,7 +32,7 @@ def random_impressions(seed=0, n_rows=60, n_items=30):
 
 
 def clicks_of(X):
-    """The examples by a loop: row and click, in the order of ImpressionExamples."""
+    """Return the row and click of each example, computed by a loop."""
     return [
         (row, code)
         for row, (codes, clicked) in enumerate(zip(X["candidates"], X["clicked"], strict=True))
@@ -59,13 +59,13 @@ def pair_examples(X, y, n_items=9):
 
 
 def draw_all(examples, seed=0):
-    """All rows against a pool of the whole catalogue, where items are their own places."""
+    """Draw the examples of all rows; item i of the pool is item i of the catalogue."""
     pool = np.arange(examples.sampler.n_items)
     return examples.draw(np.arange(len(examples)), pool, np.random.default_rng(seed))
 
 
 def negatives_of(drawn, row):
-    """What stands after the first candidate, and what is sampled from such a pool."""
+    """Return the candidates after the first one, and the sampled items of the pool."""
     shown = drawn.candidates[row, 1:][drawn.mask[row, 1:]].tolist()
     return shown + np.flatnonzero(drawn.sampled[row]).tolist()
 
@@ -91,7 +91,7 @@ def test_negatives_of_impressions(n_negatives, n_items):
         clicked = {code for other, code in expected if other == row}
         assert not clicked & set(negatives)
         shown = set(X["candidates"][row]) - clicked
-        # all that were shown, as far as there is room, and then others, never of the history
+        # items that were shown come first, then others that are not in the history
         assert len(shown & set(negatives)) == min(n_negatives, len(shown))
         assert not set(history) & (set(negatives) - shown)
         allowed = set(range(n_items)) - clicked - set(history) - shown
@@ -101,7 +101,7 @@ def test_negatives_of_impressions(n_negatives, n_items):
 
 
 def test_the_only_items_that_are_allowed_are_found():
-    # 2 shown, 2 more that are neither clicked nor in the history
+    # 2 items were shown, and 2 more are neither clicked nor in the history
     X = {"history": [[0, 1]], "candidates": [[2, 3, 4]], "clicked": [[1, 0, 0]]}
     drawn = draw_all(impression_examples(X, 5, 7))
     assert sorted(negatives_of(drawn, 0)) == [3, 4, 5, 6]
@@ -127,7 +127,7 @@ def test_shown_negatives_are_uniform_and_drawn_anew():
 def test_an_item_that_was_listed_twice_is_one_negative():
     X = {"history": [[]], "candidates": [[0, 1, 1, 1, 2, 2]], "clicked": [[1, 0, 0, 0, 1, 0]]}
     drawn = draw_all(impression_examples(X, 2, 3))
-    # 1 once; 2 was clicked in one place
+    # item 1 occurs once, and item 2 is no negative, because it was clicked once
     assert [negatives_of(drawn, row) for row in range(2)] == [[1], [1]]
 
 
@@ -151,7 +151,7 @@ def test_pairs_of_one_impression_share_clicks_and_negatives():
     examples = impression_examples(X, 1, 10, [1, 0, 1, 1])
     drawn = draw_all(examples)
     assert_array_equal(drawn.candidates[:, 0], [1, 3, 4])
-    # the history is that of the click's own row
+    # the history is that of the row with the click
     assert_array_equal(examples.history_codes[drawn.starts], [0, 9, 8])
     assert negatives_of(drawn, 2) == [2]  # shown in the same impression
     for row in range(2):  # 1 and 3 were clicked in the same impression
@@ -182,10 +182,10 @@ def test_next_click_is_predicted_from_the_clicks_before_it():
             assert past == history[: len(past)]
             assert drawn.candidates[at, 0] == history[len(past)]
             places.add((at, len(past)))
-            # also none of the clicks that came later
+            # later clicks are no negatives, either
             assert not set(negatives_of(drawn, at)) & set(history)
             assert len(negatives_of(drawn, at)) == 4
-    # the first click too: with nothing before it, it teaches what a new user likes
+    # the first click has an empty history, from which the vector of new users is learned
     assert places == {(at, n) for at, history in enumerate(kept) for n in range(len(history))}
 
 
@@ -221,7 +221,7 @@ def test_history_targets_stand_below_the_examples():
     for seed in range(40):
         rng = np.random.default_rng(seed)
         drawn = examples.draw(np.arange(2), np.arange(20), rng)
-        # the rows' own clicks, then two targets of the one history that is not empty
+        # the clicks of the rows, then two targets from the only history that is not empty
         assert drawn.candidates[:2, 0].tolist() == [3, 6]
         assert len(drawn.mask) == 4
         for row in (2, 3):
@@ -229,7 +229,7 @@ def test_history_targets_stand_below_the_examples():
             assert past + [drawn.candidates[row, 0]] == [0, 1, 2][: len(past) + 1]
             assert drawn.labels[row].tolist() == [1.0] + [0.0] * (drawn.labels.shape[1] - 1)
             (negative,) = negatives_of(drawn, row)
-            # neither the history nor the row's later click
+            # neither a click of the history nor the click of the row
             assert negative not in (0, 1, 2, 3)
             firsts.add(drawn.candidates[row, 0])
     assert firsts == {0, 1, 2}
@@ -246,10 +246,10 @@ def test_history_targets_of_labelled_pairs():
         assert drawn.mask.sum(axis=1).tolist() == [1, 1, 1, 1]
         assert drawn.sampled.sum(axis=1).tolist() == [0, 0, 2, 2]
         assert drawn.labels[:, 0].tolist() == [1, 0, 1, 1]
-        assert 3 not in negatives_of(drawn, 2)  # the pair's own click
+        assert 3 not in negatives_of(drawn, 2)  # the click of the pair
 
 
-# Weights and sampling chances
+# Weights and sampling probabilities
 
 
 def test_weights_are_one_on_average_and_follow_their_row():
@@ -291,7 +291,7 @@ def test_pairs_of_one_class_raise(label):
         pair_examples(X, [label, label])
 
 
-# Which examples a loss trains on
+# Examples of each loss
 
 PAIRS = {"history": [[1, 2], [2, 3]], "candidate": [3, 4], "clicked": [0, 1]}
 IMPRESSIONS = {"history": [[1, 2]], "candidates": [[3, 4]], "clicked": [[0, 1]]}

@@ -10,7 +10,7 @@ ITEMS = Items([""] * 40)
 
 
 def pairs(n_rows, **columns):
-    """Row i has the candidate i, so that rows can be told after a split."""
+    """Return rows whose candidate is the row number, which identifies them after a split."""
     X = pd.DataFrame({"history": [[0]] * n_rows, "candidate": range(n_rows), **columns})
     return encode(X, [0, 1] * (n_rows // 2) + [0] * (n_rows % 2), items=ITEMS)
 
@@ -21,7 +21,7 @@ def split(data, fraction=0.25, seed=0):
 
 
 def test_the_latest_rows_are_held_out():
-    # validation on the past of what was trained on would flatter the model
+    # validation rows that are older than training rows would give too high a score
     time = [5, 80, 20, 70, 30, 60, 40, 50]
     training, held = split(pairs(8, time=time))
     assert held == [1, 3]
@@ -34,7 +34,7 @@ def test_the_latest_timestamps_are_held_out():
 
 
 def test_impressions_stay_whole():
-    # rows of one impression on both sides would leak its clicks
+    # if both parts had rows of one impression, its clicks would leak
     group = np.array([3, 1, 3, 2, 1, 0, 2, 3, 4, 5] * 3)
     training, held = split(pairs(30, impression_id=group), 0.4)
     assert not set(group[training]) & set(group[held])
@@ -55,7 +55,7 @@ def test_without_times_the_choice_is_random_and_seeded():
     for seed in range(400):
         counts[split(data, seed=seed)[1]] += 1
     assert counts.sum() == 400 * 10
-    assert counts.min() > 60  # 100 expected, 8.7 a standard deviation
+    assert counts.min() > 60  # expected value 100, standard deviation 8.7
     assert counts.max() < 140
 
 

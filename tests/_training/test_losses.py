@@ -1,4 +1,4 @@
-"""Losses against numpy and scikit-learn, row by row."""
+"""Losses, compared with numpy and scikit-learn row by row."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LABELS = [[1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
 
 
 def make_batch(seed=0, **fields):
-    """A batch of three rows, whose masked places hold anything; and scores."""
+    """Return scores and a batch of three rows, with arbitrary values where the mask is false."""
     rng = np.random.default_rng(seed)
     mask = torch.tensor(MASK)
     scores = torch.from_numpy(rng.normal(size=mask.shape) * 3).masked_fill(~mask, 1e30)
@@ -33,7 +33,7 @@ def make_batch(seed=0, **fields):
 
 
 def rows(scores, batch):
-    """Unmasked scores and labels of each row."""
+    """Yield the unmasked scores and labels of each row."""
     for row, mask in enumerate(batch.candidate_mask):
         yield scores[row][mask].numpy(), batch.labels[row][mask].numpy()
 
@@ -44,13 +44,13 @@ def test_softmax_is_the_cross_entropy_of_the_first():
     assert_allclose(LOSSES["softmax"](scores, batch), expected, rtol=1e-12)
 
 
-def test_softmax_takes_off_the_chance_to_be_drawn():
-    """With log Q the expected loss does not depend on how negatives were sampled."""
+def test_softmax_subtracts_the_log_probability_of_sampling():
+    """With log Q, the expected loss does not depend on the sampling of negatives."""
     scores, batch = make_batch()
     log_q = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 4)))
     corrected = LOSSES["softmax"](scores, make_batch(log_q=log_q)[1])
     assert_allclose(corrected, LOSSES["softmax"](scores - log_q, batch), rtol=1e-12)
-    # a constant per row says nothing
+    # a constant per row has no effect
     shifted = LOSSES["softmax"](scores, make_batch(log_q=torch.full((3, 4), 2.0))[1])
     assert_allclose(shifted, LOSSES["softmax"](scores, batch), rtol=1e-6)
 

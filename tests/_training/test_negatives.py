@@ -29,13 +29,13 @@ def test_a_uniform_draw_is_distinct_and_uniform():
 
 
 def test_the_pool_makes_up_for_what_rows_leave_out():
-    # a row may not draw half of the catalogue
+    # half of the catalogue must not be sampled for a row
     assert len(sampler(100, 10, [range(50)]).draw(np.random.default_rng(0))) == 15
     assert len(sampler(12, 10, [range(6)]).draw(np.random.default_rng(0))) == 12
 
 
 def test_each_row_gets_the_first_that_it_may_have():
-    pool = np.array([5, 2, 9, 2])  # drawn with replacement: 2 twice
+    pool = np.array([5, 2, 9, 2])  # sampled with replacement, item 2 twice
     rows, codes = np.array([0, 1, 1, 1, 2]), np.array([5, 5, 2, 7, 5])
     need = np.array([2, 2, 1, 0])
     filled = sampler(10, 2).fill(pool, need, rows, codes)
@@ -70,7 +70,7 @@ def test_clicks_are_counted_in_distinct_histories_and_among_candidates():
         "clicked": [[1, 0], [1], [1, 0]],
     }
     assert count_clicks(coded(6, X), 6).tolist() == [3, 1, 1, 2, 0, 0]
-    # a history that no row has any more is not counted
+    # a history that no row has is not counted
     assert count_clicks(coded(6, X).take(np.array([2])), 6).tolist() == [1, 0, 1, 0, 0, 0]
 
 
@@ -79,7 +79,7 @@ def test_popular_items_are_drawn_in_proportion_to_their_clicks():
     rng, counts = np.random.default_rng(0), np.zeros(4)
     for _ in range(1000):
         counts += np.bincount(popular.draw(rng), minlength=4)
-    share = np.array([7, 2, 1, 1]) / 11  # also those without a click
+    share = np.array([7, 2, 1, 1]) / 11  # items without a click, too
     np.testing.assert_allclose(counts / counts.sum(), share, atol=0.02)
     np.testing.assert_allclose(np.exp(popular.log_q), share * 4, rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Training in pieces: one epoch at a time, new items, and fits that go on."""
+"""Training in several calls: `partial_fit`, new items, and `warm_start`."""
 
 import copy
 import pickle
@@ -48,7 +48,7 @@ def assert_same_weights(rec, other):
 )
 @pytest.mark.parametrize("between", ["nothing", "pickle", "folder", "deepcopy"])
 def test_epochs_in_pieces_equal_one_fit(news, make_recommender, parameters, between, tmp_path):
-    # dropout, shuffling, negatives and moments all go on where they stopped
+    # dropout, shuffling, negatives and optimizer moments must continue where they stopped
     parameters = PLAIN | parameters
     whole = make_recommender(max_epochs=3, **parameters).fit(news.train, news.items)
     rec = make_recommender(**parameters)
@@ -139,7 +139,7 @@ def test_answers_are_those_of_the_new_weights(news, make_recommender):
     rec = make_recommender(**PLAIN).fit(news.train, news.items)
     new = news.items.head(2).assign(item_id=[-1, -2], title=["sea", "sun"])
     X = news.test.head(3).assign(candidates=[[-1, -2]] * 3).drop(columns="clicked")
-    scores(rec, news.test)  # fills what is kept
+    scores(rec, news.test)  # fills the caches
     scores_of_new = np.concatenate(rec.decision_function(X, items=new))
     rec.partial_fit(news.train)
     fresh = pickle.loads(pickle.dumps(rec))
@@ -194,7 +194,7 @@ def assert_untouched(rec, twin, news):
     np.testing.assert_array_equal(scores(rec, news.test), scores(twin, news.test))
     rec.partial_fit(news.train)
     twin.partial_fit(news.train)
-    assert_same_weights(rec, twin)  # the moments and generators are the same, too
+    assert_same_weights(rec, twin)  # moments and generators are equal, too
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
@@ -207,7 +207,7 @@ def test_a_failure_leaves_all_as_it_was(news, make_recommender, monkeypatch, err
 
     def fail(self, *args):
         calls.append(1)
-        if len(calls) == 3:  # two steps have been taken
+        if len(calls) == 3:  # after two steps
             raise error
         return forward(self, *args)
 
@@ -257,7 +257,7 @@ def test_without_it_a_second_fit_starts_anew(news, make_recommender):
     once = make_recommender(**PLAIN).fit(news.train, news.items)
     assert_same_weights(once, rec.fit(news.train, news.items))
     assert rec.loss_curve_ == once.loss_curve_
-    assert rec._training_state is None  # no moments that nobody asked for
+    assert rec._training_state is None  # moments are kept only if they are needed
 
 
 def test_a_warm_start_stops_early_and_takes_new_items(news, make_recommender):
@@ -273,7 +273,7 @@ def test_a_warm_start_stops_early_and_takes_new_items(news, make_recommender):
 
 
 def test_a_warm_start_holds_out_the_same_rows(news, make_recommender):
-    # or what was trained on before would be validated on
+    # otherwise, rows of the first training would be used for validation
     seen = []
     monkey = pytest.MonkeyPatch()
     real = skrec._recommender.hold_out

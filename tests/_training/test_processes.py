@@ -1,4 +1,4 @@
-"""What several processes that train together must have in common, with real processes."""
+"""State that must be equal in all processes of a distributed training, with real processes."""
 
 import json
 import os
@@ -43,7 +43,7 @@ print(json.dumps([seen, scores, rec.loss_curve_]))
 
 
 def run_two():
-    """Start two processes as torchrun does: by the environment alone."""
+    """Start two processes as torchrun does, by environment variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -69,10 +69,10 @@ def run_two():
 
 @pytest.mark.slow
 def test_running_means_are_those_of_all_processes():
-    # else each process would predict with what its own rows looked like
+    # otherwise, each process would predict with the means of its own rows
     first, second = run_two()
     assert first[1:] == second[1:]
-    assert len(first[0]) == 3  # epochs, one of them of partial_fit
+    assert len(first[0]) == 3  # three epochs, one of them in partial_fit
     for (one, both), (other, both_there) in zip(first[0], second[0], strict=True):
         assert both == both_there
         for mine, theirs, value in zip(one, other, both, strict=True):

@@ -1,4 +1,4 @@
-"""Progress bars, monitors, early stop and Ctrl-C, as scikit-learn's callbacks have them."""
+"""Callbacks of scikit-learn: progress bars, monitors and early stopping; Ctrl-C."""
 
 import os
 import signal
@@ -16,23 +16,23 @@ from skrec.metrics import scorer
 
 
 class Recorder:
-    """Notes what it is told, and answers the ends of epochs as asked."""
+    """Records its calls, and returns `answer(epoch)` at the end of an epoch."""
 
     def __init__(self, answer=lambda epoch: False):
-        self.told = []
+        self.calls = []
         self.answer = answer
 
     def setup(self, estimator, context):
-        self.told.append("setup")
+        self.calls.append("setup")
 
     def teardown(self, estimator, context):
-        self.told.append("teardown")
+        self.calls.append("teardown")
 
     def on_fit_task_begin(self, estimator, context):
-        self.told.append(f"begin {context.task_name} {context.task_id}")
+        self.calls.append(f"begin {context.task_name} {context.task_id}")
 
     def on_fit_task_end(self, estimator, context):
-        self.told.append(f"end {context.task_name} {context.task_id}")
+        self.calls.append(f"end {context.task_name} {context.task_id}")
         return context.task_name == "epoch" and self.answer(context.task_id)
 
 
@@ -41,7 +41,7 @@ class Recorder:
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What was drawn: the completed and total epochs of each fit, whenever they changed."""
+    """Record the completed and total epochs of each progress bar whenever they change."""
     progress = pytest.importorskip("rich.progress").Progress
     update, seen = progress.update, []
 
@@ -69,7 +69,7 @@ def test_nested_progress_bars_show_the_epochs_of_a_search(
     fits = [line for line in lines if "ContentRecommender - fit" in line]
     assert len(fits) == 2 * 2 + 1  # candidates x folds, and the refit
     assert all("100%" in line for line in fits)
-    # halfway after the first of two epochs, full after the second, for each of the fits
+    # each fit has two epochs
     assert drawn.count((1, 2)) == len(fits)
     assert drawn.count((2, 2)) == len(fits)
 
@@ -85,7 +85,7 @@ def test_scoring_monitor_records_the_score_of_each_epoch(news, make_recommender)
     rows = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
     assert [row["task_id"] for row in rows] == [0, 1, 2]
     for n_epochs, row in enumerate(rows, start=1):
-        # as if the fit had ended there
+        # the same as a fit with fewer epochs
         short = clone(rec).set_callbacks().set_params(max_epochs=n_epochs)
         short.fit(X, y, items=news.items)
         assert row["gauc"] == short.score(X, y)
@@ -112,14 +112,14 @@ def test_monitor_sees_epochs_within_a_search(news, make_recommender):
     assert all(0 <= row["roc_auc"] <= 1 for row in rows)
 
 
-# The order of hooks, stopping and failing
+# Order of calls, stopping and errors
 
 
 def test_hooks_are_called_in_order(news, make_recommender):
     recorder = Recorder()
     make_recommender().set_callbacks(recorder).fit(news.train, news.items)
     epochs = [f"{when} epoch {i}" for i in range(2) for when in ("begin", "end")]
-    assert recorder.told == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
+    assert recorder.calls == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
 
 
 def test_a_callback_stops_where_it_says(news, make_recommender):
@@ -141,7 +141,7 @@ def test_a_stop_keeps_the_best_weights_and_calibrates(news, make_recommender):
 
 
 def test_callbacks_do_not_change_the_model(news, make_recommender):
-    """A monitor predicts between epochs: it must not move dropout, the generator or caches."""
+    """A monitor predicts between epochs, which must not change generators or caches."""
     monitor = ScoringMonitor(scoring={"gauc": scorer("gauc")})
     X, y = explode(news.train)
     parameters = {"content": "cnn", "early_stopping": False}
@@ -158,8 +158,8 @@ def test_a_callback_that_raises_ends_the_fit_and_the_next_one_is_whole(news, mak
     rec = make_recommender().set_callbacks(recorder)
     with pytest.raises(RuntimeError, match="the callback stumbled"):
         rec.fit(news.train, news.items)
-    assert recorder.told[-1] == "teardown"
-    # the model is as far as it came, and answers
+    assert recorder.calls[-1] == "teardown"
+    # the partly trained model is kept, and predicts
     assert np.isfinite(rec.score(news.test))
     rec.set_callbacks().fit(news.train, news.items)
     whole = make_recommender().fit(news.train, news.items)
@@ -170,14 +170,14 @@ def test_a_clone_has_the_callbacks_and_calls_them(news, make_recommender):
     recorder = Recorder()
     rec = clone(make_recommender().set_callbacks(recorder))
     rec.fit(news.train, news.items)
-    assert recorder.told.count("end epoch 1") == 1
+    assert recorder.calls.count("end epoch 1") == 1
 
 
 # Ctrl-C, with a real signal
 
 FIT = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore the signal
 import numpy as np
 from sklearn.model_selection import GridSearchCV
 from skrec import ContentRecommender, Items
@@ -198,7 +198,7 @@ print("done")
 
 
 def interrupt(script, after):
-    """Run a script, send SIGINT once it has printed a line, and return what it did."""
+    """Run a script, send SIGINT after it has printed a line, and return its output."""
     with subprocess.Popen(
         [sys.executable, "-u", "-c", script],
         stdout=subprocess.PIPE,
@@ -226,7 +226,7 @@ def test_ctrl_c_keeps_the_model():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT by process id")
 def test_ctrl_c_ends_a_search():
-    """A candidate that was cut short would be scored as if it were whole."""
+    """Otherwise, an interrupted candidate would be scored as if it were complete."""
     code, out, err = interrupt(FIT.format(max_epochs=40) + SEARCH, "epoch 2/")
     assert code != 0
     assert "KeyboardInterrupt" in err

@@ -39,13 +39,13 @@ def test_every_way_to_train_learns(news, make_recommender, parameters):
     rec = make_recommender(max_epochs=10, learning_rate=1e-2, **parameters)
     rec.fit(news.train, news.items)
     assert min(rec.loss_curve_[-3:]) < rec.loss_curve_[0]
-    assert rec.score(news.test) > 0.6  # a coin gets .5
+    assert rec.score(news.test) > 0.6  # chance level is 0.5
     again = clone(rec).fit(news.train, news.items)
     assert again.loss_curve_ == rec.loss_curve_
 
 
 def test_history_targets_learn_what_impressions_do_not_say(make_recommender):
-    """Fox goes with sea and sun with moon, in histories alone; what was shown is a coin's."""
+    """Histories combine fox with sea and sun with moon; impressions are random."""
     rng = np.random.default_rng(0)
     items = Items(["fox", "sea", "sun", "moon"] * 8)
     words = [np.arange(word, 32, 4) for word in range(4)]
@@ -68,7 +68,7 @@ def test_history_targets_learn_what_impressions_do_not_say(make_recommender):
 
 
 def test_empty_histories_are_learned_from_the_first_clicks(make_recommender):
-    """A new user gets what people click first; without a target there, the answer is noise."""
+    """The vector of new users is learned only if first clicks are targets."""
     X = [[0, 5], [0, 7], [0, 3], [0, 8]] * 20
     rec = make_recommender(
         content="id",
@@ -82,7 +82,7 @@ def test_empty_histories_are_learned_from_the_first_clicks(make_recommender):
 
 
 def test_weights_are_as_good_as_repeated_rows(news, make_recommender):
-    """Full batches without chance: the same gradient, step for step."""
+    """With full batches and without randomness, the gradients of all steps are equal."""
     X = news.train.head(40).assign(candidates=lambda X: X.candidates.str[:3])
     X["clicked"] = [[1, 0, 0]] * 40
     weight = np.random.default_rng(0).integers(0, 4, size=40)
@@ -101,7 +101,7 @@ def test_weights_are_as_good_as_repeated_rows(news, make_recommender):
 
 
 def test_weights_reach_the_calibration(make_recommender):
-    """A quarter of each pair's rows are clicks, which weigh as much as nine others."""
+    """A quarter of the rows are clicks, and each has the weight of nine other rows."""
     pairs = pd.DataFrame({"history": [[i % 5] for i in range(400)], "candidate": [7] * 400})
     y = np.random.default_rng(0).random(400) < 0.25
     means = {}
@@ -228,7 +228,7 @@ def run_script(arguments, environment=None):
 
 
 def run_two(arguments):
-    """Start two processes as torchrun does: by the environment alone."""
+    """Start two processes as torchrun does, by environment variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -246,7 +246,7 @@ def finish(process):
 
 @pytest.mark.slow
 def test_two_processes_equal_one_with_the_doubled_batch():
-    """The real thing: gloo between two processes, and a second fit in each of them."""
+    """Two processes communicate by gloo, and each runs a second fit."""
     one = finish(run_script([32, "again", 7, 0]))
     two = run_two([16, "again", 7])
     assert two[0] == two[1]

@@ -1,4 +1,4 @@
-"""Verbs that take ids of items: lists from a choice of items, similar items, larger catalogues."""
+"""Methods that receive ids of items: `recommend(candidates=)`, `similar_items`, `add_items`."""
 
 import copy
 import pickle
@@ -123,7 +123,7 @@ def test_added_items_are_as_good_as_passed_ones(rec, news, new):
     assert rec.add_items(new) is rec
     assert rec.items_.n_items == 123
     assert all(map(np.array_equal, passed, rec.decision_function(X)))
-    assert all(map(np.array_equal, before, rec.decision_function(news.test)))  # old items
+    assert all(map(np.array_equal, before, rec.decision_function(news.test)))  # of known items
     again = pickle.loads(pickle.dumps(rec))
     for a, b in zip(passed, again.decision_function(X), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
@@ -165,7 +165,7 @@ def test_string_ids(make_recommender):
     assert rec.recommend([["a"]], candidates=["d"], k=2)[0].tolist() == [["d", None]]
 
 
-# What the guide says of indexes for the largest inner product
+# The guide's example of an index for maximum inner product search
 
 
 def test_scores_are_products_that_an_index_can_search(news, make_recommender):
