@@ -5,13 +5,16 @@ from skrec.datasets._amazon import read_amazon
 from skrec.datasets._clicks.impressions import impressions_from_clicks
 from skrec.datasets._clicks.sample_negatives import sample_negatives
 from skrec.datasets._ebnerd import read_ebnerd
-from skrec.datasets._fetch_clicks import fetch_lastfm, fetch_microlens
-from skrec.datasets._fetch_news import fetch_adressa, fetch_mind, fetch_xmind
-from skrec.datasets._fetch_ratings import (
+from skrec.datasets._fetch import (
+    fetch_adressa,
     fetch_amazon,
     fetch_goodreads,
     fetch_hotelrec,
+    fetch_lastfm,
+    fetch_microlens,
+    fetch_mind,
     fetch_movielens,
+    fetch_xmind,
 )
 from skrec.datasets._goodreads import read_goodreads
 from skrec.datasets._headlines.make import make_headlines

@@ -1,36 +1,33 @@
-"""Archives unpacked whole or not at all, and never outside of their folder."""
+"""Archives that are unpacked whole or not at all, and never outside their folder."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
-import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
+from skrec._common.files import check_space, locked, new_folder, remove_unfinished
 from skrec._common.messages import say
-from skrec.datasets._web.download import locked
+from skrec.datasets._web.download import state_file
 
 _DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError)
 
 
-def unpack(archive: Path, folder: Path, *, verbose: bool = False) -> Path:
-    """Unpack a .zip or .tar.gz file, unless its folder is there and younger than it.
+def unpack(archive: Path, folder: Path, verbose: bool = False) -> Path:
+    """Unpack a .zip or .tar.gz file, unless the folder exists and is not older than the file.
 
     Parameters
     ----------
     archive : Path
     folder : Path
-        Where the contents go. They are unpacked beside it, and then it gets its name; one that is
-        older than the archive is replaced.
+        Folder for the contents. An older one is replaced.
     verbose : bool, default=False
-        Whether a line is printed.
+        Whether to print a line.
 
     Returns
     -------
@@ -40,73 +37,52 @@ def unpack(archive: Path, folder: Path, *, verbose: bool = False) -> Path:
     Raises
     ------
     ValueError
-        For what is no archive, is damaged, or has a member that is no plain file or folder or
-        whose path leads out of the folder; nothing is left then.
+        If the file is not an archive or is damaged, if a member is neither a file nor a folder, or
+        if the path of a member leads out of the folder. Nothing is unpacked then.
     OSError
-        Where the disk is full or can't be written to.
+        If there is not enough free space, or if the folder cannot be written to.
     """
-    if _is_done(archive, folder):
-        return folder
-    with locked(folder):
-        if _is_done(archive, folder):
-            return folder  # by another process, while this one waited
-        for left in folder.parent.glob(f".{folder.name}.*"):
-            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+
+    def is_done() -> bool:
+        return folder.is_dir() and folder.stat().st_mtime_ns >= archive.stat().st_mtime_ns
+
+    if is_done():
+        return folder  # also if the folder is read-only and can't be locked
+    with locked(state_file(folder, "lock"), folder.parent, "data_home"):
+        if not is_done():
             say(f"{archive.name}: unpacking", verbose)
-            _extract(archive, new)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.utime(new)  # younger than the archive, whatever is inside
-            new.rename(folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+            remove_unfinished(folder)
+            with new_folder(folder) as new:
+                try:
+                    _extract(archive, new)
+                except _DAMAGE as error:
+                    text = f"'{archive}' is not a .zip or .tar.gz file, or damaged: {error}"
+                    raise ValueError(text) from error
+                os.utime(new)
     return folder
 
 
-def _is_done(archive: Path, folder: Path) -> bool:
-    return folder.is_dir() and folder.stat().st_mtime_ns >= archive.stat().st_mtime_ns
-
-
 def _extract(archive: Path, folder: Path) -> None:
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as packed:
-                for info in packed.infolist():
-                    kind = stat.S_IFMT(info.external_attr >> 16)
-                    plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
-                    _check_member(archive, info.filename, plain)
-                _check_room(folder, (info.file_size for info in packed.infolist()))
-                packed.extractall(folder)
+    """Check all members of an archive, then extract them."""
+    is_zip = zipfile.is_zipfile(archive)
+    packed: Any = zipfile.ZipFile(archive) if is_zip else tarfile.open(archive, "r:gz")
+    with packed:
+        if is_zip:
+            kinds = [stat.S_IFMT(info.external_attr >> 16) for info in packed.infolist()]
+            plain = [kind in (0, stat.S_IFREG, stat.S_IFDIR) for kind in kinds]
+            sizes = [(info.filename, info.file_size) for info in packed.infolist()]
         else:
-            with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as packed_tar:
-                members = packed_tar.getmembers()
-                for member in members:
-                    _check_member(archive, member.name, member.isfile() or member.isdir())
-                _check_room(folder, (member.size for member in members))
-                packed_tar.extractall(folder, filter="data")
-                while stream.read(1 << 20):
-                    pass  # to its very end, where the checksum stands
-    except _DAMAGE as error:
-        raise ValueError(
-            f"'{archive}' is not a .zip or .tar.gz file, or damaged: {error}"
-        ) from error
-
-
-def _check_member(archive: Path, name: str, plain: bool) -> None:
-    """Raise for a link, a device, and a path that leads out of the folder."""
-    path, other = PurePosixPath(name), PureWindowsPath(name)
-    if not plain:
-        raise ValueError(f"'{archive}': {name!r} is no plain file or folder; nothing is unpacked")
-    if path.is_absolute() or other.anchor or ".." in other.parts:
-        raise ValueError(f"'{archive}': {name!r} leads out of its folder; nothing is unpacked")
-
-
-def _check_room(folder: Path, sizes: Iterable[int]) -> None:
-    needed, free = sum(sizes), shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"{needed:,} bytes needed to unpack, {free:,} free in '{folder.parent}'; make room, or "
-            "give another folder as data_home",
-        )
+            plain = [info.isfile() or info.isdir() for info in packed]
+            sizes = [(info.name, info.size) for info in packed]
+            packed.extraction_filter = tarfile.data_filter
+            while packed.fileobj.read(1 << 20):
+                pass  # the checksum of gzip comes last
+        for (name, _), is_plain in zip(sizes, plain, strict=True):
+            path = PureWindowsPath(name)  # it knows slashes, backslashes and drives
+            if not is_plain:
+                raise ValueError(f"'{archive}': {name!r} is no plain file or folder")
+            if path.anchor or ".." in path.parts:
+                raise ValueError(f"'{archive}': {name!r} leads out of its folder")
+        n_bytes = sum(size for _, size in sizes)
+        check_space(folder.parent, n_bytes, f"the contents of {archive.name}", "data_home")
+        packed.extractall(folder)

@@ -1,4 +1,4 @@
-"""The folder where data sets are kept."""
+"""The folder of downloaded and converted data sets."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import os
 import shutil
 from pathlib import Path
 
+from skrec._common.files import make_folder
+
 
 def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder where data sets are kept, and make it if it is not there.
+    """Return the folder of downloaded and converted data sets, and make it if it is missing.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder. None takes the environment variable ``SKREC_DATA``, else ``~/skrec_data``.
+        Path of the folder. None means the environment variable ``SKREC_DATA`` or, if it is not
+        set, ``~/skrec_data``.
 
     Returns
     -------
     Path
+        Absolute path of the folder.
 
     Examples
     --------
@@ -27,18 +31,18 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     """
     if data_home is not None and not isinstance(data_home, str | os.PathLike):
         raise TypeError(f"data_home must be None or the path of a folder, got {data_home!r}")
-    chosen = data_home or os.environ.get("SKREC_DATA") or Path.home() / "skrec_data"
+    chosen = data_home or os.environ.get("SKREC_DATA") or "~/skrec_data"
     path = Path(chosen).expanduser().absolute()
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path, path, "data_home")
     return path
 
 
 def clear_data_home(data_home: str | os.PathLike[str] | None = None) -> None:
-    """Delete the folder where data sets are kept, with all that was converted or fetched.
+    """Delete the folder of downloaded and converted data sets.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder, as `get_data_home` takes it.
+        Path of the folder. See :func:`get_data_home`.
     """
     shutil.rmtree(get_data_home(data_home))

@@ -1,29 +1,8 @@
-"""Where owners publish their data, and under what terms."""
+"""The table of the data sets that can be downloaded: owners, licenses, addresses and checksums."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Family(NamedTuple):
-    """A family of data sets.
-
-    Parameters
-    ----------
-    title : str
-        What it is called.
-    licence : str
-        Its terms, in a few words.
-    terms : str
-        The address of the terms.
-    page : str
-        The owner's page.
-    """
-
-    title: str
-    licence: str
-    terms: str
-    page: str
+from typing import Any, NamedTuple
 
 
 class File(NamedTuple):
@@ -32,85 +11,56 @@ class File(NamedTuple):
     Parameters
     ----------
     folder : str
-        The address of its folder.
+        Address of the folder that contains the file.
     name : str
-        Its name there and in `data_home`.
-    md5, sha256 : str, default=None
-        Its checksum, where that is known.
-    md5_beside : bool, default=False
-        Whether the owner may have ``<name>.md5`` beside it.
+        Name of the file, there and in `data_home`.
+    checksum : str, default="sha256:"
+        Checksum, as ``"md5:<digits>"`` or ``"sha256:<digits>"``. ``"md5:"`` means that the digits
+        are in the file ``<name>.md5`` on the server. ``"sha256:"`` means that nobody publishes
+        them: those of the first download are recorded, and later downloads must match them.
+    member : str, default=""
+        Pattern of the name of a file in an archive. If it is given, the archive is unpacked.
     """
 
     folder: str
     name: str
-    md5: str | None = None
-    sha256: str | None = None
-    md5_beside: bool = False
+    checksum: str = "sha256:"
+    member: str = ""
 
 
-_GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+class Source(NamedTuple):
+    """A family of data sets.
+
+    Parameters
+    ----------
+    title : str
+        Name of the family.
+    license : str
+        Terms of use, in a few words.
+    terms : str
+        Address of the terms.
+    page : str
+        Address of the owner's page.
+    files : dict
+        Lists of files by version. If there is a second parameter, by version and this parameter.
+    """
+
+    title: str
+    license: str
+    terms: str
+    page: str
+    files: Any
+
+
 _UCSD = "https://mcauleylab.ucsd.edu/public_datasets"
-_WESTLAKE = "https://recsys.westlake.edu.cn"
-_XMIND = "https://github.com/andreeaiana/xMIND/raw/main/xMIND"
-_MIND = "https://huggingface.co/datasets/Recommenders/MIND/resolve/main"
-FAMILIES = {
-    "adressa": Family(
-        "Adressa",
-        "CC BY-NC-SA 4.0: for research, not for commercial use",
-        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-        "https://reclab.idi.ntnu.no/dataset/",
-    ),
-    "amazon": Family(
-        "Amazon reviews",
-        "for research; the collectors name no licence",
-        "https://amazon-reviews-2023.github.io/",
-        "https://amazon-reviews-2023.github.io/ and https://nijianmo.github.io/amazon/",
-    ),
-    "goodreads": Family(
-        "Goodreads",
-        "for academic use; not to be passed on, not for commercial use",
-        "https://mengtingwan.github.io/data/goodreads",
-        "https://mengtingwan.github.io/data/goodreads",
-    ),
-    "hotelrec": Family(
-        "HotelRec",
-        "for research; see the repository",
-        "https://github.com/Diego999/HotelRec",
-        "https://github.com/Diego999/HotelRec",
-    ),
-    "lastfm": Family(
-        "Last.fm 360K",
-        "for non-commercial use",
-        "https://zenodo.org/records/6090214",
-        "https://zenodo.org/records/6090214",
-    ),
-    "microlens": Family(
-        "MicroLens",
-        "for research, not for commercial use",
-        "https://github.com/westlake-repl/MicroLens",
-        "https://github.com/westlake-repl/MicroLens",
-    ),
-    "mind": Family(
-        "MIND",
-        "Microsoft Research License Terms: for research, not for commercial use",
-        "https://github.com/msnews/MIND/blob/master/MSR%20License_Data.pdf",
-        "https://msnews.github.io/ and https://huggingface.co/datasets/Recommenders/MIND",
-    ),
-    "movielens": Family(
-        "MovieLens",
-        "for research; not for commercial use without permission of GroupLens, and not to be "
-        "passed on except under the terms in the README of the data",
-        "https://grouplens.org/datasets/movielens/",
-        "https://grouplens.org/datasets/movielens/",
-    ),
-    "xmind": Family(
-        "xMIND",
-        "CC BY-NC-SA 4.0 (the translations)",
-        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-        "https://github.com/andreeaiana/xMIND",
-    ),
+
+_MIND_PARTS = {
+    "demo": ["train", "dev"],
+    "small": ["train", "dev"],
+    "large": ["train", "dev", "test"],
 }
-# GroupLens publishes these MD5s beside the files; the others change from time to time.
+_XMIND_LANGUAGES = "cmn fin grn hat ind jpn kat ron som swh tam tha tur vie".split()
+# GroupLens publishes the MD5s. The files of the last two versions change from time to time.
 _MOVIELENS_MD5 = {
     "100k": "0e33842e24a9c977be4e0107933c0723",
     "1m": "c4d9eecfca2ab87c1945afe126590906",
@@ -118,54 +68,12 @@ _MOVIELENS_MD5 = {
     "20m": "cd245b17a1ae2cc31bb14903e1204af3",
     "25m": "6b51fb2759a8657d3bfcbfc42b592ada",
     "32m": "d472be332d4daa821edc399621853b57",
-    "latest": None,
-    "latest-small": None,
+    "latest": "",
+    "latest-small": "",
 }
-MOVIELENS = {
-    version: [File(_GROUPLENS, f"ml-{version}.zip", md5, md5_beside=md5 is None)]
-    for version, md5 in _MOVIELENS_MD5.items()
-}
-MIND = {
-    version: [File(_MIND, f"MIND{version}_{part}.zip") for part in parts]
-    for version, parts in {
-        "demo": ["train", "dev"],
-        "small": ["train", "dev"],
-        "large": ["train", "dev", "test"],
-    }.items()
-}
-_LANGUAGES = "cmn fin grn hat ind jpn kat ron som swh tam tha tur vie".split()
-XMIND = {
-    version: {
-        language: [File(f"{_XMIND}/{language}", f"x{file.name}") for file in MIND[version]]
-        for language in _LANGUAGES
-    }
-    for version in ("small", "large")
-}
-ADRESSA = {
-    version: [File("https://reclab.idi.ntnu.no/dataset", f"{version}.tar.gz")]
-    for version in ("one_week", "three_month")
-}
-MICROLENS = {
-    "50k": [
-        File(f"{_WESTLAKE}/MicroLens-50k-Dataset", f"MicroLens-50k_{name}.csv")
-        for name in ("pairs", "titles")
-    ],
-    "100k": [
-        File(f"{_WESTLAKE}/MicroLens-100k-Dataset", f"MicroLens-100k_{name}.csv")
-        for name in ("pairs", "title_en")
-    ],
-}
-LASTFM = [
-    File(
-        "https://zenodo.org/records/6090214/files",
-        "lastfm-dataset-360K.tar.gz",
-        "635e6ed3fc873aa4ba33aba0ebce02b1",
-    )
-]
-HOTELREC = [File("http://lia.epfl.ch/Datasets", "Full_HotelRec.zip")]
-# The owners publish no checksums. These SHA-256 are those that a public library of loaders,
-# OmniRec, has of the interactions.
-_GENRES = {
+# The owners publish no checksums. OmniRec, a public library of loaders, has these SHA-256s of the
+# interactions.
+_GOODREADS_SHA256 = {
     "children": "d8ce59259e45262b3322bd87f5c2a13228cd8bb659332414a05660aed7cd7c71",
     "comics_graphic": "b55fbe66c2c802cefad5051808724d5074e342d6a4004309595a972702a62f4d",
     "fantasy_paranormal": "ec6a2444c13aa05b056988ac2671c5d643883c9aca0d8f9e46e413fc5773fa4b",
@@ -175,45 +83,167 @@ _GENRES = {
     "romance": "3dde6e1dae8ebb7384f849e4378f5f294cbd6385abeac238aea2ce7e66e0faf0",
     "young_adult": "6d03182383f10e1eec36ac0a972533806518e2a082089867e3deb941ed77d6c4",
 }
-_BOOKS = f"{_UCSD}/gdrive/goodreads"
-GOODREADS = {
-    genre: [
-        File(f"{_BOOKS}/byGenre", f"goodreads_books_{genre}.json.gz"),
-        File(f"{_BOOKS}/byGenre", f"goodreads_interactions_{genre}.json.gz", sha256=sha256),
-    ]
-    for genre, sha256 in _GENRES.items()
-} | {
-    "all": [
-        File(_BOOKS, "goodreads_books.json.gz"),
-        File(_BOOKS, "goodreads_interactions_dedup.json.gz"),
-    ]
-}
-_COMMON = """
+_AMAZON_COMMON = """
 All_Beauty Appliances Arts_Crafts_and_Sewing Automotive Books CDs_and_Vinyl
 Cell_Phones_and_Accessories Clothing_Shoes_and_Jewelry Digital_Music Electronics Gift_Cards
 Grocery_and_Gourmet_Food Home_and_Kitchen Industrial_and_Scientific Kindle_Store
 Magazine_Subscriptions Movies_and_TV Musical_Instruments Office_Products Patio_Lawn_and_Garden
 Pet_Supplies Software Sports_and_Outdoors Tools_and_Home_Improvement Toys_and_Games Video_Games
 """.split()
-_OF_2018 = ["AMAZON_FASHION", "Luxury_Beauty", "Prime_Pantry"]
-_OF_2023 = """
+_AMAZON_ONLY_2018 = ["AMAZON_FASHION", "Luxury_Beauty", "Prime_Pantry"]
+_AMAZON_ONLY_2023 = """
 Amazon_Fashion Baby_Products Beauty_and_Personal_Care Handmade_Products Health_and_Household
 Health_and_Personal_Care Subscription_Boxes Unknown
 """.split()
-_AMAZON_2018, _AMAZON_2023 = f"{_UCSD}/data/amazon_v2", f"{_UCSD}/data/amazon_2023/raw"
-AMAZON = {
-    "2018": {
-        name: [
-            File(f"{_AMAZON_2018}/categoryFilesSmall", f"{name}_5.json.gz"),
-            File(f"{_AMAZON_2018}/metaFiles2", f"meta_{name}.json.gz"),
-        ]
-        for name in sorted(_COMMON + _OF_2018)
-    },
-    "2023": {
-        name: [
-            File(f"{_AMAZON_2023}/review_categories", f"{name}.jsonl.gz"),
-            File(f"{_AMAZON_2023}/meta_categories", f"meta_{name}.jsonl.gz"),
-        ]
-        for name in sorted(_COMMON + _OF_2023)
-    },
+
+SOURCES = {
+    "adressa": Source(
+        "Adressa",
+        "CC BY-NC-SA 4.0: for research, not for commercial use",
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+        "https://reclab.idi.ntnu.no/dataset/",
+        {
+            version: [File("https://reclab.idi.ntnu.no/dataset", f"{version}.tar.gz")]
+            for version in ("one_week", "three_month")
+        },
+    ),
+    "amazon": Source(
+        "Amazon reviews",
+        "for research; the collectors name no license",
+        "https://amazon-reviews-2023.github.io/",
+        "https://amazon-reviews-2023.github.io/ and https://nijianmo.github.io/amazon/",
+        {
+            "2018": {
+                name: [
+                    File(f"{_UCSD}/data/amazon_v2/categoryFilesSmall", f"{name}_5.json.gz"),
+                    File(f"{_UCSD}/data/amazon_v2/metaFiles2", f"meta_{name}.json.gz"),
+                ]
+                for name in sorted(_AMAZON_COMMON + _AMAZON_ONLY_2018)
+            },
+            "2023": {
+                name: [
+                    File(f"{_UCSD}/data/amazon_2023/raw/review_categories", f"{name}.jsonl.gz"),
+                    File(f"{_UCSD}/data/amazon_2023/raw/meta_categories", f"meta_{name}.jsonl.gz"),
+                ]
+                for name in sorted(_AMAZON_COMMON + _AMAZON_ONLY_2023)
+            },
+        },
+    ),
+    "goodreads": Source(
+        "Goodreads",
+        "for academic use; not to be passed on, not for commercial use",
+        "https://mengtingwan.github.io/data/goodreads",
+        "https://mengtingwan.github.io/data/goodreads",
+        {
+            genre: [
+                File(f"{_UCSD}/gdrive/goodreads/byGenre", f"goodreads_books_{genre}.json.gz"),
+                File(
+                    f"{_UCSD}/gdrive/goodreads/byGenre",
+                    f"goodreads_interactions_{genre}.json.gz",
+                    f"sha256:{sha256}",
+                ),
+            ]
+            for genre, sha256 in _GOODREADS_SHA256.items()
+        }
+        | {
+            "all": [
+                File(f"{_UCSD}/gdrive/goodreads", "goodreads_books.json.gz"),
+                File(f"{_UCSD}/gdrive/goodreads", "goodreads_interactions_dedup.json.gz"),
+            ]
+        },
+    ),
+    "hotelrec": Source(
+        "HotelRec",
+        "for research; see the repository",
+        "https://github.com/Diego999/HotelRec",
+        "https://github.com/Diego999/HotelRec",
+        {"full": [File("https://lia.epfl.ch/Datasets", "Full_HotelRec.zip", member="HotelRec*.*")]},
+    ),
+    "lastfm": Source(
+        "Last.fm 360K",
+        "for non-commercial use",
+        "https://zenodo.org/records/6090214",
+        "https://zenodo.org/records/6090214",
+        {
+            "360k": [
+                File(
+                    "https://zenodo.org/records/6090214/files",
+                    "lastfm-dataset-360K.tar.gz",
+                    "md5:635e6ed3fc873aa4ba33aba0ebce02b1",
+                    member="usersha1-*.tsv",
+                )
+            ]
+        },
+    ),
+    "microlens": Source(
+        "MicroLens",
+        "for research, not for commercial use",
+        "https://github.com/westlake-repl/MicroLens",
+        "https://github.com/westlake-repl/MicroLens",
+        {
+            version: [
+                File(
+                    f"https://recsys.westlake.edu.cn/MicroLens-{version}-Dataset",
+                    f"MicroLens-{version}_{name}.csv",
+                )
+                for name in names
+            ]
+            for version, names in {
+                "50k": ["pairs", "titles"],
+                "100k": ["pairs", "title_en"],
+            }.items()
+        },
+    ),
+    "mind": Source(
+        "MIND",
+        "Microsoft Research License Terms: for research, not for commercial use",
+        "https://github.com/msnews/MIND/blob/master/MSR%20License_Data.pdf",
+        "https://msnews.github.io/ and https://huggingface.co/datasets/Recommenders/MIND",
+        {
+            version: [
+                File(
+                    "https://huggingface.co/datasets/Recommenders/MIND/resolve/main",
+                    f"MIND{version}_{part}.zip",
+                )
+                for part in parts
+            ]
+            for version, parts in _MIND_PARTS.items()
+        },
+    ),
+    "movielens": Source(
+        "MovieLens",
+        "for research; not for commercial use without permission of GroupLens, and not to be "
+        "passed on except under the terms in the README of the data",
+        "https://grouplens.org/datasets/movielens/",
+        "https://grouplens.org/datasets/movielens/",
+        {
+            version: [
+                File(
+                    "https://files.grouplens.org/datasets/movielens",
+                    f"ml-{version}.zip",
+                    f"md5:{md5}",
+                )
+            ]
+            for version, md5 in _MOVIELENS_MD5.items()
+        },
+    ),
+    "xmind": Source(
+        "xMIND",
+        "CC BY-NC-SA 4.0 (the translations)",
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+        "https://github.com/andreeaiana/xMIND",
+        {
+            version: {
+                language: [
+                    File(
+                        f"https://github.com/andreeaiana/xMIND/raw/main/xMIND/{language}",
+                        f"xMIND{version}_{part}.zip",
+                    )
+                    for part in _MIND_PARTS[version]
+                ]
+                for language in _XMIND_LANGUAGES
+            }
+            for version in ("small", "large")
+        },
+    ),
 }

@@ -3,8 +3,10 @@
 import errno
 import io
 import os
+import shutil
 import stat
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -86,7 +88,7 @@ def test_a_new_archive_replaces_the_folder(kind, paths):
 def test_a_path_that_leads_out_is_refused(kind, paths, name):
     archive, folder = paths
     WRITERS[kind](archive, {"good.txt": b"good", name: b"bad"})
-    with pytest.raises(ValueError, match="leads out of its folder; nothing is unpacked"):
+    with pytest.raises(ValueError, match="leads out of its folder"):
         unpack(archive, folder)
     assert left(folder.parent) == [archive.name]
     assert left(folder.parent.parent) == ["home"]
@@ -134,18 +136,33 @@ def test_a_damaged_archive_leaves_nothing(kind, paths):
 def test_what_a_killed_process_left_is_removed(kind, paths):
     archive, folder = paths
     WRITERS[kind](archive)
-    (folder.parent / ".unpacked.half" / "data").mkdir(parents=True)
+    (folder.parent / ".unpacked.0123.new" / "data").mkdir(parents=True)
     unpack(archive, folder)
     assert left(folder.parent) == [archive.name, "unpacked"]
 
 
-@pytest.mark.parametrize("kind", ["zip"])
-def test_an_archive_larger_than_the_disk(paths):
+def test_contents_larger_than_the_disk(kind, paths, monkeypatch):
     archive, folder = paths
-    with zipfile.ZipFile(archive, "w") as packed:
-        packed.writestr("large", b"")
-        packed.filelist[0].file_size = 1 << 60
-    with pytest.raises(OSError, match="bytes needed to unpack, .* free in .*home'") as raised:
+    WRITERS[kind](archive)
+    needed = sum(map(len, FILES.values()))
+    usage = shutil.disk_usage(folder.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    message = f"no room in .*home' for the contents of {archive.name}: {needed:,} bytes needed"
+    with pytest.raises(OSError, match=message) as raised:
         unpack(archive, folder)
     assert raised.value.errno == errno.ENOSPC
     assert left(folder.parent) == [archive.name]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
+    unpack(archive, folder)
+
+
+def test_two_at_once_unpack_once(kind, paths, capsys):
+    archive, folder = paths
+    WRITERS[kind](archive, {"data.txt": bytes(1 << 22)})
+    threads = [threading.Thread(target=unpack, args=(archive, folder, True)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (folder / "data.txt").stat().st_size == 1 << 22
+    assert capsys.readouterr().err == f"[skrec] {archive.name}: unpacking\n"
