@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
 
-from skrec._common.checks import check_real
+from skrec._common.checks import check_int, check_real
 from skrec._data.rows import as_table
 from skrec.model_selection._impressions import read_impression_of_row, read_impression_times
 
@@ -26,7 +27,7 @@ def split_by_time(
         Table with the column `time`. Pairs with the same `impression_id` form one impression.
     valid_size, test_size : float, default=0.1
         Share of the impressions in the validation and the test part, in [0, 1). With 0 the part
-        is empty.
+        is empty. Impressions with equal times go to the earlier part, so the parts can be smaller.
 
     Returns
     -------
@@ -38,6 +39,12 @@ def split_by_time(
     ValueError
         If X has no column `time`, if a size is outside its range, or if the two sizes leave
         nothing to train on.
+
+    Warns
+    -----
+    UserWarning
+        If the validation or the test part is empty although its size is not 0, because there are
+        few impressions or many of them have the same time.
 
     Examples
     --------
@@ -59,14 +66,36 @@ def split_by_time(
     part += n_earlier >= n_impressions - n_test
     part_of_row = part[impression_of_row]
     train, valid, test = (np.flatnonzero(part_of_row == number) for number in range(3))
+    if not len(train):
+        raise ValueError(
+            f"valid_size={valid_size} and test_size={test_size} leave the training part empty: X "
+            f"has {n_impressions} impressions"
+        )
+    for name, size, rows in (("valid", valid_size, valid), ("test", test_size, test)):
+        if size and not len(rows):
+            warnings.warn(_describe_empty(name, size, time), stacklevel=2)
     return train, valid, test
+
+
+def _describe_empty(name: str, size: float, time: np.ndarray) -> str:
+    """Return why a part is empty."""
+    message = f"the {name} part is empty although {name}_size={size}: "
+    if not round(size * len(time)):
+        return f"{message}X has only {len(time)} impressions; pass a larger {name}_size"
+    _, counts = np.unique(time, return_counts=True)
+    return (
+        f"{message}impressions with equal times stay together, and up to {counts.max()} of "
+        f"{len(time)} impressions share a time; pass other sizes, or more precise times"
+    )
 
 
 class TimeSeriesImpressionSplit(BaseCrossValidator):
     """Cross-validation splitter that tests each fold on impressions later than its training part.
 
     In contrast to scikit-learn's ``TimeSeriesSplit``, which expects rows in temporal order, it
-    sorts rows by their column `time`. The rows of an impression stay together.
+    sorts rows by their column `time`. The rows of an impression stay together. If many impressions
+    have the same time, some of them can be in the training part and others in the test part. No
+    part is empty: a ValueError is raised if there are too few impressions for the folds.
 
     Parameters
     ----------
@@ -134,7 +163,18 @@ class TimeSeriesImpressionSplit(BaseCrossValidator):
         ------
         train, test : ndarray of int64
             Row numbers in ascending order.
+
+        Raises
+        ------
+        ValueError
+            If X has no column `time`, if there are too few impressions for the folds, or if a
+            parameter is out of its range.
         """
+        check_int("n_splits", self.n_splits, 2)
+        check_int("gap", self.gap, 0)
+        for name in ("max_train_size", "test_size"):
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name))
         impression_of_row, time = _read_impressions(X)
         order = np.argsort(time, kind="stable")  # impressions by time
         place = np.empty_like(order)

@@ -1,5 +1,7 @@
 """Splits by time: training rows are never later than test rows, and impressions stay whole."""
 
+import warnings
+
 import numpy as np
 import polars as pl
 import pytest
@@ -72,8 +74,43 @@ def test_pairs_of_an_impression_and_equal_times_stay_together(shuffled):
     parts = split_by_time(pairs)
     ids = [set(pairs.impression_id.iloc[part]) for part in parts]
     assert not ids[0] & ids[1] | ids[1] & ids[2] | ids[0] & ids[2]
-    same = split_by_time({"history": [[1]] * 10, "time": [1, 2, 2, 2, 2, 2, 2, 2, 2, 2]})
-    assert [len(part) for part in same] == [10, 0, 0]
+
+
+def test_an_empty_part_is_said():
+    def sizes(time, **arguments):
+        return [
+            len(part)
+            for part in split_by_time({"history": [[1]] * len(time), "time": time}, **arguments)
+        ]
+
+    same = [1, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    with pytest.warns(
+        UserWarning, match="the test part is empty .* up to 9 of 10 impressions share"
+    ):
+        assert sizes(same) == [10, 0, 0]
+    with pytest.warns(
+        UserWarning, match="the valid part is empty although valid_size=0.1: X has only"
+    ):
+        assert sizes([1, 2, 3], test_size=0.3) == [2, 0, 1]
+    with pytest.raises(ValueError, match="leave the training part empty: X has 2 impressions"):
+        sizes([1, 2], valid_size=0.45, test_size=0.45)
+    with pytest.raises(ValueError, match="leave the training part empty: X has 0 impressions"):
+        sizes([])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sizes(range(10)) == [8, 1, 1]
+        assert sizes([1, 2, 3], valid_size=0, test_size=0) == [3, 0, 0]  # as was asked for
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"n_splits": 1}, {"gap": -1}, {"test_size": 0}, {"max_train_size": 0}]
+)
+def test_folds_have_no_empty_or_overlapping_parts(arguments):
+    X = {"history": [[1]] * 6, "time": range(6)}
+    with pytest.raises(ValueError, match=f"{next(iter(arguments))} must be "):
+        next(TimeSeriesImpressionSplit(**arguments).split(X))
+    with pytest.raises(ValueError, match="number of folds=7"):
+        next(TimeSeriesImpressionSplit(6).split(X))
 
 
 @pytest.mark.parametrize(
