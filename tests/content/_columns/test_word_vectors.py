@@ -67,7 +67,7 @@ def as_matrix(folder):
     return folder / "v.npy"
 
 
-def as_matrix_beside_its_text(folder):
+def as_matrix_next_to_text(folder):
     # v.txt contains vectors here, not words
     np.save(folder / "v.npy", ROWS.astype("float64"))
     (folder / "v.txt").write_text(as_text(WORDS, ROWS))
@@ -88,7 +88,7 @@ WAYS = [
     as_unmarked_gzip,
     as_tabs_and_windows,
     as_matrix,
-    as_matrix_beside_its_text,
+    as_matrix_next_to_text,
     as_pair,
 ]
 
@@ -146,7 +146,7 @@ def test_odd_lines_of_published_files(write):
     assert matrix.tolist() == [[1, 2], [5, 6], [7, 8], [9, 10]]
 
 
-def test_a_header_may_be_told_from_a_word_that_is_a_number(write):
+def test_a_word_that_is_a_number_is_not_a_header(write):
     words, matrix = read_word_vectors(write("7 0.5 1\n8 2 3\n"), [], 9)
     assert (words, matrix.tolist()) == (["7", "8"], [[0.5, 1], [2, 3]])
 

@@ -62,7 +62,7 @@ def test_weights_named_by_the_configuration_are_read(folder):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-def test_adapters_beside_a_model_are_refused(folder):
+def test_adapters_in_the_folder_of_a_model_are_refused(folder):
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(ValueError, match="holds adapters; merge them"):
         load_base(folder)

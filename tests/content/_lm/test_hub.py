@@ -26,12 +26,12 @@ for line in sys.stdin:
     try:
         if what == "base":
             base = load_base(arguments[0], revision=arguments[1])
-            said = [base.name, base.revision, base.fingerprint]
+            result = [base.name, base.revision, base.fingerprint]
         else:
-            said = tokenizer_hash(load_tokenizer(*arguments))
+            result = tokenizer_hash(load_tokenizer(*arguments))
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-    print(json.dumps(said))
+        result = f"{type(error).__name__}: {error}"
+    print(json.dumps(result))
 """
 
 
@@ -66,8 +66,8 @@ def handler(repositories, asked):
                 return self.answer(401, error="RepoNotFound")
             if "/tree/" in self.path:
                 return self.answer(404, error="EntryNotFound")
-            told = {"id": name, "sha": COMMIT, "siblings": [], "private": False, "tags": []}
-            return self.answer(200, json.dumps(told).encode())
+            info = {"id": name, "sha": COMMIT, "siblings": [], "private": False, "tags": []}
+            return self.answer(200, json.dumps(info).encode())
 
         def answer(self, status, body=b"", error=None):
             self.send_response(status)
@@ -151,8 +151,9 @@ def online(run):
         ("tokenizer", "someone/data", NAME),
         ("tokenizer", "someone/pickled", NAME),
     ]
-    said, errors = run(calls)
-    return {tuple(call): found for call, found in zip(calls, said, strict=True)} | {"said": errors}
+    results, errors = run(calls)
+    by_call = {tuple(call): result for call, result in zip(calls, results, strict=True)}
+    return by_call | {"stderr": errors}
 
 
 def test_hub_gives_the_served_model_at_a_commit(online, folder):
@@ -167,7 +168,7 @@ def test_hub_gives_the_served_tokenizer(online, folder):
 
 def test_hub_says_nothing(online):
     # neither progress bars nor hints to log in
-    assert online["said"] == ""
+    assert online["stderr"] == ""
 
 
 @pytest.mark.parametrize(
@@ -210,12 +211,12 @@ def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
         ("base", "someone/else", None),
         ("tokenizer", "someone/else", NAME),
     ]
-    said, errors = run(calls, HF_HUB_OFFLINE="1")
-    assert said[:3] == [online[call] for call in calls[:3]]
-    assert said[3].startswith(f"OSError: model='someone/tiny' {LACKS}")
-    assert f"lacks it at revision {'f' * 40}, while HF_HUB_OFFLINE is set. Give" in said[3]
-    assert said[4].startswith(f"OSError: model='someone/else' {LACKS}")
-    assert said[5].startswith(f"OSError: tokenizer='someone/else' {LACKS}")
+    results, errors = run(calls, HF_HUB_OFFLINE="1")
+    assert results[:3] == [online[call] for call in calls[:3]]
+    assert results[3].startswith(f"OSError: model='someone/tiny' {LACKS}")
+    assert f"lacks it at revision {'f' * 40}, while HF_HUB_OFFLINE is set. Give" in results[3]
+    assert results[4].startswith(f"OSError: model='someone/else' {LACKS}")
+    assert results[5].startswith(f"OSError: tokenizer='someone/else' {LACKS}")
     assert hub[1] == []
     assert errors == ""
 
@@ -223,13 +224,13 @@ def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
 def test_without_a_connection_the_cache_is_read(run, online):
     # models only: for tokenizers, transformers retries for most of a minute
     calls = [("base", NAME, None), ("base", NAME, COMMIT)]
-    said, errors = run(calls, HF_ENDPOINT=NOWHERE)
-    assert said == [online[call] for call in calls]
+    results, errors = run(calls, HF_ENDPOINT=NOWHERE)
+    assert results == [online[call] for call in calls]
     assert errors == ""
 
 
 @pytest.mark.slow  # the hub's client retries for 25 seconds
 def test_without_a_connection_what_the_cache_lacks_is_named(run):
-    [said], _ = run([("base", "someone/else", None)], HF_ENDPOINT=NOWHERE)
-    assert said.startswith(f"OSError: model='someone/else' {LACKS}")
-    assert f"lacks it, while {NOWHERE} can't be reached. Give" in said
+    [result], _ = run([("base", "someone/else", None)], HF_ENDPOINT=NOWHERE)
+    assert result.startswith(f"OSError: model='someone/else' {LACKS}")
+    assert f"lacks it, while {NOWHERE} can't be reached. Give" in result

@@ -362,7 +362,7 @@ def test_texts_without_words_and_texts_alike(way, make, news, titles):
     assert np.isfinite(make(**way).fit(news.train, odd).item_vectors()).all()
 
 
-def test_beside_ids(tiny_bert, make, news, titles):
+def test_with_ids(tiny_bert, make, news, titles):
     rec = make(trainable_layers=1)
     rec.set_params(content=content.WithID(rec.content, dropout=0.2)).fit(news.train, titles)
     assert_array_equal(pickle.loads(pickle.dumps(rec)).item_vectors(), rec.item_vectors())
@@ -394,7 +394,7 @@ def test_learning_rates(name, rates, make, fit_ways):
         assert {id(p) for p in groups[1e-3]} == top
 
 
-def test_progress_is_printed_and_told(make, news, titles, tmp_path, capsys):
+def test_progress_is_printed(make, news, titles, tmp_path, capsys):
     rec = make(memory=tmp_path, trainable_layers=1).set_params(verbose=1)
     rec.fit(news.train, titles)
     n_texts = titles["title"].nunique()

@@ -96,10 +96,10 @@ def test_back_to_a_whole_model(name, tmp_path):
     assert type(merged) is type(model)
     assert merged.state_dict().keys() == model.state_dict().keys()
     torch.testing.assert_close(hidden(merged), expected, rtol=0, atol=1e-10)
-    beside = whole_model(copy.deepcopy(model), copied, config, merge_lora=False)
-    assert isinstance(beside, PeftModel)
-    torch.testing.assert_close(hidden(beside.eval()), expected, rtol=0, atol=1e-10)
-    beside.save_pretrained(tmp_path)
+    unmerged = whole_model(copy.deepcopy(model), copied, config, merge_lora=False)
+    assert isinstance(unmerged, PeftModel)
+    torch.testing.assert_close(hidden(unmerged.eval()), expected, rtol=0, atol=1e-10)
+    unmerged.save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(copy.deepcopy(model), tmp_path).eval()
     torch.testing.assert_close(hidden(again), expected, rtol=0, atol=1e-10)
 
@@ -133,9 +133,9 @@ def test_adapters_above_prefix_states_equal_those_in_the_whole_model(name):
     torch.testing.assert_close(expected, hidden(copied), rtol=0, atol=1e-10)
     merged = whole_model(copy.deepcopy(model), top.model, config, merge_lora=True)
     torch.testing.assert_close(hidden(merged), expected, rtol=0, atol=1e-10)
-    beside = whole_model(copy.deepcopy(model), top.model, config, merge_lora=False)
-    torch.testing.assert_close(hidden(beside), expected, rtol=0, atol=1e-10)
-    torch.testing.assert_close(hidden(beside.merge_and_unload()), expected, rtol=0, atol=1e-10)
+    unmerged = whole_model(copy.deepcopy(model), top.model, config, merge_lora=False)
+    torch.testing.assert_close(hidden(unmerged), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(hidden(unmerged.merge_and_unload()), expected, rtol=0, atol=1e-10)
 
 
 def test_frozen_layers_stay_without_adapters_where_there_are_many_targets(tmp_path):
@@ -144,10 +144,10 @@ def test_frozen_layers_stay_without_adapters_where_there_are_many_targets(tmp_pa
     model, top, config = adapted_top("Llama", lora, n_frozen=2, n_layers=6)
     names = modules_with_adapters(top.model)
     assert len(names) == 28 and config.target_modules == names
-    beside = whole_model(copy.deepcopy(model), top.model, config, merge_lora=False)
-    beside.save_pretrained(tmp_path)
+    unmerged = whole_model(copy.deepcopy(model), top.model, config, merge_lora=False)
+    unmerged.save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(copy.deepcopy(model), tmp_path)
-    for whole in (beside, again):
+    for whole in (unmerged, again):
         assert modules_with_adapters(whole.base_model.model) == names
         torch.testing.assert_close(hidden(whole), answer_of(top, model), rtol=0, atol=1e-10)
 
@@ -271,8 +271,8 @@ def test_the_configuration_can_be_kept(copier):
     """The estimator contains it, and is cloned and pickled."""
     model, top, config = adapted_top("BERT")
     assert copier(config) == config
-    beside = whole_model(copy.deepcopy(model), top.model, copier(config), merge_lora=False)
-    torch.testing.assert_close(hidden(beside), answer_of(top, model), rtol=0, atol=1e-10)
+    unmerged = whole_model(copy.deepcopy(model), top.model, copier(config), merge_lora=False)
+    torch.testing.assert_close(hidden(unmerged), answer_of(top, model), rtol=0, atol=1e-10)
 
 
 def test_a_configuration_of_saved_adapters_is_trained_again(tmp_path):
@@ -312,9 +312,9 @@ def test_what_a_configuration_asks_comes_back_whole(name, lora, tmp_path):
     expected = answer_of(top, model)
     merged = whole_model(copy.deepcopy(model), top.model, config, merge_lora=True)
     torch.testing.assert_close(hidden(merged), expected, rtol=0, atol=1e-10)
-    beside = whole_model(copy.deepcopy(model), top.model, config, merge_lora=False)
-    torch.testing.assert_close(hidden(beside), expected, rtol=0, atol=1e-10)
-    beside.save_pretrained(tmp_path)
+    unmerged = whole_model(copy.deepcopy(model), top.model, config, merge_lora=False)
+    torch.testing.assert_close(hidden(unmerged), expected, rtol=0, atol=1e-10)
+    unmerged.save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(copy.deepcopy(model), tmp_path)
     torch.testing.assert_close(hidden(again), expected, rtol=0, atol=1e-10)
 
@@ -346,8 +346,8 @@ def test_adapters_of_short_weights_are_float32(dtype):
     model, copied, config = adapted("Llama", LoraConfig(use_dora=True), dtype=dtype)
     assert {p.dtype for p in copied.parameters() if p.requires_grad} == {torch.float32}
     train(copied)
-    beside = whole_model(copy.deepcopy(model), copied, config, merge_lora=False)
-    assert torch.equal(hidden(beside), hidden(copied))
+    unmerged = whole_model(copy.deepcopy(model), copied, config, merge_lora=False)
+    assert torch.equal(hidden(unmerged), hidden(copied))
     merged = whole_model(copy.deepcopy(model), copied, config, merge_lora=True)
     assert hidden(merged).dtype == dtype
     torch.testing.assert_close(hidden(merged), hidden(copied), rtol=0, atol=0.1)

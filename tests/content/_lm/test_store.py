@@ -169,19 +169,19 @@ def test_foreign_files_are_neither_read_nor_deleted(tmp_path):
 def test_info(tmp_path):
     filled(tmp_path)
     store_in(tmp_path, torch.bfloat16, max_length=5).fill(KEYS[:7], LENGTHS[:7], rows_of)
-    told = cache.info(str(tmp_path)).sort_values("n_items", ignore_index=True)
-    assert told.model.tolist() == ["tiny", "tiny"]
-    assert told.layer.tolist() == [[2], [2]]
-    assert told.kind.tolist() == ["rows", "rows"]
-    assert told.dtype.tolist() == ["bfloat16", "float32"]  # number types of the stored rows
-    assert told.max_length.tolist() == [5, 9]
-    assert told.n_items.tolist() == [7, N]
-    assert told.n_tokens.tolist() == [LENGTHS[:7].sum(), LENGTHS.sum()]
-    assert str(told.created.dtype).endswith("UTC]")
+    table = cache.info(str(tmp_path)).sort_values("n_items", ignore_index=True)
+    assert table.model.tolist() == ["tiny", "tiny"]
+    assert table.layer.tolist() == [[2], [2]]
+    assert table.kind.tolist() == ["rows", "rows"]
+    assert table.dtype.tolist() == ["bfloat16", "float32"]  # number types of the stored rows
+    assert table.max_length.tolist() == [5, 9]
+    assert table.n_items.tolist() == [7, N]
+    assert table.n_tokens.tolist() == [LENGTHS[:7].sum(), LENGTHS.sum()]
+    assert str(table.created.dtype).endswith("UTC]")
     on_disk = [
-        sum(path.stat().st_size for path in Path(folder).iterdir()) for folder in told.folder
+        sum(path.stat().st_size for path in Path(folder).iterdir()) for folder in table.folder
     ]
-    assert told.bytes.tolist() == on_disk
+    assert table.bytes.tolist() == on_disk
 
 
 def test_clear_leaves_no_trace(tmp_path):
@@ -198,10 +198,10 @@ def test_nothing_is_kept_there(tmp_path, make):
     memory = tmp_path / "memory"
     if make:
         memory.mkdir()
-    told = cache.info(memory)
-    assert told.shape == (0, 10)
-    assert list(told)[:2] == ["model", "layer"]
-    assert told.n_items.sum() == 0
+    table = cache.info(memory)
+    assert table.shape == (0, 10)
+    assert list(table)[:2] == ["model", "layer"]
+    assert table.n_items.sum() == 0
     assert cache.clear(memory) == 0
     assert memory.exists() == make
 
@@ -229,15 +229,15 @@ def test_a_temporary_store_goes_with_its_process():
         print(store.folder.parents[1], len(list(store.folder.glob("page-*"))) > 5)
         """
     )
-    told, _ = process.communicate(timeout=120)
-    memory, there = told.split()
-    assert there == "True"
+    output, _ = process.communicate(timeout=120)
+    memory, has_pages = output.split()
+    assert has_pages == "True"
     assert not Path(memory).exists()
 
 
 def test_a_full_store_needs_no_lock(tmp_path):
     # the store may be on a disk that the user cannot write to
     store = filled(tmp_path)
-    store.folder.with_suffix(".lock").unlink()
+    store.folder.with_suffix(".lock").unlink(missing_ok=True)
     store_in(tmp_path).fill(KEYS, LENGTHS, rows_of)
     assert not store.folder.with_suffix(".lock").exists()

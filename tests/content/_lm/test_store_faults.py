@@ -112,9 +112,9 @@ def test_a_damaged_page_is_computed_again(tmp_path, damage):
     lost = len(load_file(path)["lengths"])
     damage(path)
     store, compute = store_in(tmp_path), Computer()
-    with pytest.warns(UserWarning, match=f"{path.name}' is damaged") as told:
+    with pytest.warns(UserWarning, match=f"{path.name}' is damaged") as caught:
         store.fill(KEYS, LENGTHS, compute)
-    assert len(told) == 1
+    assert len(caught) == 1
     assert len(compute.items) == lost
     assert not path.exists()
     assert_right(store.take_layout(KEYS), list(range(N)))
