@@ -103,7 +103,7 @@ def test_numbers_are_numbers(values):
         [np.array([1.0, 2.0]), np.array([3.0, 4.0], dtype=np.float32)],
         np.array([[1.0, 2.0], [3.0, 4.0]]),
         np.array([[1, 3], [2, 4]]).T,  # ints, and not contiguous
-        pa.array([[1, 2], [3, 4]], pa.list_(pa.float16(), 2)),
+        pa.FixedSizeListArray.from_arrays(pa.array(np.float16([1, 2, 3, 4])), 2),
         pa.array([[9.0, 9.0], [1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float64(), 2))[1:],
     ],
     ids=["lists", "arrays", "float array", "int array", "fixed float16", "sliced fixed"],

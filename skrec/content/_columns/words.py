@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from typing import Any
 
@@ -94,9 +95,9 @@ def _chunks(texts: list[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         Distinct chunks.
     """
     # An accented letter can be one character or two, which look alike. Files of vectors use one.
-    split = pc.utf8_split_whitespace(
-        pc.utf8_normalize(pa.array(texts, pa.large_string()), form="NFC")
-    )
+    # Arrow's utf8_normalize gives the two characters for NFC before pyarrow 26.
+    composed = [unicodedata.normalize("NFC", text) for text in texts]
+    split = pc.utf8_split_whitespace(pa.array(composed, pa.large_string()))
     flat = split.flatten()
     real = pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
     starts = offsets_of(real)[split.offsets.to_numpy().astype(np.int64)]
