@@ -397,7 +397,7 @@ def test_groups_are_never_guessed_from_equal_histories():
         pd.array([3, 1], dtype="Int64"),
         pd.to_datetime(["2020-01-02", "2020-01-01"]),
         pd.to_datetime(["2020-01-02", "2020-01-01"]).tz_localize("Asia/Tokyo"),
-        pd.to_datetime(["9999-12-31", "2020-01-01"]).as_unit("s"),  # not in the range of ns
+        pd.DatetimeIndex(np.array(["9999-12-31", "2020-01-01"], "M8[s]")),  # not in the range of ns
         [datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)],
     ],
 )
