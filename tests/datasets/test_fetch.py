@@ -189,6 +189,18 @@ def test_a_checksum_beside_the_file_is_checked(server, home, text):
     assert len(server.log) == n_requests
 
 
+def test_a_file_with_a_checksum_beside_it_is_resumed(server, home):
+    body = bytes(1 << 20) + movielens_zip()  # bytes before a .zip file are ignored
+    server.put("/ml-latest.zip", body)
+    server.put("/ml-latest.zip.md5", hashlib.md5(body).hexdigest().encode())
+    options = {"data_home": home, "url": server.url, "n_retries": 0, "verbose": False}
+    server.plans += [Plan(), Plan(cut=len(body) - 1000)]
+    with pytest.raises(ConnectionError):
+        datasets.fetch_movielens("latest", n_negatives_eval=5, **options)
+    datasets.fetch_movielens("latest", n_negatives_eval=5, **options)
+    assert server.statuses == [200, 200, 200, 206]
+
+
 def test_no_checksum_beside_the_file(server, home):
     server.put("/ml-latest.zip", movielens_zip())
     datasets.fetch_movielens(

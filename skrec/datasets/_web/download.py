@@ -1,7 +1,8 @@
 """Downloads that are resumed and verified. A file gets its final name when it is whole and right.
 
 pooch sends the requests and computes the checksums. The folder ``.download``, next to the files,
-contains locks, unfinished downloads, and the checksum of each file with its size and time.
+contains for each file a lock, an unfinished download (``.part``) and its version, and a record of
+the file when it was last found to be right (``.verified``: checksum, size and time).
 """
 
 from __future__ import annotations
@@ -48,8 +49,6 @@ def fault(path: Path, target: Path, checksum: str) -> str:
     -------
     str
     """
-    import pooch
-
     if not path.is_file():
         return "is missing"
     stat, record, recorded = path.stat(), state_file(target, "verified"), _recorded(target)
@@ -57,6 +56,8 @@ def fault(path: Path, target: Path, checksum: str) -> str:
     state = [str(stat.st_size), str(stat.st_mtime_ns)]
     if recorded == [known, *state]:
         return ""
+    import pooch
+
     algorithm, _, expected = known.partition(":")
     found = pooch.file_hash(path, algorithm)
     if expected not in ("", found):
@@ -105,6 +106,7 @@ def download(url: str, target: Path, checksum: str, delays: list[float], verbose
                 _transfer(f"{url}.md5", md5_file, "", delays, verbose=False)
                 found = re.findall(r"\b[0-9a-f]{32}\b", md5_file.read_text().lower())
                 checksum = f"md5:{found[0]}" if found else checksum
+                md5_file.unlink()
         size = _recorded(target)[1] if checksum.endswith(":") else ""
         _transfer(url, part, size, delays, verbose)
         damage = fault(part, target, checksum)
@@ -132,7 +134,7 @@ def _receive(url: str, part: Path, size: str, verbose: bool) -> None:
     """Request a file, or the rest of it if `part` is the beginning of the server's version."""
     import pooch
 
-    note = part.with_suffix(".version")
+    note = part.with_name(f"{part.name}.version")
     origin, _, version = (note.read_text() if note.exists() else "").partition("\n")
     headers = {"User-Agent": f"skrec/{__version__}", "Accept-Encoding": "identity"}
     total, shown_at = 0, 0.0

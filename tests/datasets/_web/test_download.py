@@ -195,7 +195,7 @@ def test_a_part_of_unknown_origin_starts_anew(server, target, note):
     state_of(target, "part").parent.mkdir(parents=True)
     state_of(target, "part").write_bytes(NEW)
     if note is not None:
-        state_of(target, "version").write_text(note)
+        state_of(target, "part.version").write_text(note)
     get(server, target)
     assert server.sent == [("/data.bin", 0, len(BODY))]
     assert target.read_bytes() == BODY
@@ -533,6 +533,12 @@ def test_progress_is_shown(server, target, capsys, monkeypatch):
 def test_nothing_is_shown_otherwise(server, target, capsys):
     get(server, target)
     assert capsys.readouterr() == ("", "")
+
+
+def test_libraries_for_downloads_are_imported_late():
+    # reading files needs neither of them, and they take a quarter of a second
+    for module in (ROOT / "skrec" / "datasets").rglob("*.py"):
+        assert not re.search(r"^(import|from) (pooch|requests)", module.read_text(), re.MULTILINE)
 
 
 def test_offline_mode_of_the_hub_is_only_about_the_hub(server, target, monkeypatch):
