@@ -22,7 +22,7 @@ class Items:
     """Catalogue of the items that can be recommended, with their ids and content columns.
 
     An ``Items`` is immutable. It has `n_items` but no length or shape, so that scikit-learn does
-    not slice it. Pass it to searches and cross-validation as ``items=Items(frame)``: they would
+    not slice it. In searches and cross-validation, pass ``items=Items(frame)``: scikit-learn would
     split a data frame that has as many rows as ``X`` into folds.
 
     The **role** of a column tells operators how to read it. The default role depends on the dtype:
@@ -37,8 +37,8 @@ class Items:
     ``vector``         lists of floats of equal length, 2-D arrays, fixed-size lists of numbers
     ================== ====================================================================
 
-    Null texts and null multi-categories are read as empty. Null is encoded as a separate category.
-    Null numbers and null vectors raise an error.
+    Nulls in ``text`` and ``multi-category`` columns are read as empty, and nulls in ``category``
+    columns as a separate category. Nulls in ``number`` and ``vector`` columns raise an error.
 
     Parameters
     ----------

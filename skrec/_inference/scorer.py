@@ -187,7 +187,9 @@ class Scorer:
         """Yield blocks of rows with their scores of all items; see `score_catalogue`."""
         return self._compute(inference.score_catalogue, data, among=among)
 
-    def _compute(self, function: Callable, data: CodedInteractions, **options: Any) -> Any:
+    def _compute(
+        self, function: Callable[..., Any], data: CodedInteractions, **options: Any
+    ) -> Any:
         """Call a function of `skrec._inference.scores` with the item rows and the user cache."""
         rows = self.encoded_items.rows(self.network)
         cache = self.encoded_items.user_cache(self.network)

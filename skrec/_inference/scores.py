@@ -38,7 +38,7 @@ PAIR_BLOCK = 1 << 16  # candidates that are scored at a time
 CELL_BLOCK = 1 << 22  # scores of all items that are computed at a time
 
 
-def _inference(function: Callable) -> Callable:
+def _inference(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function of a network, to run it in evaluation mode and without autograd."""
 
     @wraps(function)
@@ -54,7 +54,7 @@ def _inference(function: Callable) -> Callable:
     return run
 
 
-def weights_version(network: Network) -> tuple:
+def weights_version(network: Network) -> tuple[Any, ...]:
     """Return a value that changes when any weight or buffer of the network changes."""
     state = [*network.parameters(), *network.buffers()]
     return network.n_steps, *((tensor.data_ptr(), tensor._version) for tensor in state)

@@ -183,8 +183,8 @@ def read_catalogue(items: Any, unknown_items: str) -> Items:
         return items
     if unknown_items == "ignore":
         raise TypeError(
-            "unknown_items='ignore' takes the catalogue as items=Items(df), since a bare "
-            f"{type(items).__name__} may have been cut by a search without a word"
+            "unknown_items='ignore' needs the catalogue as items=Items(df), because a search may "
+            f"have split a bare {type(items).__name__} without a warning"
         )
     return Items(items)
 
