@@ -38,8 +38,10 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     """
     if isinstance(values, pa.Array):
         return _without_views(pa.chunked_array([values]))
+    if isinstance(values, pa.ChunkedArray):
+        return _without_views(values)
     if not isinstance(values, pd.Series) and hasattr(values, "__arrow_c_stream__"):
-        return _without_views(pa.chunked_array(values))  # polars, and Arrow itself
+        return _without_views(pa.chunked_array(values))  # polars
     if isinstance(values, np.ndarray) and values.ndim == 2:
         width = values.shape[1]
         if width:
