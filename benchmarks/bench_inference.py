@@ -74,7 +74,7 @@ def measure_scoring(name, rec, case, X, args):
         ratio_without_items=plain / (cached - seconds["items"]),
     )
     users, user_of_row = user_vectors(
-        rec.network_, rec._encoded_items.rows(rec.network_), data, rec.max_history
+        rec.network_, rec._encoded_items.encoding(rec.network_).rows, data, rec.max_history
     )
     times = alternate(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import cache, partial
 from typing import Any, Self
 
@@ -15,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrec import _saving as saving
 from skrec._common.checks import check_int
-from skrec._common.random import borrowed_generator
+from skrec._common.locks import lock_of
+from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.explode import labelled_pairs
@@ -28,6 +30,7 @@ from skrec._training.examples import Examples
 from skrec._training.fit import (
     build_network,
     calibrate,
+    copy_for_training,
     fit_operators,
     make_trainer,
     run_epochs,
@@ -38,7 +41,7 @@ from skrec._training.parameters import refuse_nested_on_alias
 from skrec._training.processes import resolve_device
 from skrec._training.progress import ProgressReporter
 from skrec._training.start import FitInputs, check_classes, labels_and_catalogue, read_inputs
-from skrec._training.state import TrainingState, restored_on_failure
+from skrec._training.state import TrainingState
 from skrec._training.trainer import Plan, Trainer
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator, Resources
@@ -315,36 +318,37 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError, TypeError
             If parameters or data are invalid. Both are validated before training starts.
         """
-        y, items = labels_and_catalogue(y, items)
+        with self._writing():
+            return self._fit(X, *labels_and_catalogue(y, items), sample_weight)
+
+    def _fit(self, X: Any, y: Any, items: Any, sample_weight: Any) -> Self:
         resuming = self.warm_start and hasattr(self, "network_")
         inputs = read_inputs(self, X, y, items, sample_weight, resuming)
         data, valid = inputs.data, None
         if self.early_stopping:
             data, valid = hold_out(data, self.validation_fraction, inputs.rng)
         examples = inputs.examples(self, data)
+        model = self._model_to_train(inputs, examples, resuming)
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labelled_pairs, X, y, data.kind))
         callback_kwargs = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
-        end_kwargs = {**callback_kwargs, "reconstruction_attributes": self._fitted_attributes}
+        end_kwargs = {**callback_kwargs, "reconstruction_attributes": model._fitted_attributes}
         n_tasks = self.max_epochs + inputs.operators["content"].keeps_states
         context = self._init_callback_context(max_subtasks=n_tasks)
         context.call_on_fit_task_begin(**callback_kwargs)
-        self._adopt(inputs, resuming)
         report = ProgressReporter(context, "prefix states", self.verbose, **callback_kwargs)
-        self.content_.use(Resources(self.memory, inputs.device, report))
-        self.n_skipped_ = examples.n_skipped
-        with borrowed_generator(inputs.device):
-            trainer = self._make_trainer(inputs, examples, valid, resuming)
-            run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
-            self._training_state = TrainingState.of(trainer) if self.warm_start else None
-        self._record(trainer, resuming)
-        self.best_score_ = trainer.best_score
+        model.content_.use(Resources(self.memory, inputs.device, report))
+        trainer = model._make_trainer(inputs, examples, valid, resuming)
+        run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
+        model._training_state = TrainingState.of(trainer) if self.warm_start else None
+        model._record(trainer, resuming)
+        model.best_score_ = trainer.best_score
         context.call_on_fit_task_end(**end_kwargs)
-        self.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
+        model.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
         if valid is not None and self.calibration == "sigmoid":
-            self.calibration_ = calibrate(self._scorer(), valid)
-        return self
+            model.calibration_ = calibrate(model._scorer(), valid)
+        return self._take_over(model)
 
     def partial_fit(
         self,
@@ -389,21 +393,19 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         y, items = labels_and_catalogue(y, items)
         check_classes(classes)
-        resuming = hasattr(self, "network_")
-        inputs = read_inputs(self, X, y, items, sample_weight, resuming)
-        examples = inputs.examples(self, inputs.data)
-        with restored_on_failure(self):
-            self._adopt(inputs, resuming)
-            self.content_.use(Resources(self.memory, inputs.device))
-            self.n_skipped_ = examples.n_skipped
-            with borrowed_generator(inputs.device):
-                trainer = self._make_trainer(inputs, examples, None, resuming)
-                trainer.run_epoch()
-                self._training_state = TrainingState.of(trainer)
-            self._record(trainer, resuming)
+        with self._writing():
+            resuming = hasattr(self, "network_")
+            inputs = read_inputs(self, X, y, items, sample_weight, resuming)
+            examples = inputs.examples(self, inputs.data)
+            model = self._model_to_train(inputs, examples, resuming)
+            model.content_.use(Resources(self.memory, inputs.device))
+            trainer = model._make_trainer(inputs, examples, None, resuming)
+            trainer.run_epoch()
+            model._training_state = TrainingState.of(trainer)
+            model._record(trainer, resuming)
             if not resuming:
-                self.best_score_ = float("nan")
-        return self
+                model.best_score_ = float("nan")
+            return self._take_over(model)
 
     def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
         """Predict the probabilities of no click and of a click.
@@ -610,8 +612,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If the call fails, the catalogue is left unchanged.
         """
         check_is_fitted(self, "network_")
-        self._encoded_items = self._encoded().extend(items, self.network_)
-        self.items_ = self._encoded_items.items
+        with self._writing():
+            encoded = self._scorer(items).encoded_items
+            self.__dict__.update(_encoded_items=encoded, items_=encoded.items)
         return self
 
     def transform(self, X: Any, *, items: Any = None) -> np.ndarray:
@@ -635,8 +638,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If the behavior operator depends on the candidates or scores each click separately.
         """
         data, scorer = self._read(X, items)
-        if not self.network_.has_user_vectors:
-            reads = "scores each click" if self.network_.late_fusion else "reads the candidates"
+        if not scorer.network.has_user_vectors:
+            reads = "scores each click" if scorer.network.late_fusion else "reads the candidates"
             raise ValueError(f"{self.behavior_!r} {reads}, so users have no vector of their own")
         users = scorer.users(data)
         return users.squeeze(1) if users.shape[1] == 1 else users
@@ -656,7 +659,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "network_")
         if items is None:
-            return self._encoded().vectors(self.network_).cpu().numpy()
+            scorer = self._scorer()
+            return scorer.encoded_items.vectors(scorer.network).cpu().numpy()
         asked = EncodedItems(self.items_.conform(items), self._reader())
         return asked.vectors(self.network_).cpu().numpy()
 
@@ -712,20 +716,40 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         return load(path, device=device, trusted=trusted)
 
-    def _adopt(self, inputs: FitInputs, resuming: bool) -> None:
-        """Take over validated inputs: all of them, or only the extended catalogue."""
+    def _writing(self) -> AbstractContextManager[None]:
+        """Let one thread at a time change the fitted attributes. Prediction needs no lock."""
+        return lock_of(self).held()
+
+    def _model_to_train(self, inputs: FitInputs, examples: Examples, resuming: bool) -> Self:
+        """Return a shallow copy, which is trained while other threads predict with `self`."""
+        model = object.__new__(type(self))
+        model.__dict__.update(self.__dict__)
+        model.n_skipped_ = examples.n_skipped
         if resuming:
-            if inputs.items is not self.items_:
-                self.items_ = inputs.items
-                self._encoded_items = EncodedItems(inputs.items, self._reader())
-            return
-        self.classes_ = np.array([0, 1])
-        self.items_, self.users_ = inputs.items, inputs.users
-        self.content_ = inputs.operators["content"]
-        self.behavior_ = inputs.operators["behavior"]
-        self.predictor_ = inputs.operators["predictor"]
-        self.side_ = side_operator(self.behavior_)
-        self.calibration_ = (1.0, 0.0)
+            model.items_ = inputs.items
+            model._encoded_items = self._encoded().for_training(inputs.items)
+            model.network_ = copy_for_training(self.network_)
+            return model
+        model.classes_ = np.array([0, 1])
+        model.items_, model.users_ = inputs.items, inputs.users
+        model.content_ = inputs.operators["content"]
+        model.behavior_ = inputs.operators["behavior"]
+        model.predictor_ = inputs.operators["predictor"]
+        model.side_ = side_operator(model.behavior_)
+        model.calibration_ = (1.0, 0.0)
+        model._training_state = None
+        return model
+
+    def _take_over(self, model: Self) -> Self:
+        """Take over the attributes of a trained copy, all at once."""
+        own = self.__dict__
+        changed = {
+            name: value
+            for name, value in model.__dict__.items()
+            if name not in own or own[name] is not value
+        }
+        own.update(changed)
+        return self
 
     def _make_trainer(
         self,
@@ -734,19 +758,21 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         valid: CodedInteractions | None,
         resuming: bool,
     ) -> Trainer:
-        """Return the trainer of a new network, or of the current one."""
+        """Return the trainer of a new network, or of a copy of the current one."""
+        generator = TorchGenerator(inputs.device)
         if not resuming:
-            self.network_ = fit_operators(inputs, self.side_, self.width, self.precision)
+            fitting = inputs, self.side_, self.width, self.precision, generator
+            self.network_ = fit_operators(*fitting)
             self._encoded_items = EncodedItems(self.items_, self._reader())
-            self._training_state = None
         elif self._training_state is None:
-            seed_dropout(inputs)
+            seed_dropout(inputs, generator)
         self.network_.to(inputs.device)
         packed = self._encoded().packed(self.network_)
         plan = Plan.of(self, inputs.loss)
         validate = None if valid is None else partial(self._scorer().monitor, self.scoring, valid)
+        state = self._training_state
         return make_trainer(
-            self.network_, packed, examples, plan, inputs, self._training_state, validate
+            self.network_, packed, examples, plan, inputs, state, generator, validate
         )
 
     def _record(self, trainer: Trainer, resuming: bool) -> None:
@@ -765,7 +791,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _encoded(self) -> EncodedItems:
         """Return the catalogue with its vectors; a pickle does not contain them."""
         if not hasattr(self, "_encoded_items"):
-            self._encoded_items = EncodedItems(self.items_, self._reader())
+            with self._writing():
+                if not hasattr(self, "_encoded_items"):
+                    self._encoded_items = EncodedItems(self.items_, self._reader())
         return self._encoded_items
 
     def _reader(self) -> Any:
@@ -773,21 +801,26 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return reader_of(self.content_, self.side_)
 
     def _scorer(self, items: Any = None) -> Scorer:
-        encoded = self._encoded()
+        """Return what predicts with the current model, which another thread may replace."""
+        check_is_fitted(self, "network_")
+        self._encoded()
+        now = self.__dict__.copy()  # all attributes of one model
+        encoded, network = now["_encoded_items"], now["network_"]
         if items is not None:
-            encoded = encoded.extend(items, self.network_)
-        return Scorer(self.network_, encoded, self.max_history, self.calibration_)
+            encoded = encoded.extend(items, network)
+        return Scorer(
+            network, encoded, now["max_history"], now["calibration_"], known_users=now["users_"]
+        )
 
     def _read(
         self, X: Any, items: Any, y: Any = None, labels: str = "ignored"
     ) -> tuple[CodedInteractions, Scorer]:
         """Encode X as positions in the catalogue, extended by `items`."""
-        check_is_fitted(self, "network_")
         scorer = self._scorer(items)
         drop = "histories" if self.unknown_items == "ignore" else "nothing"
         known = scorer.encoded_items.items
         data = encode(
-            as_table(X), y, items=known, labels=labels, drop_unknown=drop, users=self.users_
+            as_table(X), y, items=known, labels=labels, drop_unknown=drop, users=scorer.known_users
         )
         return data, scorer
 
@@ -811,9 +844,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.content_.use(Resources(self.memory, device))
             operators = self.content_, self.behavior_, self.predictor_, self.side_
             width = len(arrays["empty_history"])
-            with borrowed_generator():
+            with TorchGenerator().lent():
                 network = build_network(*operators, self.users_, width)
-            self.network_ = saving.load_arrays(network, arrays).to(device)
+            self.network_ = saving.load_arrays(network, arrays).to(device).eval()
         if state.get("_training_state") is not None:
             self._training_state = TrainingState.from_arrays(state["_training_state"])
 

@@ -5,11 +5,13 @@ Columns and vectors are computed when first needed. Vectors are dropped when wei
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from skrec._common.locks import ForkSafeLock
 from skrec._data.items import Items, are_equal
 from skrec._data.packed import Packed
 from skrec._inference.scores import item_rows, weights_version
@@ -20,11 +22,32 @@ from skrec.content._side import WithSide
 from skrec.nn import stack_rows
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """Item rows that were computed with one version of the weights.
+
+    Attributes
+    ----------
+    version : object
+        The version of the weights; see `weights_version`.
+    rows : tensor of shape (N, R)
+    users : UserVectorCache
+        Cache of the user vectors that are computed from these rows.
+    """
+
+    version: Any
+    rows: torch.Tensor
+    users: UserVectorCache
+
+
 class EncodedItems:
     """Items with their prepared columns and item vectors.
 
     The prepared columns are the input of the content module. They and the vectors are computed when
     first needed. When a weight of the network changes, the vectors are dropped and computed again.
+
+    Any number of threads may use the same object: what it computes is never changed afterwards,
+    only replaced as a whole.
 
     The row of an item, of R numbers, contains its item vector, followed by the other numbers that
     the behavior operator reads: token vectors or side columns.
@@ -35,40 +58,56 @@ class EncodedItems:
         The items.
     content : ContentOperator or WithSide
         Fitted operator that prepares the items.
+    packed : Packed, default=None
+        The prepared columns, if they are known.
+    encoding : Encoding, default=None
+        The item rows, if they are known.
     """
 
-    def __init__(self, items: Items, content: ContentOperator | WithSide):
+    def __init__(
+        self,
+        items: Items,
+        content: ContentOperator | WithSide,
+        packed: Packed | None = None,
+        encoding: Encoding | None = None,
+    ):
         self.items = items
         self.content = content
-        self._packed: Packed | None = None
-        self._rows: torch.Tensor | None = None
-        self._version: Any = None
-        self._user_cache = UserVectorCache()
+        self._packed = packed
+        self._encoding = encoding
         self._extension: EncodedItems | None = None
+        self._lock = ForkSafeLock()
 
     def packed(self, network: Network) -> Packed:
         """Return the prepared columns, on the network's device."""
-        if self._packed is None:
-            self._packed = self.content.prepare(self.items).to(device_of(network))
-        return self._packed
+        with self._lock.held():
+            if self._packed is None:
+                self._packed = self.content.prepare(self.items).to(device_of(network))
+            return self._packed
+
+    def encoding(self, network: Network) -> Encoding:
+        """Return the item rows and the cache of user vectors of the current weights.
+
+        Threads that need them at the same time wait for the first one, which computes them.
+        """
+        version = weights_version(network)
+        encoding = self._encoding
+        if encoding is None or encoding.version != version:
+            with self._lock.held():
+                encoding = self._encoding
+                if encoding is None or encoding.version != version:
+                    rows = item_rows(network, self.packed(network))
+                    encoding = Encoding(version, rows, UserVectorCache())
+                    self._encoding = encoding
+        return encoding
 
     def vectors(self, network: Network) -> torch.Tensor:
         """Return the item vectors (N, D)."""
-        return self.rows(network)[:, : network.width]
+        return self.encoding(network).rows[:, : network.width]
 
-    def rows(self, network: Network) -> torch.Tensor:
-        """Return the item rows (N, R), which are computed again if weights have changed."""
-        version = weights_version(network)
-        if self._rows is None or version != self._version:
-            self._rows = item_rows(network, self.packed(network))
-            self._version = version
-            self._user_cache = UserVectorCache()
-        return self._rows
-
-    def user_cache(self, network: Network) -> UserVectorCache:
-        """Return the cache of user vectors that are computed from the current item rows."""
-        self.rows(network)
-        return self._user_cache
+    def for_training(self, items: Items) -> EncodedItems:
+        """Return the same or extended items for a network that is going to be trained."""
+        return EncodedItems(items, self.content, self._packed if items is self.items else None)
 
     def extend(self, data: Any, network: Network) -> EncodedItems:
         """Return the items with additional or changed ones; only these are encoded.
@@ -87,10 +126,10 @@ class EncodedItems:
         EncodedItems
         """
         items = self.items.extend(data)
-        old = self.rows(network)
-        last = self._extension
-        if last is not None and last._version == self._version and are_equal(last.items, items):
+        encoding, last = self.encoding(network), self._extension
+        if last is not None and last.is_current(encoding, items):
             return last
+        old = encoding.rows
         same = items.hashes()[: len(old)] == self.items.hashes()
         changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
         rows = old
@@ -100,7 +139,13 @@ class EncodedItems:
             place = np.arange(items.n_items)
             place[changed] = len(old) + np.arange(len(changed))
             rows = both[torch.from_numpy(place).to(old.device)]
-        extended = EncodedItems(items, self.content)
-        extended._rows, extended._version = rows, self._version
+        encoding = Encoding(encoding.version, rows, UserVectorCache())
+        extended = EncodedItems(items, self.content, encoding=encoding)
         self._extension = extended
         return extended
+
+    def is_current(self, encoding: Encoding, items: Items) -> bool:
+        """Whether these are equal items, encoded with the same weights as `encoding`."""
+        own = self._encoding
+        same_weights = own is not None and own.version == encoding.version
+        return same_weights and are_equal(self.items, items)

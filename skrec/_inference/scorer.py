@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import expit
 
 from skrec._data.coded import CodedInteractions
@@ -24,6 +25,8 @@ MAX_CELLS = 2e8  # largest number of scores that is returned for bare histories
 class Scorer:
     """Trained network with encoded items, which computes the results for rows of item codes.
 
+    It is immutable, so any number of threads may use it.
+
     Attributes
     ----------
     network : Network
@@ -33,12 +36,15 @@ class Scorer:
         Number of latest clicks that are read from a history.
     calibration : tuple of (float, float)
         a and b of the click probability ``sigmoid(a * score + b)``.
+    known_users : pyarrow.Array or None
+        Ids of the known users, if the behavior operator has user vectors.
     """
 
     network: Network
     encoded_items: EncodedItems
     max_history: int
     calibration: tuple[float, float] = (1.0, 0.0)
+    known_users: pa.Array | None = None
 
     def scores(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores of all candidates (P,); for bare histories, of all items (n, N).
@@ -191,9 +197,9 @@ class Scorer:
         self, function: Callable[..., Any], data: CodedInteractions, **options: Any
     ) -> Any:
         """Call a function of `skrec._inference.scores` with the item rows and the user cache."""
-        rows = self.encoded_items.rows(self.network)
-        cache = self.encoded_items.user_cache(self.network)
-        return function(self.network, rows, data, self.max_history, cache, **options)
+        encoding = self.encoded_items.encoding(self.network)
+        rows, users = encoding.rows, encoding.users
+        return function(self.network, rows, data, self.max_history, users, **options)
 
 
 def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:

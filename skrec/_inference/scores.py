@@ -39,17 +39,20 @@ CELL_BLOCK = 1 << 22  # scores of all items that are computed at a time
 
 
 def _inference(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a function of a network, to run it in evaluation mode and without autograd."""
+    """Decorate a function of a network in evaluation mode, to run it without autograd.
+
+    The mode is not changed here, because other threads may use the network at the same time.
+    """
 
     @wraps(function)
     def run(network: Network, *args: Any, **kwargs: Any) -> Any:
-        training = network.training
-        network.eval()
-        try:
-            with torch.inference_mode():
-                return function(network, *args, **kwargs)
-        finally:
-            network.train(training)
+        if network.training:
+            raise RuntimeError(
+                "the network is in training mode, in which answers are random; call "
+                "rec.network_.eval() first"
+            )
+        with torch.inference_mode():
+            return function(network, *args, **kwargs)
 
     return run
 

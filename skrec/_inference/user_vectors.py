@@ -47,11 +47,13 @@ class UserVectorCache:
 
     The key of a user vector is a segment of ints: the code of the user, followed by the clicks.
     Keys are found by their hash and then compared in full, so a vector of another key is never
-    returned.
+    returned. Any number of threads may use the cache: its chunks never change, and the tuple of
+    chunks is replaced as a whole. Of two threads that add a chunk at once, one may be lost; it is
+    computed again when it is needed.
     """
 
     def __init__(self) -> None:
-        self._chunks: list[Chunk] = []
+        self._chunks: tuple[Chunk, ...] = ()
 
     def get(
         self,
@@ -76,7 +78,8 @@ class UserVectorCache:
         tensor of shape (H, K, D)
         """
         hashes = hash_segments(offsets, values)
-        found = [self._find(chunk, hashes, offsets, values) for chunk in self._chunks]
+        chunks = self._chunks  # read once, because other threads may replace it
+        found = [self._find(chunk, hashes, offsets, values) for chunk in chunks]
         is_missing = np.ones(len(hashes), dtype=bool)
         for key, _ in found:
             is_missing[key] = False
@@ -85,7 +88,7 @@ class UserVectorCache:
             vectors = compute(missing)
             self._add(missing, hashes, offsets, values, vectors)
             return vectors
-        parts = [chunk.vectors[at] for chunk, (_, at) in zip(self._chunks, found, strict=True)]
+        parts = [chunk.vectors[at] for chunk, (_, at) in zip(chunks, found, strict=True)]
         keys = [key for key, _ in found]
         if len(missing):
             computed = compute(missing)
@@ -123,9 +126,10 @@ class UserVectorCache:
         chunk = Chunk(hashes[keys[order]], own_offsets, values[at], by_hash)
         if chunk.n_bytes > MAX_BYTES:
             return
-        self._chunks.append(chunk)
-        while len(self._chunks) > MAX_CHUNKS or self.n_bytes > MAX_BYTES:
-            self._chunks.pop(0)
+        chunks = (*self._chunks, chunk)[-MAX_CHUNKS:]
+        while sum(each.n_bytes for each in chunks) > MAX_BYTES:
+            chunks = chunks[1:]
+        self._chunks = chunks
 
     @property
     def n_bytes(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
 from skrec._inference.scorer import Scorer
@@ -51,11 +52,13 @@ def build_network(
     )
 
 
-def fit_operators(inputs: FitInputs, side: Any, width: int, precision: str) -> Network:
+def fit_operators(
+    inputs: FitInputs, side: Any, width: int, precision: str, generator: TorchGenerator
+) -> Network:
     """Fit the operators that read items, then build the network.
 
-    Initial weights are equal in all processes. Afterwards torch's generator, which drives
-    dropout, is in a different state in each process.
+    Initial weights are equal in all processes. Afterwards `generator`, which drives dropout, is in
+    a different state in each process.
 
     Parameters
     ----------
@@ -66,26 +69,40 @@ def fit_operators(inputs: FitInputs, side: Any, width: int, precision: str) -> N
         D, the size of item and user vectors.
     precision : str
         The recommender's `precision`.
+    generator : TorchGenerator
+        Random generator of initial weights and dropout, seeded here.
 
     Returns
     -------
     Network
+        In evaluation mode, as always except while it is trained.
     """
     inputs.operators["content"].fit(inputs.items)
     if side is not None:
         side.fit(inputs.items)
-    torch.manual_seed(int(inputs.rng.integers(2**31)))
-    network = build_network(**inputs.operators, side=side, users=inputs.users, width=width)
+    with generator.lent():
+        torch.manual_seed(int(inputs.rng.integers(2**31)))
+        network = build_network(**inputs.operators, side=side, users=inputs.users, width=width)
     network.to(inputs.device)
     if precision == "float64":
         network.double()
-    seed_dropout(inputs)
-    return network
+    seed_dropout(inputs, generator)
+    return network.eval()
 
 
-def seed_dropout(inputs: FitInputs) -> None:
-    """Seed torch's generator, which drives dropout, with a different seed in each process."""
-    torch.manual_seed(int(inputs.rng.integers(2**31)) + inputs.processes.rank)
+def seed_dropout(inputs: FitInputs, generator: TorchGenerator) -> None:
+    """Seed the generator of dropout, with a different seed in each process."""
+    with generator.lent():
+        torch.manual_seed(int(inputs.rng.integers(2**31)) + inputs.processes.rank)
+
+
+def copy_for_training(network: Network) -> Network:
+    """Return a copy of a network, which shares the weights that are not trained.
+
+    Other threads can use the original network while the copy is trained.
+    """
+    shared = {id(weight): weight for weight in network.parameters() if not weight.requires_grad}
+    return copy.deepcopy(network, memo=shared)
 
 
 def make_trainer(
@@ -95,6 +112,7 @@ def make_trainer(
     plan: Plan,
     inputs: FitInputs,
     state: TrainingState | None,
+    generator: TorchGenerator,
     validate: Callable[[], float] | None,
 ) -> Trainer:
     """Make the trainer of a network; with a `state`, it continues from there.
@@ -109,6 +127,8 @@ def make_trainer(
     inputs : FitInputs
     state : TrainingState or None
         Random generators and optimizer state of the previous training, which are copied.
+    generator : TorchGenerator
+        Random generator of dropout.
     validate : callable or None
         Returns the validation score.
 
@@ -120,8 +140,9 @@ def make_trainer(
     if state is not None:
         state = copy.deepcopy(state)
         rng, moments = state.rng, state.moments
-        torch.set_rng_state(torch.from_numpy(state.dropout))
-    return Trainer(network, packed, examples, plan, rng, validate, inputs.processes, moments)
+        generator.cpu_state = torch.from_numpy(state.dropout)
+    processes = inputs.processes
+    return Trainer(network, packed, examples, plan, rng, validate, processes, moments, generator)
 
 
 def run_epochs(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +30,7 @@ class TrainingState:
     @classmethod
     def of(cls, trainer: Any) -> TrainingState:
         """Return the current state of a trainer."""
-        return cls(trainer.rng, torch.get_rng_state().numpy(), trainer.moments())
+        return cls(trainer.rng, trainer.generator.cpu_state.numpy(), trainer.moments())
 
     def to_arrays(self) -> dict[str, Any]:
         """Return the state as plain values and arrays, for pickles."""
@@ -53,25 +51,3 @@ class TrainingState:
             for name, state in arrays["moments"].items()
         }
         return cls(rng, arrays["dropout"], moments)
-
-
-@contextmanager
-def restored_on_failure(recommender: Any) -> Iterator[None]:
-    """Restore the attributes and weights of a recommender if the block raises.
-
-    Yields
-    ------
-    None
-    """
-    attributes = dict(vars(recommender))
-    network: Any = attributes.get("network_")
-    before = {} if network is None else network.trained_state()
-    weights = {name: weight.clone() for name, weight in before.items()}
-    try:
-        yield
-    except BaseException:
-        vars(recommender).clear()
-        vars(recommender).update(attributes)
-        if network is not None:
-            network.load_trained_state(weights)
-        raise

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skrec._common.random import TorchGenerator
 from skrec._data.packed import Packed
 from skrec._network import TOKEN_BUDGET, Batch, Network, device_of
 from skrec._training.batches import iterate_batches
@@ -59,6 +60,8 @@ class Plan:
 class Trainer:
     """Training of a network, epoch by epoch, with a copy of the best weights.
 
+    The network is in training mode only while its weights are trained.
+
     Parameters
     ----------
     network : Network
@@ -77,6 +80,8 @@ class Trainer:
         Processes that share each step.
     moments : dict of str to dict, default=None
         Optimizer state of each weight, if training is resumed; see `Stepper.moments`.
+    generator : TorchGenerator, default=None
+        Random generator of dropout.
 
     Attributes
     ----------
@@ -96,8 +101,10 @@ class Trainer:
         validate: Callable[[], float] | None = None,
         processes: Processes = ONE_PROCESS,
         moments: dict[str, dict[str, torch.Tensor]] | None = None,
+        generator: TorchGenerator | None = None,
     ):
         self.network, self.packed, self.examples = network, packed, examples
+        self.generator = generator or TorchGenerator(device_of(network))
         self.plan, self.rng = plan, rng
         self.validate, self.processes = validate, processes
         self.losses: list[float] = []
@@ -124,8 +131,17 @@ class Trainer:
         ValueError
             If the loss is not finite. The message names the epoch and the step.
         """
-        plan, device = self.plan, device_of(self.network)
         self.network.train()
+        try:
+            self.losses.append(self._train_epoch())
+        finally:
+            self.network.eval()
+        if self.validate is not None:
+            self._remember(self.validate())
+
+    def _train_epoch(self) -> float:
+        """Take the steps of one epoch, and return the mean loss."""
+        plan, device = self.plan, device_of(self.network)
         total, n_rows = 0.0, 0
         batches = iterate_batches(
             self.examples,
@@ -136,7 +152,7 @@ class Trainer:
             self.processes.n,
         )
         for step, batch in enumerate(batches, start=1):
-            with memory_advice():
+            with memory_advice(), self.generator.lent():
                 loss = self._stepper.step(self.packed, batch.to(device))
             if not math.isfinite(loss):
                 raise ValueError(
@@ -147,9 +163,7 @@ class Trainer:
             total += loss * batch.n_rows
             n_rows += batch.n_rows
         self.processes.average_buffers(self.network.behavior, self.network.predictor)
-        self.losses.append(total / n_rows)
-        if self.validate is not None:
-            self._remember(self.validate())
+        return total / n_rows
 
     def _remember(self, score: float) -> None:
         """Append a validation score, and copy the weights if it is the best one."""

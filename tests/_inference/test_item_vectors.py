@@ -32,7 +32,7 @@ def encoded_and_network(request, texts):
     torch.manual_seed(0)
     module = operator.build(operator.schema_, WIDTH)
     users, score = behavior.MeanPooling().build(WIDTH), predictor.Dot().build(WIDTH)
-    return EncodedItems(texts, operator), Network(module, users, score, WIDTH).double()
+    return EncodedItems(texts, operator), Network(module, users, score, WIDTH).double().eval()
 
 
 def test_item_vectors_equal_the_content_module(encoded_and_network, monkeypatch):
@@ -57,11 +57,11 @@ def test_cached_vectors_hold_no_autograd_graph(encoded_and_network):
 
 def test_vectors_are_computed_once_a_version_of_the_weights(encoded_and_network):
     encoded, network = encoded_and_network
-    first = encoded.rows(network)
-    assert encoded.rows(network) is first
+    first = encoded.encoding(network).rows
+    assert encoded.encoding(network).rows is first
     with torch.no_grad():
         next(network.content.parameters()).add_(1.0)
-    second = encoded.rows(network)
+    second = encoded.encoding(network).rows
     assert not torch.equal(first, second)
     torch.testing.assert_close(
         second, inference.item_rows(network, encoded.packed(network)), **EXACT

@@ -120,7 +120,7 @@ def predictor_operator(request):
     ids=lambda pair: f"{pair[0].__name__}-{pair[1]}",
 )
 def network(request):
-    """A network for each behavior operator and some predictors, in float64 and training mode."""
+    """A network for each behavior operator and some predictors, in float64."""
     operator, name = request.param
     return make_network(operator(), PREDICTORS[name])
 
@@ -138,7 +138,7 @@ def make_network(behavior_operator, predictor_operator):
         for weight in network.predictor.parameters():
             if not weight.any():  # an item bias is initially zero, which would hide errors
                 weight.normal_()
-    return network.double()
+    return network.double().eval()
 
 
 @pytest.fixture
@@ -246,21 +246,18 @@ def test_scores_keep_the_number_type(vectors, data):
     assert inference.score_candidates(network.float(), vectors.float(), *args).dtype == np.float32
 
 
-def test_inference_is_without_dropout_and_keeps_the_mode(vectors, data):
+def test_inference_is_without_dropout(vectors, data):
     network = make_network(behavior.SelfAttention(2, dropout=0.5), predictor.MLP((4,), dropout=0.5))
-    for mode in (True, False):
-        network.train(mode)
-        first = inference.score_candidates(network, vectors, data, MAX_HISTORY)
-        again = inference.score_candidates(network, vectors, data, MAX_HISTORY)
-        assert np.array_equal(first, again)
-        assert network.training is mode
+    first = inference.score_candidates(network, vectors, data, MAX_HISTORY)
+    again = inference.score_candidates(network, vectors, data, MAX_HISTORY)
+    assert np.array_equal(first, again)
 
 
-def test_mode_is_kept_when_scoring_fails(vectors, data):
-    network = make_network(behavior.MeanPooling(), predictor.Dot())
-    with pytest.raises(IndexError):
-        inference.score_candidates(network, vectors[:2], data, MAX_HISTORY)
-    assert network.training
+def test_a_network_in_training_mode_is_refused(vectors, data):
+    # changing its mode here would change it for other threads, too
+    network = make_network(behavior.MeanPooling(), predictor.Dot()).train()
+    with pytest.raises(RuntimeError, match=r"training mode.*call rec\.network_\.eval\(\) first"):
+        inference.score_candidates(network, vectors, data, MAX_HISTORY)
 
 
 def test_stored_rows_are_left_alone(network, rows, data):

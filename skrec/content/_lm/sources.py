@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skrec._common.random import borrowed_generator
+from skrec._common.random import TorchGenerator
 
 CONFIG = "config.json"
 # files on the hub that show that there is a model or a tokenizer; one of them is enough
@@ -168,7 +168,7 @@ def quiet() -> Iterator[None]:
 
     # streams, filters and log levels belong to the whole process, so only one thread may change
     # them at a time; loading a model also advances torch's random generator
-    with borrowed_generator():
+    with TorchGenerator().lent():
         loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub", "gguf")]
         levels = [logger.level for logger in loggers]
         bars = transformers_logging.is_progress_bar_enabled()
