@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 
 from skrec._data.arrow import lists
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings, first_row_per_item
+from skrec.datasets._clicks.ratings import dataset_from_ratings, first_row_per_item
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
+from skrec.datasets._files.texts import as_category, is_text
 
 _EVENTS = {
     "userId": pa.string(),
@@ -30,6 +31,7 @@ _EVENTS = {
     "category1": pa.string(),
     "keywords": pa.string(),
 }
+_CONTENT = ["title", "category1", "keywords"]  # fields with the content of an article
 _DAY = re.compile(r"\d{8}(\.json)?")
 _DESCR = """\
 Adressa as impressions
@@ -56,8 +58,8 @@ def read_adressa(
 
     Nothing is downloaded. A click is an event with the id and the title of an article. Other
     events, such as visits to the front page, are left out. If a user opens an article several
-    times, only the first click is used. Clicks become impressions with
-    :func:`impressions_from_clicks`.
+    times, only the first click is used, unless `first_only` is False. Clicks become impressions
+    with :func:`impressions_from_clicks`.
 
     Parameters
     ----------
@@ -78,8 +80,9 @@ def read_adressa(
 
         items : Items
             The news: `title` (text), `category` and `subcategory` (category; the first and the last
-            part of a path such as "nyheter|trondheim"), and `keywords` (multi-category). The first
-            event of an article determines its content.
+            part of a path such as "nyheter|trondheim"), and `keywords` (multi-category). The
+            first event of an article determines its content. Categories and keywords come from the
+            first event that has any.
         train, valid, test : pyarrow.Table
             Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
@@ -109,7 +112,7 @@ def read_adressa(
     >>> from skrec import datasets
     >>> data = datasets.read_adressa("one_week.tar.gz", min_clicks=5)  # doctest: +SKIP
     """
-    settings = check_settings(**settings)
+    settings = check_settings(**{"first_only": True} | settings)
     return read_cached("adressa", path, settings, _read, data_home=data_home, verbose=verbose)
 
 
@@ -119,21 +122,21 @@ def _read(path: Path, converter: Converter, **settings: Any) -> DataBunch:
     for day in _read_days(path, converter):
         table = _clicks(day)
         clicks.append(table.select(["user_id", "item_id", "time"]))
-        # keep each text once per day, because the texts of all clicks can take gigabytes
-        news.append(first_row_per_item(table.drop_columns("user_id")))
+        # keep few rows per article and day, because the texts of all clicks can take gigabytes
+        texts = table.drop_columns("user_id")
+        news += [first_row_per_item(texts.filter(is_text(texts[name]))) for name in _CONTENT]
     if not clicks:
         raise FileNotFoundError(
             f"no events in {path}: looked for files of a day, such as 20170101, in a folder or a "
             ".tar.gz file"
         )
     return dataset_from_ratings(
-        _news(pa.concat_tables(news).sort_by("time")),
+        _news(_first_texts(pa.concat_tables(news))),
         pa.concat_tables(clicks),
         _DESCR.format(path=path, n_days=len(clicks)),
         settings,
         converter,
         event_name="clicks",
-        first_only=True,
     )
 
 
@@ -153,6 +156,7 @@ def _read_days(path: Path, converter: Converter) -> Iterator[pa.Table]:
 
 def _read_archive(path: Path, converter: Converter) -> Iterator[pa.Table]:
     """Yield the events of each day in a tar archive."""
+    converter.add_source(path)
     try:
         with tarfile.open(path) as archive:
             for member in archive:
@@ -165,17 +169,27 @@ def _read_archive(path: Path, converter: Converter) -> Iterator[pa.Table]:
 
 def _clicks(events: pa.Table) -> pa.Table:
     """Return the events that are clicks on news, sorted by time."""
-    needed = [pc.is_valid(events[name]) for name in ("userId", "id", "time", "title")]
+    needed = [is_text(events[name]) for name in ("userId", "id", "time", "title")]
     clicks = events.filter(reduce(pc.and_, needed)).sort_by("time")
     times = clicks["time"].cast(pa.timestamp("s"))
     clicks = clicks.set_column(clicks.column_names.index("time"), "time", times)
     return clicks.rename_columns({"userId": "user_id", "id": "item_id"})
 
 
+def _first_texts(news: pa.Table) -> pa.Table:
+    """Return one row per article, with the earliest text in each field."""
+    news = news.sort_by("time")
+    for name in _CONTENT:
+        texts = pc.if_else(is_text(news[name]), news[name], None)
+        news = news.set_column(news.column_names.index(name), name, texts)
+    groups = news.group_by("item_id", use_threads=False)  # "first" needs the order of the rows
+    first = groups.aggregate([(name, "first") for name in _CONTENT])
+    return first.rename_columns([name.removesuffix("_first") for name in first.column_names])
+
+
 def _news(news: pa.Table) -> pa.Table:
     """Return the columns of the catalogue."""
-    sections = pc.fill_null(news["category1"], "")
-    sections = pc.if_else(pc.equal(sections, ""), None, sections)
+    sections = news["category1"]
     return pa.table(
         {
             "item_id": news["item_id"],

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings, join_texts
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category, join_texts, unescape, without_empty
 
 _TEXTS = pa.list_(pa.string())
 _REVIEWS = {
@@ -48,6 +49,11 @@ _PRODUCTS = {
         "categories": _TEXTS,
     },
 }
+# JavaScript that was taken from web pages of products in place of titles
+_SCRIPT = (
+    r"(?i)<script|\bgetTime\s*\(|\bvar\s+[\w$]+\s*=|\bfunction\s*[\w$]*\s*\([^)]*\)\s*\{|"
+    r"\b(?:window|document)\.\w+\s*(?:\(|=|\.)"
+)
 _DESCR = """\
 Amazon reviews as impressions
 -----------------------------
@@ -104,6 +110,8 @@ def read_amazon(
         items : Items
             The products: `title` and `description` (text), `brand` (category; the store in 2023)
             and `categories` (multi-category). The ids are ASINs (2018) or parent ASINs (2023).
+            HTML entities such as "&amp;" are replaced by their characters. Titles that contain
+            JavaScript, as some do in 2018, become empty.
         train, valid, test : pyarrow.Table
             Impressions, as returned by :func:`impressions_from_clicks`.
         feature_names : list of str
@@ -182,12 +190,17 @@ def _read_products(file: Path, version: str, converter: Converter) -> pa.Table:
     """Read the columns of the catalogue."""
     table = pa.concat_tables(converter.read_json_lines(file, _PRODUCTS[version]))
     item_id, title, description, brand, categories = table.columns
+    is_script = pc.fill_null(pc.match_substring_regex(title, _SCRIPT), False)
+    # a product can occur twice, once with its title and once with a script in its place
+    with_title = item_id.filter(pc.invert(is_script)).combine_chunks()
+    is_superfluous = pc.and_(is_script, pc.is_in(item_id, value_set=with_title))
+    title = pc.if_else(is_script, "", pc.fill_null(title, ""))
     return pa.table(
         {
             "item_id": item_id,
-            "title": pc.fill_null(title, ""),
-            "description": join_texts(description),
-            "brand": as_category(brand),
-            "categories": categories,
+            "title": unescape(title),
+            "description": join_texts(unescape(description)),
+            "brand": as_category(unescape(brand)),
+            "categories": without_empty(unescape(categories)),
         }
-    ).filter(pc.is_valid(item_id))
+    ).filter(pc.invert(is_superfluous))

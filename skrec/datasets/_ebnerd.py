@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from skrec._common.checks import check_count
 from skrec._data.arrow import lists
 from skrec._data.ragged import gather_ranges
-from skrec.datasets._clicks.ratings import as_category
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category, without_empty
 
 _ARTICLES = ["article_id", "title", "subtitle", "category_str", "topics"]
 _BEHAVIORS = [
@@ -33,8 +33,8 @@ News and the behavior of readers of ekstrabladet.dk in six weeks of 2023, read f
 {path}
 
 Items        {n_items:,} articles: title, subtitle, category, topics; in Danish
-Train        {n_train:,} impressions of the folder train, without its last {valid_days} day(s)
-Valid        {n_valid:,} impressions of these days
+Train        {n_train:,} impressions of the folder train, without its last {hours} hours
+Valid        {n_valid:,} impressions of these hours
 Test         {n_test:,} impressions of the folder validation
 
 Licence      Ekstra Bladet News Recommendation Dataset: for research
@@ -64,7 +64,8 @@ def read_ebnerd(
         the folders ``train`` and ``validation``, each with ``behaviors.parquet`` and
         ``history.parquet``.
     valid_days : int, default=1
-        Number of days at the end of the training part that become `valid`.
+        Number of days at the end of the training part that become `valid`. A day is 24 hours,
+        counted back from the last impression.
     max_history : int, default=50
         Maximum number of clicks in a history. The latest clicks are kept.
     data_home : str or path-like, default=None
@@ -133,12 +134,13 @@ def _read(folder: Path, converter: Converter, valid_days: int, max_history: int)
                 "title": pc.fill_null(articles["title"], ""),
                 "subtitle": pc.fill_null(articles["subtitle"], ""),
                 "category": as_category(articles["category_str"]),
-                "topics": articles["topics"],
+                "topics": without_empty(articles["topics"]),
             }
         )
     )
     rows = _read_part(folder / "train", max_history, converter)
-    train, valid = converter.write_train_valid(rows, valid_days)
+    # the owners' days begin at 7 o'clock
+    train, valid = converter.write_train_valid(rows, valid_days, whole_dates=False)
     test = train.slice(0, 0)
     if (folder / "validation").is_dir():
         test = converter.write("test", _read_part(folder / "validation", max_history, converter))
@@ -154,7 +156,7 @@ def _read(folder: Path, converter: Converter, valid_days: int, max_history: int)
             n_train=train.num_rows,
             n_valid=valid.num_rows,
             n_test=test.num_rows,
-            valid_days=valid_days,
+            hours=24 * valid_days,
         ),
     )
 

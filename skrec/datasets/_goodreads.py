@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category, without_empty
 
 _BOOKS = {
     **dict.fromkeys(["book_id", "title", "description", "publisher", "language_code"], pa.string()),
@@ -195,7 +196,7 @@ def _read_books(file: Path, converter: Converter) -> pa.Table:
             "description": pc.fill_null(table["description"], ""),
             "publisher": as_category(table["publisher"]),
             "language": as_category(table["language_code"]),
-            "shelves": table["popular_shelves"],
+            "shelves": without_empty(table["popular_shelves"]),
         }
     )
 

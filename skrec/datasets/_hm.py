@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category
 
 _TEXTS = ["prod_name", "detail_desc"]
 _CATEGORIES = [
@@ -41,8 +42,8 @@ def read_hm(
 ) -> DataBunch:
     """Read H&M's articles and purchases.
 
-    Nothing is downloaded. A click is a purchase. Purchases become impressions with
-    :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a purchase. Pieces of an article that a customer buys on the
+    same day are one click. Purchases become impressions with :func:`impressions_from_clicks`.
 
     Parameters
     ----------

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import ItemCollector, as_category, dataset_from_ratings
+from skrec.datasets._clicks.ratings import ItemCollector, dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category
 
 _REVIEWS = {
     "author": pa.string(),
@@ -51,8 +52,8 @@ def read_hotelrec(
 ) -> DataBunch:
     """Read HotelRec: hotels and the ratings of their guests.
 
-    Nothing is downloaded. A click is a rating of at least `threshold`. Reviews become impressions
-    with :func:`impressions_from_clicks`.
+    Nothing is downloaded. A click is a rating of at least `threshold`. Reviews without an author
+    are left out. Reviews become impressions with :func:`impressions_from_clicks`.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import AnyPath, find_layout, open_folder_or_zip
+from skrec.datasets._files.texts import as_category
 
 _FILES = {"MIND": ("behaviors.tsv", "news.tsv")}
 _SIZE = re.compile(r"demo|small|large", re.IGNORECASE)
@@ -205,7 +206,7 @@ def _read_news(file: AnyPath, converter: Converter) -> pa.Table:
     table = converter.read_table(file, dict.fromkeys(_NEWS, pa.string()))
     for name in ("category", "subcategory"):
         at = table.column_names.index(name)
-        table = table.set_column(at, name, table[name].combine_chunks().dictionary_encode())
+        table = table.set_column(at, name, as_category(table[name]))
     return table.select(["item_id", "title", "abstract", "category", "subcategory"])
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._common.checks import check_real
-from skrec.datasets._clicks.impressions import check_settings, impressions_from_clicks
+from skrec.datasets._clicks.impressions import check_settings, cut_table
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
@@ -79,6 +79,7 @@ def read_movielens(
     n_negatives_eval: int = 20,
     max_history: int = 50,
     min_clicks: int = 8,
+    first_only: bool = False,
     random_state: Any = 0,
     data_home: str | os.PathLike[str] | None = None,
     verbose: bool = False,
@@ -111,6 +112,9 @@ def read_movielens(
     min_clicks : int, default=8
         Minimum number of clicks per user. Users with fewer clicks are left out. It must be larger
         than `n_valid` + `n_test`.
+    first_only : bool, default=False
+        Whether to use only the first click of each user on each film. Otherwise, only ratings with
+        the same user, film and time count once.
     random_state : int, RandomState instance, Generator or None, default=0
         Seed of the negatives and of the order of candidates. The same int gives the same data.
         `n_train` and `n_negatives` do not change valid and test.
@@ -175,9 +179,10 @@ def read_movielens(
         "n_negatives_eval": n_negatives_eval,
         "max_history": max_history,
         "min_clicks": min_clicks,
+        "first_only": first_only,
         "random_state": random_state,
     }
-    check_settings(**settings)
+    settings = check_settings(**settings)
     return read_cached(
         "movielens",
         path,
@@ -196,12 +201,9 @@ def _read(path: Path, converter: Converter, threshold: float, **settings: Any) -
         folder, layout = find_layout(root, _LAYOUTS, "MovieLens")
         films = _read_films(folder, layout, converter)
         ratings = _read_ratings(folder, layout, films["item_id"].to_numpy(), converter)
-    data = impressions_from_clicks(
-        ratings.filter(pc.greater_equal(ratings["rating"], threshold)),
-        seen=ratings,
-        item_ids=films["item_id"].combine_chunks(),
-        **settings,
-    )
+    clicks = ratings.filter(pc.greater_equal(ratings["rating"], threshold))
+    item_ids = films["item_id"].combine_chunks()
+    data = cut_table(clicks, ratings, item_ids, settings).bunch()
     description = _DESCR.format(
         layout=layout,
         source=folder,

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import check_lines, find_file
+from skrec.datasets._files.texts import as_category
 
 _LINE = {"line": pa.string()}
 _DESCR = """\

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from skrec._common.checks import check_count
 from skrec._data.arrow import lists
-from skrec.datasets._clicks.ratings import as_category
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category, undo_quotes
 from skrec.datasets._mind import read_time_column, split_words
 
 _NEWS = [
@@ -72,7 +72,8 @@ def read_pens(
         A dictionary with these fields.
 
         items : Items
-            The news: `headline` and `body` (text), `category` and `topic` (category).
+            The news: `headline` and `body` (text), `category` and `topic` (category). Texts that
+            are quoted as in CSV are unquoted.
         train, valid, test : pyarrow.Table
             One row per impression: `impression_id`, `user_id`, `time` (start of the impression),
             `history` (list of ids, oldest first), `candidates` (list of ids, clicked ones first)
@@ -129,10 +130,10 @@ def _read(folder: Path, converter: Converter, valid_days: int) -> DataBunch:
         pa.table(
             {
                 "item_id": news["News ID"],
-                "headline": news["Headline"],
-                "body": news["News body"],
-                "category": as_category(news["Category"]),
-                "topic": as_category(news["Topic"]),
+                "headline": undo_quotes(news["Headline"]),
+                "body": undo_quotes(news["News body"]),
+                "category": as_category(undo_quotes(news["Category"])),
+                "topic": as_category(undo_quotes(news["Topic"])),
             }
         )
     )

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_count
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import check_lines, find_file
+from skrec.datasets._files.texts import as_category
 
 _DESCR = """\
 POG as impressions
@@ -45,8 +46,8 @@ def read_pog(
 
     Nothing is downloaded. Each line of the user file contains the items that a user clicked before
     an outfit, oldest first. The lines of a user are joined in the order of the file. If a user
-    clicks an item several times, only the first click is used. Clicks become impressions with
-    :func:`impressions_from_clicks`. The outfits are not read.
+    clicks an item several times, only the first click is used, unless `first_only` is False. Clicks
+    become impressions with :func:`impressions_from_clicks`. The outfits are not read.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def read_pog(
     """
     if max_users is not None:
         check_count("max_users", max_users, 1)
-    settings = check_settings(**settings)
+    settings = check_settings(**{"first_only": True} | settings)
     return read_cached(
         "pog",
         path,
@@ -126,7 +127,6 @@ def _read(folder: Path, converter: Converter, max_users: int | None, **settings:
         settings,
         converter,
         event_name="clicks",
-        first_only=True,
     )
 
 

@@ -17,6 +17,7 @@ from skrec._common.messages import preview
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.files import AnyPath
+from skrec.datasets._files.texts import undo_quotes
 from skrec.datasets._mind import read_mind
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _TEXTS = {"nid": pa.string(), "title": pa.string(), "abstract": pa.string()}
 _SIZE = re.compile(r"MIND(small|large)")
-# a text that contains quotes, as quoted in CSV: enclosed in quotes, with inner quotes doubled
+# a text that contains quotes, as quoted in CSV; titles enclosed in quotes occur in unquoted files
 _QUOTED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
 _DESCR = """\
 xMIND: MIND in another language, as impressions
@@ -168,16 +169,13 @@ def _read_text(file: AnyPath, converter: Converter) -> pa.Table:
     """Read the texts of one file."""
     if isinstance(file, zipfile.Path) or file.name == "news.tsv":
         texts = converter.read_table(file, _TEXTS)
-        columns = [texts["nid"], *(_unquote(texts[name]) for name in ("title", "abstract"))]
+        columns = [
+            texts["nid"],
+            *(undo_quotes(texts[name], _QUOTED) for name in ("title", "abstract")),
+        ]
         return pa.table(columns, list(_TEXTS))
     table = pa.concat_tables(converter.read_parquet(file, list(_TEXTS)))
     return table.cast(pa.schema(list(_TEXTS.items())))
-
-
-def _unquote(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Undo the quoting of texts that contain quotes."""
-    inside = pc.replace_substring(pc.utf8_slice_codeunits(texts, 1, -1), '""', '"')
-    return pc.if_else(pc.match_substring_regex(texts, _QUOTED), inside, texts)
 
 
 def _translate(items: Items, news: pa.Table, folder: Path) -> Items:

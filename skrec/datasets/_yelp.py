@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from skrec._common.checks import check_real
 from skrec.datasets._clicks.impressions import check_settings
-from skrec.datasets._clicks.ratings import as_category, dataset_from_ratings
+from skrec.datasets._clicks.ratings import dataset_from_ratings
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copies import read_cached
 from skrec.datasets._files.files import find_file
+from skrec.datasets._files.texts import as_category, without_empty
 
 _BUSINESSES = dict.fromkeys(["business_id", "name", "city", "state", "categories"], pa.string())
 _REVIEWS = {
@@ -134,6 +135,6 @@ def _read_businesses(file: Path, converter: Converter) -> pa.Table:
             "name": pc.fill_null(table["name"], ""),
             "city": as_category(table["city"]),
             "state": as_category(table["state"]),
-            "categories": pc.split_pattern(table["categories"], ", "),
+            "categories": without_empty(pc.split_pattern(table["categories"], ", ")),
         }
     )

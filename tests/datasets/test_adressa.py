@@ -105,6 +105,50 @@ def test_the_first_event_determines_the_content(tmp_path):
     assert row["history"][0] == "a5"
 
 
+def test_the_first_category_that_is_not_missing_is_kept(tmp_path):
+    rows = days()
+    sections = [
+        (5, 0, {}),  # the first event of a5 has no category, and the next one an empty text
+        (5, 1, {"category1": "", "keywords": " "}),
+        (5, 3, {"category1": "kultur|musikk", "keywords": "jazz"}),
+        (5, 2, {"category1": None, "keywords": "by, tema"}),
+        (5, 4, {"category1": "sport"}),
+        (7, 0, {"category1": " "}),
+    ]
+    for news, second, fields in sections:
+        event = visit(3, 0, news) | {"time": START - 1000 + second, "title": f"Sak {second}"}
+        for name in ("category1", "keywords"):
+            event.pop(name, None)
+        rows["20170102" if second % 2 else "20170101"].append(event | fields)
+    for name, lines in rows.items():
+        (tmp_path / name).write_bytes(as_text(lines))
+    frame = read_adressa(tmp_path, **SETTINGS).items.to_pandas().set_index("item_id")
+    assert (frame.category["a5"], frame.subcategory["a5"]) == ("kultur", "musikk")
+    assert list(frame.keywords["a5"]) == ["by", "tema"]
+    assert frame.title["a5"] == "Sak 0"
+    assert (frame.category["a7"], frame.subcategory["a7"]) == ("nyheter", "trondheim")
+
+
+def test_every_click_is_used_on_request(adressa):
+    data = read_adressa(adressa, first_only=False, **SETTINGS)
+    (row,) = [row for row in data.test.to_pylist() if row["user_id"] == "cx:0"]
+    assert row["history"] == ["a0", "a1", "a2", "a3", "a4", "a5"]
+    assert row["candidates"][row["clicked"].index(1)] == "a0"
+
+
+@pytest.mark.parametrize("name", ["userId", "id", "title"])
+def test_events_with_empty_fields_are_no_clicks(name, tmp_path):
+    empty = [visit(at % 4, 80_000 + at, at % 3) | {name: " " * (at % 2)} for at in range(20)]
+    found = []
+    for folder, more in (("without", []), ("with", empty)):
+        (tmp_path / folder).mkdir()
+        for day, lines in days().items():
+            (tmp_path / folder / day).write_bytes(as_text([*lines, *more]))
+        found.append(read_adressa(tmp_path / folder, first_only=False, **SETTINGS))
+    assert found[0].test.equals(found[1].test)
+    assert found[0].items.to_pandas().equals(found[1].items.to_pandas())
+
+
 def test_from_the_files_to_fit_and_score(adressa):
     data = read_adressa(adressa, **SETTINGS)
     rec = ContentRecommender("mean_pooling", max_epochs=1, width=8, early_stopping=False)

@@ -74,6 +74,40 @@ def test_impressions_are_as_in_the_files(ebnerd):
     assert read_ebnerd(ebnerd, max_history=2).train["history"][0].as_py() == [2, 1]
 
 
+@pytest.mark.parametrize(("valid_days", "late"), [(1, [3, 4, 5]), (2, [2, 3, 4, 5]), (9, [])])
+def test_the_last_days_are_hours(ebnerd, valid_days, late):
+    """The owners' days begin at 7 o'clock, so the last date has only 7 hours of the last day."""
+    hours = [0, 23, 24.5, 30, 48]
+    for file in (ebnerd / "train").iterdir():
+        file.unlink()
+    (ebnerd / "train").rmdir()
+    times = [DAY + datetime.timedelta(hours=hour) for hour in hours]
+    assert {time.day for time in times} == {18, 19, 20}
+    rows = [(at, 7, time, [1, 2], [2]) for at, time in enumerate(times, start=1)]
+    write_part(ebnerd / "train", rows[::-1], {7: [4]})
+    if valid_days == 9:
+        with pytest.warns(UserWarning, match="valid_days=9 leaves train empty"):
+            assert read_ebnerd(ebnerd, valid_days=9).train.num_rows == 0
+        return
+    data = read_ebnerd(ebnerd, valid_days=valid_days)
+    assert sorted(data.valid["impression_id"].to_pylist()) == late
+    assert sorted(data.train["impression_id"].to_pylist()) == [
+        n for n in range(1, 6) if n not in late
+    ]
+    assert f"{len(late):,} impressions of these hours" in data.DESCR
+    assert f"without its last {24 * valid_days} hours" in data.DESCR
+
+
+def test_empty_texts_are_no_categories(ebnerd):
+    articles = pq.read_table(ebnerd / "articles.parquet").drop(["category_str", "topics"])
+    articles = articles.append_column("category_str", pa.array(["sport", "", " ", None]))
+    topics = pa.array([["", "Sol"], [" "], None, ["Vejr", None]])
+    pq.write_table(articles.append_column("topics", topics), ebnerd / "articles.parquet")
+    items = read_ebnerd(ebnerd).items
+    assert items.column("category").to_pylist() == ["sport", None, None, None]
+    assert [row or [] for row in items.column("topics").to_pylist()] == [["Sol"], [], [], ["Vejr"]]
+
+
 def test_articles(ebnerd):
     items = read_ebnerd(ebnerd).items
     assert list(items.roles.values()) == ["text", "text", "category", "multi-category"]

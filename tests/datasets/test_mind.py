@@ -41,6 +41,15 @@ def rows_of(table):
     return table.select(["history", "candidates", "clicked"]).to_pylist()
 
 
+def test_empty_texts_are_no_categories(mind):
+    news = [NEWS[0].replace("sports\tgolf", "\t "), *NEWS[1:]]
+    (mind / "MINDsmall_train" / "news.tsv").write_text("\n".join(news), encoding="utf-8")
+    items = read_mind(mind).items
+    for name in ("category", "subcategory"):
+        assert items.column(name)[0].as_py() is None
+        assert items.column(name).null_count == 1
+
+
 def test_impressions_are_as_in_the_files(mind):
     data = read_mind(mind)
     assert rows_of(data.train) == [

@@ -161,6 +161,23 @@ def test_split_by_time(folder):
     assert data.test["history"].to_pylist()[-1] == list(range(10, 20))
 
 
+def test_repeated_ratings(tmp_path):
+    ratings = some_ratings()
+    for name, rows in {"once": ratings, "twice": ratings * 2}.items():
+        (tmp_path / name).mkdir()
+        write_latest(tmp_path / name, rows)
+    once, twice = read(tmp_path / "once"), read(tmp_path / "twice")
+    for name in SPLITS:
+        assert twice[name].equals(once[name])
+    (tmp_path / "later").mkdir()
+    later = [(user, film, rating, time + 10**6) for user, film, rating, time in ratings[::3]]
+    write_latest(tmp_path / "later", [*ratings, *later])
+    first = read(tmp_path / "later", first_only=True)
+    for name in SPLITS:
+        assert first[name].equals(once[name])
+    assert not read(tmp_path / "later").test.equals(once.test)
+
+
 def test_times_are_those_of_the_clicks(folder):
     time = read(folder).test["time"]
     assert time.type == pa.timestamp("s")

@@ -57,6 +57,22 @@ def test_impressions_are_as_in_the_files(pens):
     assert read_pens(pens).test.num_rows == 0
 
 
+def test_quotes_are_undone_where_a_field_is_quoted(pens):
+    lines = [
+        NEWS[0],
+        'N1\tsports\t\t"A ""Big"" Cup"\t"Long, very"\t{}\t{}',
+        'N2\t"news"\t" "\t"""Votes"""\t""\t{}\t{}',
+        'N3\tnews\tuk\t"Rain" or "Sun"\t"Wet" and dry\t{}\t{}',
+        'N4\tnews\tuk\t"Rain\t6" of "" rain\t{}\t{}',
+    ]
+    (pens / "news.tsv").write_text("\n".join(lines), encoding="utf-8")
+    frame = read_pens(pens).items.to_pandas()
+    assert frame.headline.tolist() == ['A "Big" Cup', '"Votes"', '"Rain" or "Sun"', '"Rain']
+    assert frame.body.tolist() == ["Long, very", "", '"Wet" and dry', '6" of "" rain']
+    assert frame.category.tolist() == ["sports", "news", "news", "news"]
+    assert frame.topic.isna().tolist() == [True, True, False, False]
+
+
 def test_from_the_files_to_fit_and_score(pens):
     data = read_pens(pens)
     rec = ContentRecommender("mean_pooling", width=8, early_stopping=False, random_state=0)

@@ -40,6 +40,8 @@ def test_clicks_are_in_the_order_of_the_lines(pog):
         "u4": ["i11", "i12", "i13", "i14", "i15"],
     }
     assert "time" not in data.test.column_names
+    every = read_pog(pog, first_only=False, **SETTINGS)
+    assert clicks(every)["u1"] == ["i1", "i2", "i3", "i3", "i4", "i1", "i10"]
 
 
 @pytest.mark.parametrize("size", [20, 1000])

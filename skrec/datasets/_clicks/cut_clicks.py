@@ -25,6 +25,7 @@ from skrec._data.ids import IdLookup
 from skrec._data.ragged import gather_ranges, iterate_blocks, offsets_of
 from skrec._data.table import Table
 from skrec.datasets._clicks.unseen_items import UnseenItemSampler
+from skrec.datasets._files.bunch import DataBunch
 
 # number of impressions that are made at a time
 BLOCK_ROWS = 1 << 16
@@ -53,6 +54,29 @@ class Events:
         by_user = (self.user,)
         return np.lexsort(by_user if self.time is None else (self.item, self._times(), *by_user))
 
+    def in_order(self, first_only: bool) -> Events:
+        """Sort events by user, then time, then item, and leave out repeated events.
+
+        Parameters
+        ----------
+        first_only : bool
+            Whether to keep only the first event of each pair of user and item. Otherwise, events
+            that have the same user, item and time count once. Without times, all events are kept.
+
+        Returns
+        -------
+        Events
+        """
+        events = self.take(self.order())
+        if first_only:
+            return events.take(events.first_of_each_pair())
+        if events.time is None:
+            return events
+        columns = (events.user, events.item, events._times())
+        is_first = np.ones(len(events.user), dtype=bool)
+        is_first[1:] = np.any([values[1:] != values[:-1] for values in columns], axis=0)
+        return events if is_first.all() else events.take(is_first)
+
     def first_of_each_pair(self) -> np.ndarray:
         """Return the position of the first event of each pair of user and item, ascending.
 
@@ -75,7 +99,7 @@ def read_columns(
 
     Parameters
     ----------
-    data : table
+    data : table or Table
     name : str
         Name of the table, for error messages.
     required, optional : tuple of str
@@ -90,7 +114,7 @@ def read_columns(
     ValueError
         If a required column is missing or a column contains nulls.
     """
-    table = Table(data)
+    table = data if isinstance(data, Table) else Table(data)
     missing = [column for column in required if column not in table]
     if missing:
         raise ValueError(f"{name} has no column {missing[0]!r}, only {', '.join(table.names)}")
@@ -154,6 +178,8 @@ class ImpressionParts:
     ----------
     n_users : int
         Number of users with enough clicks.
+    n_left_out : int
+        Number of users who clicked, but not often enough.
     n_rows : dict of str to int
         Number of impressions per part.
     tables : dict of str to iterator of pyarrow.Table
@@ -161,8 +187,14 @@ class ImpressionParts:
     """
 
     n_users: int
+    n_left_out: int
     n_rows: dict[str, int]
     tables: dict[str, Iterator[pa.Table]]
+
+    def bunch(self) -> DataBunch:
+        """Return all impressions and `n_users`, as `impressions_from_clicks` does."""
+        tables = {name: pa.concat_tables(blocks) for name, blocks in self.tables.items()}
+        return DataBunch(**tables, n_users=self.n_users)
 
 
 def cut_clicks(
@@ -203,38 +235,43 @@ def cut_clicks(
     n_rows = {name: part.n_rows for name, part in parts.items()}
     first = offsets_of(np.array(list(n_rows.values()))).tolist()
     tables = (part.tables(first_id) for part, first_id in zip(parts.values(), first, strict=False))
-    return ImpressionParts(len(log.user), n_rows, dict(zip(parts, tables, strict=True)))
+    return ImpressionParts(
+        len(log.user), log.n_left_out, n_rows, dict(zip(parts, tables, strict=True))
+    )
 
 
 class _ClickLog:
-    """Clicks sorted by user and time, and the users with enough clicks.
+    """Clicks sorted by user and time, without repeats, and the users with enough clicks.
 
     Attributes
     ----------
     events : Events
-        All clicks in order.
+        Clicks in order.
     user : ndarray of int, shape (n_users,)
         Positions of the users with enough clicks.
     first : ndarray of int, shape (n_users,)
         Position in `events` of the first click of each of these users.
     n_clicks : ndarray of int, shape (n_users,)
         Number of clicks of each of these users.
+    n_left_out : int
+        Number of users who clicked, but not often enough.
     """
 
     def __init__(
         self, clicks: Events, user_ids: pa.Array, item_ids: pa.Array, settings: dict[str, Any]
     ):
-        n_clicks = np.bincount(clicks.user, minlength=len(user_ids))
+        self.events = clicks.in_order(settings["first_only"])
+        n_clicks = np.bincount(self.events.user, minlength=len(user_ids))
         kept = np.flatnonzero(n_clicks >= settings["min_clicks"])
         if not len(kept):
             raise ValueError(
                 f"no user has min_clicks={settings['min_clicks']} clicks; the most is "
                 f"{n_clicks.max(initial=0)}"
             )
-        self.events = clicks.take(clicks.order())
         self.user_ids, self.item_ids = user_ids, item_ids
         self.max_history: int = settings["max_history"]
         self.user = kept
+        self.n_left_out = int(np.count_nonzero(n_clicks)) - len(kept)
         self.first = offsets_of(n_clicks)[kept]
         self.n_clicks = n_clicks[kept]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from skrec.datasets._clicks.cut_clicks import (
     Events,
@@ -17,11 +16,13 @@ from skrec.datasets._clicks.cut_clicks import (
 )
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
+from skrec.datasets._files.texts import is_text
 
 MAX_PENDING_ROWS = 1 << 20  # number of rows that are collected before repeated items are dropped
 _DESCR_COUNTS = """
 Source       {n_ratings:,} {events} of {n_items:,} items by {n_raters:,} users
 Clicks       {rule}
+Repeats      {repeats}
 Users        {n_users:,} with enough clicks
 Rows         {n_train:,} impressions in train, {n_valid:,} in valid, {n_test:,} in test, made by
              skrec.datasets.impressions_from_clicks({settings})
@@ -37,7 +38,6 @@ def dataset_from_ratings(
     *,
     threshold: float | None = None,
     event_name: str = "ratings",
-    first_only: bool = False,
     order: np.ndarray | None = None,
 ) -> DataBunch:
     """Turn ratings or other events into a data set of impressions.
@@ -45,11 +45,12 @@ def dataset_from_ratings(
     Parameters
     ----------
     items : pyarrow.Table
-        Items with the column `item_id`. If an id occurs several times, its first row is used.
+        Items with the column `item_id`. If an id occurs several times, its first row is used. Rows
+        without an id are left out.
     events : pyarrow.Table
         Columns `user_id`, `item_id`, optionally `time`, and `rating` if there is a threshold.
-        Events of unknown items are left out. If the table is mapped, only a few numbers per event
-        are loaded into memory.
+        Events of unknown items are left out, as are events whose user is an empty text. If the
+        table is mapped, only a few numbers per event are loaded into memory.
     description : str
         Description of the data, their owner, and what to cite.
     settings : dict
@@ -60,8 +61,6 @@ def dataset_from_ratings(
         Lowest rating that is a click. None makes each event a click.
     event_name : str, default="ratings"
         Name of the events in the description.
-    first_only : bool, default=False
-        Whether to leave out repeated events of a user with an item.
     order : ndarray of int, shape (n_events,), default=None
         Order of events without times. None uses the order of the rows.
 
@@ -72,11 +71,9 @@ def dataset_from_ratings(
     """
     from skrec._data.items import Items
 
-    items = first_row_per_item(items)
+    items = first_row_per_item(items.filter(is_text(items["item_id"])))
     item_ids, _ = encode_ids(items["item_id"], "item_id")
-    user_ids, seen, clicks = _encode_events(
-        events, item_ids, event_name, threshold, first_only, order
-    )
+    user_ids, seen, clicks = _encode_events(events, item_ids, event_name, threshold, order)
     parts = cut_clicks(clicks, seen, user_ids, item_ids, settings)
     catalogue = Items(items)
     counts = _DESCR_COUNTS.format(
@@ -87,6 +84,9 @@ def dataset_from_ratings(
         rule=f"all {event_name}"
         if threshold is None
         else f"{event_name} of at least {threshold:g}",
+        repeats="only the first click of a user on an item"
+        if settings["first_only"]
+        else "clicks with the same user, item and time count once",
         n_users=parts.n_users,
         **{f"n_{name}": n for name, n in parts.n_rows.items()},
         settings=", ".join(f"{name}={value!r}" for name, value in settings.items()),
@@ -104,7 +104,6 @@ def _encode_events(
     item_ids: pa.Array,
     event_name: str,
     threshold: float | None,
-    first_only: bool,
     order: np.ndarray | None,
 ) -> tuple[pa.Array, Events, Events]:
     """Return the ids of the users, the events of known items, and those events that are clicks."""
@@ -114,11 +113,10 @@ def _encode_events(
     user_ids, user = encode_ids(columns["user_id"], "user_id")
     item = positions_in(item_ids, columns["item_id"], "item_id")
     time = columns["time"].combine_chunks() if "time" in columns else None
-    rows = np.flatnonzero(item >= 0) if order is None else order[item[order] >= 0]
+    is_user = is_text(user_ids).to_numpy(zero_copy_only=False)
+    is_known = (item >= 0) & is_user[user]
+    rows = np.flatnonzero(is_known) if order is None else order[is_known[order]]
     seen = Events(user, item, time).take(rows)
-    if first_only:
-        first = seen.first_of_each_pair()
-        rows, seen = rows[first], seen.take(first)
     if threshold is None:
         return user_ids, seen, seen
     return user_ids, seen, seen.take(columns["rating"].to_numpy()[rows] >= threshold)
@@ -156,13 +154,3 @@ class ItemCollector:
         """Return the first row of each item so far."""
         self._tables = [first_row_per_item(pa.concat_tables(self._tables))]
         return self._tables[0]
-
-
-def join_texts(lists: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Join the texts of each list with blanks. A null list becomes an empty text."""
-    return pc.fill_null(pc.binary_join(lists, " "), "")
-
-
-def as_category(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Convert texts to a category. Nulls stay null."""
-    return column.combine_chunks().dictionary_encode()

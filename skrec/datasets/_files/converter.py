@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from skrec._common.files import sha256
 from skrec._common.messages import say
 from skrec.datasets._files.files import (
     AnyPath,
@@ -42,12 +45,36 @@ class Converter:
     sources : dict of str to str or None
         Paths of the files that were read, with their SHA-256. The SHA-256 is None if a file was
         not read from its first to its last byte, or if it is an archive.
+    states : dict of str to tuple of int
+        Paths of the files, with their states before they were read; see `state_of`.
     """
 
     def __init__(self, folder: Path, verbose: bool):
         self.folder, self.verbose = folder, verbose
         self.sources: dict[str, str | None] = {}
+        self.states: dict[str, tuple[int, ...]] = {}
         self._last_report = time.monotonic()
+
+    def add_source(self, file: Path, state: tuple[int, ...] | None = None) -> None:
+        """Note the state of a file. Call it before the file is opened, or pass its state."""
+        self.sources.setdefault(str(file))
+        self.states.setdefault(str(file), state or state_of(os.stat(file)))
+
+    def changed_sources(self) -> list[str]:
+        """Return the files that were changed, replaced or deleted while they were read."""
+
+        def has_state(file: str, state: tuple[int, ...]) -> bool:
+            try:
+                return state_of(os.stat(file)) == state
+            except FileNotFoundError:
+                return False
+
+        return [file for file, state in self.states.items() if not has_state(file, state)]
+
+    def hash_sources(self) -> None:
+        """Compute the SHA-256 of those files that have none yet."""
+        for file, digest in self.sources.items():
+            self.sources[file] = digest or sha256(file)
 
     def read_rows(
         self, file: AnyPath, types: dict[str, pa.DataType], *args: Any, **options: Any
@@ -76,8 +103,10 @@ class Converter:
         member: tarfile.TarInfo,
         types: Mapping[str, pa.DataType],
     ) -> Iterator[pa.Table]:
-        """Read some fields of JSON objects in an archive. See `iterate_json_member`."""
-        self.sources.setdefault(str(path))
+        """Read some fields of JSON objects in an archive. See `iterate_json_member`.
+
+        Call `add_source` before the archive is opened.
+        """
         return self._report_rows(member.name, iterate_json_member(path, archive, member, types))
 
     def read_csv_columns(self, file: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -89,7 +118,7 @@ class Converter:
 
     def read_parquet(self, file: Path, columns: list[str]) -> Iterator[pa.Table]:
         """Read some columns of a parquet file in blocks."""
-        self.sources.setdefault(str(file))
+        self.add_source(file)
         return self._report_rows(file.name, iterate_parquet(file, columns))
 
     def write(self, name: str, tables: Iterable[pa.Table]) -> pa.Table:
@@ -97,11 +126,11 @@ class Converter:
         return write_table(self.folder / f"{name}.arrow", tables)
 
     def write_train_valid(
-        self, tables: Iterable[pa.Table], valid_days: int
+        self, tables: Iterable[pa.Table], valid_days: int, *, whole_dates: bool = True
     ) -> tuple[pa.Table, pa.Table]:
         """Split rows by the column `time` into train and valid, and write both.
 
-        The last day is known only after the last table. Rows that are late so far therefore go to
+        The last time is known only after the last table. Rows that are late so far therefore go to
         a temporary file, which is split again at the end.
 
         Parameters
@@ -109,6 +138,8 @@ class Converter:
         tables : iterable of pyarrow.Table
         valid_days : int
             Number of days up to the last one whose rows become valid.
+        whole_dates : bool, default=True
+            Whether a day is a date. Otherwise, it is 24 hours, counted back from the last row.
 
         Returns
         -------
@@ -117,33 +148,43 @@ class Converter:
         if not valid_days:
             train = self.write("train", tables)
             return train, train.slice(0, 0)
-        last: Any = np.datetime64("0001-01-01", "D")
+        last: Any = np.datetime64("0001-01-01T00:00:00", "us")
         late_file = self.folder / "late.arrow"
+
+        def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+            return _split_by_time(table, last, valid_days, whole_dates)
 
         def early_rows() -> Iterator[pa.Table]:
             nonlocal last
             with _open_writer(late_file) as write:
                 for table in tables:
-                    last = _days(table).max(initial=last)
-                    early, late = _split_by_day(table, last, valid_days)
+                    last = _times(table).max(initial=last)
+                    early, late = split(table)
                     write(late)
                     yield early
             for part in _iterate_batches(map_table(late_file)):
-                yield _split_by_day(part, last, valid_days)[0]
+                yield split(part)[0]
 
         train = self.write("train", early_rows())
         late_rows = _iterate_batches(map_table(late_file))
-        valid = (_split_by_day(part, last, valid_days)[1] for part in late_rows)
-        return train, self.write("valid", valid)
+        valid = self.write("valid", (split(part)[1] for part in late_rows))
+        if valid.num_rows and not train.num_rows:
+            warnings.warn(
+                f"valid_days={valid_days} leaves train empty: all impressions are in these days",
+                stacklevel=2,
+            )
+        return train, valid
 
     @contextmanager
     def _observe(self, file: AnyPath) -> Iterator[OnRead]:
         """Yield a callback for the bytes of a file, which reports progress and hashes them."""
         if isinstance(file, zipfile.Path):
-            self.sources.setdefault(str(file.root.filename))
-            size = file.root.getinfo(file.at).file_size
+            archive: Any = file.root
+            # the archive is open, and another file can have its name by now
+            self.add_source(archive.filename, state_of(os.fstat(archive.fp.fileno())))
+            size = archive.getinfo(file.at).file_size
         else:
-            self.sources.setdefault(str(file))
+            self.add_source(file)
             size = file.stat().st_size
         digest, n_read = hashlib.sha256(), 0
 
@@ -173,14 +214,25 @@ class Converter:
             say(text, self.verbose)
 
 
-def _days(table: pa.Table) -> np.ndarray:
-    """Return the day of each row, as datetime64[D]."""
-    return table["time"].to_numpy().astype("datetime64[D]")
+def state_of(state: os.stat_result) -> tuple[int, ...]:
+    """Return numbers that differ if a file was changed, or if it is another one with its name."""
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
-def _split_by_day(table: pa.Table, last: np.datetime64, n_days: int) -> tuple[pa.Table, pa.Table]:
-    """Split a table into the rows before the `n_days` up to the day `last`, and all others."""
-    is_late = _days(table) > last - np.timedelta64(n_days, "D")
+def _times(table: pa.Table) -> np.ndarray:
+    """Return the time of each row, as datetime64[us]."""
+    return table["time"].to_numpy().astype("datetime64[us]")
+
+
+def _split_by_time(
+    table: pa.Table, last: np.datetime64, n_days: int, whole_dates: bool
+) -> tuple[pa.Table, pa.Table]:
+    """Split a table into the rows before the `n_days` up to the time `last`, and all others."""
+    times = _times(table)
+    if whole_dates:
+        is_late = times.astype("datetime64[D]") > last.astype("datetime64[D]") - n_days
+    else:
+        is_late = times > last - np.timedelta64(24 * n_days, "h")
     return table.filter(pa.array(~is_late)), table.filter(pa.array(is_late))
 
 

@@ -1,5 +1,7 @@
 """Impressions from clicks: splits by time, histories and negatives."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -86,11 +88,72 @@ def test_seen_items_are_no_negatives(clicks):
         (lambda c: c.drop(columns="user_id"), "clicks has no column 'user_id', only item_id, time"),
         (lambda c: c.assign(item_id=None), "column 'item_id' of clicks has 45 nulls"),
         (lambda c: c.head(3), "no user has min_clicks=4 clicks; the most is"),
+        (
+            lambda c: c.replace({"user_id": {"u1": " "}}),
+            "column 'user_id' of clicks has 9 empty te",
+        ),
     ],
 )
 def test_clicks_that_cannot_be_cut(clicks, change, message):
     with pytest.raises(ValueError, match=message):
         impressions_from_clicks(change(clicks), **SMALL)
+
+
+def clicked(row):
+    return [
+        item for item, is_click in zip(row["candidates"], row["clicked"], strict=True) if is_click
+    ]
+
+
+def sequences(data):
+    """Return the history and the clicks of each user's test part."""
+    rows = data.test.to_pylist()
+    found = {row["user_id"]: list(row["history"]) for row in rows}
+    for row in rows:
+        found[row["user_id"]] += clicked(row)
+    return found
+
+
+@pytest.mark.parametrize("n_test", [1, 2])
+def test_exact_repeats_count_once(n_test):
+    # user 0 buys two pieces of each item; user 1 buys item 3 again later
+    log = [(0, item, at) for at, item in enumerate([5, 4, 3, 2, 1, 0]) for _ in range(2)]
+    log += [(1, item, at) for at, item in enumerate([3, 4, 5, 6, 3, 7])]
+    log = pd.DataFrame(log, columns=["user_id", "item_id", "time"]).sample(frac=1, random_state=0)
+    settings = SMALL | {"n_test": n_test, "item_ids": range(30)}
+    data = impressions_from_clicks(log, **settings)
+    assert sequences(data) == {0: [5, 4, 3, 2, 1, 0], 1: [3, 4, 5, 6, 3, 7]}
+    for part in (data.train, data.valid, data.test):
+        assert not any(set(row["history"]) & set(clicked(row)) for row in part.to_pylist()[:1])
+    first = impressions_from_clicks(log, first_only=True, **settings)
+    assert sequences(first) == {0: [5, 4, 3, 2, 1, 0], 1: [3, 4, 5, 6, 7]}
+    # repeats do not count for min_clicks
+    with pytest.raises(ValueError, match="no user has min_clicks=7 clicks; the most is 6"):
+        impressions_from_clicks(log, **settings | {"min_clicks": 7})
+    with pytest.warns(UserWarning, match="1 of 2 users have fewer than min_clicks=6 clicks"):
+        assert impressions_from_clicks(log, first_only=True, **settings | {"min_clicks": 6}).n_users
+
+
+def test_without_times_only_first_only_leaves_repeats_out():
+    log = {"user_id": [1] * 7, "item_id": [5, 5, 4, 5, 3, 2, 4]}
+    assert sequences(impressions_from_clicks(log, item_ids=range(30), **SMALL)) == {
+        1: [5, 5, 4, 5, 3, 2, 4]
+    }
+    first = impressions_from_clicks(log, item_ids=range(30), first_only=True, **SMALL)
+    assert sequences(first) == {1: [5, 4, 3, 2]}
+    with pytest.raises(TypeError, match="first_only must be a bool, got 1"):
+        impressions_from_clicks(log, first_only=1)
+
+
+def test_users_who_are_left_out_are_counted(clicks):
+    few = clicks[~clicks.user_id.isin(["u3", "u4"]) | (clicks.time > 6)]
+    with pytest.warns(
+        UserWarning, match="^2 of 5 users have fewer than min_clicks=4 clicks and are"
+    ):
+        assert impressions_from_clicks(few, **SMALL).n_users == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        impressions_from_clicks(clicks, **SMALL)
 
 
 def test_items_that_are_not_listed(clicks):

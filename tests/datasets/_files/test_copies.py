@@ -14,38 +14,10 @@ from skrec.datasets import clear_data_home, get_data_home, read_microlens, read_
 from skrec.datasets._files import converter as _converter
 from skrec.datasets._files import files as _files
 from skrec.datasets._files import json_lines as _json_lines
-from skrec.datasets._files.converter import Converter
 
 from ..test_mind import DEV, NEWS, TRAIN, write_part
 
 SETTINGS = {"min_clicks": 3, "n_test": 1, "n_negatives_eval": 2, "n_negatives": 1}
-
-
-@pytest.fixture
-def home(tmp_path):
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def videos(tmp_path):
-    folder = tmp_path / "MicroLens"
-    folder.mkdir()
-    lines = [f"{user},{item},{1000 * item + user}" for user in range(6) for item in range(4)]
-    (folder / "MicroLens-100k_pairs.csv").write_text("\n".join(["user,item,timestamp", *lines]))
-    titles = [f"{item},A video about {item}" for item in range(12)]
-    (folder / "MicroLens-100k_title_en.csv").write_text("\n".join(titles))
-    return folder
-
-
-@pytest.fixture
-def read_files(monkeypatch):
-    """Return a list that collects the names of the files that are read."""
-    names = []
-    observe = Converter._observe
-    monkeypatch.setattr(
-        Converter, "_observe", lambda self, file: (names.append(file.name), observe(self, file))[1]
-    )
-    return names
 
 
 def assert_same(one, other):
@@ -108,23 +80,6 @@ def test_a_new_part_is_read(tmp_path, home):
     assert read_mind(tmp_path / "MIND", data_home=home).test.num_rows == 1
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "described"])
-def test_a_damaged_copy_is_replaced(videos, home, read_files, damage):
-    first = read_microlens(videos, data_home=home, **SETTINGS)
-    (folder,) = home.iterdir()
-    if damage == "cut":
-        start = (folder / "train.arrow").read_bytes()[:100]
-        (folder / "train.arrow").unlink()  # `first` maps it
-        (folder / "train.arrow").write_bytes(start)
-    elif damage == "gone":
-        (folder / "items.parquet").unlink()
-    else:
-        (folder / "copy.json").write_text('{"tables": [')
-    read_files.clear()
-    assert_same(first, read_microlens(videos, data_home=home, **SETTINGS))
-    assert len(read_files) == 2
-
-
 def test_missing_sources_are_an_error(videos, home):
     read_microlens(videos, data_home=home, **SETTINGS)
     shutil.rmtree(videos)
@@ -158,7 +113,7 @@ def test_the_copy_is_mapped_and_contains_only_what_is_returned(tmp_path, home):
     assert pa.total_allocated_bytes() - before < 1 << 16  # a page or two for the catalogue
 
 
-def test_two_processes_may_make_one_copy(videos, home):
+def test_threads_make_one_copy(videos, home, read_files):
     results = []
     readers = [
         threading.Thread(
@@ -174,6 +129,7 @@ def test_two_processes_may_make_one_copy(videos, home):
     for result in results:
         assert_same(results[0], result)
     assert len(list(home.iterdir())) == 1
+    assert len(read_files) == 2  # one of them has read the files
 
 
 def test_the_folder_of_copies(tmp_path, monkeypatch):
