@@ -1,5 +1,10 @@
 """Data that many tests read: small, seeded, and made in memory."""
 
+import os
+
+# several test processes, and those that tests start, share the cores; read when torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pandas as pd
 import pytest
 import torch

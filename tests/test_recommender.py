@@ -21,7 +21,7 @@ def test_the_defaults_work_verbatim(news):
     assert rec.score(news.test) > 0.5
 
 
-@pytest.mark.parametrize("make", [zoo.NAML, zoo.NRMS])
+@pytest.mark.parametrize("make", [zoo.NAML, pytest.param(zoo.NRMS, marks=pytest.mark.slow)])
 def test_zoo_models_learn_the_known_interests(make):
     news = make_headlines(n_users=100, n_items=300, n_impressions=1500, random_state=0)
     rec = make(width=32, learning_rate=5e-3, random_state=0).fit(news.train, news.items)

@@ -175,6 +175,7 @@ def test_bug_11_a_catalogue_as_long_as_x_is_not_cut_into_folds(news, make_recomm
         search.fit(X, items=news.items)
 
 
+@pytest.mark.slow
 def test_bug_12_networks_pickle_after_training(news, histories, make_recommender):
     for package in (content, behavior, predictor):
         family = package.__name__.split(".")[-1]

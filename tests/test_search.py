@@ -39,6 +39,7 @@ def test_grid_search_over_operators_and_nested_parameters(trap, news, make_recom
     assert search.best_estimator_.items_.n_items == len(news.items)
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes(trap, news, make_recommender):
     parameters = {"learning_rate": [1e-3, 1e-2]}
     # wrapped, X goes to the other process as an array that joblib can share

@@ -283,6 +283,7 @@ def test_a_null_category_hashes_unlike_any_string():
     assert len(np.unique(items.hashes())) == 5
 
 
+@pytest.mark.slow
 def test_hashes_are_equal_in_another_process(mixed, tmp_path):
     path = tmp_path / "items.pickle"
     path.write_bytes(pickle.dumps(Items(mixed)))

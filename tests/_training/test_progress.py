@@ -225,6 +225,7 @@ def test_ctrl_c_keeps_the_model():
     assert f"training was interrupted in epoch {int(n_epochs) + 1}; the model is kept" in err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT by process id")
 def test_ctrl_c_ends_a_search():
     """Otherwise, an interrupted candidate would be scored as if it were complete."""

@@ -225,6 +225,7 @@ def test_operators_and_the_global_generator_stay_as_they_were():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_the_module_needs_install_requirements_only():
     # Checks that are run without pytest must not import optional dependencies.
     code = """

@@ -48,6 +48,7 @@ def trained_as_json():
     )
 
 
+@pytest.mark.slow
 def test_training_is_the_same_in_every_process():
     # the tokenizers library breaks ties in hash order, which differs between processes
     code = f"import runpy, sys; sys.stdout.write(runpy.run_path({__file__!r})['trained_as_json']())"

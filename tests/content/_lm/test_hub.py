@@ -156,6 +156,7 @@ def online(run):
     return by_call | {"stderr": errors}
 
 
+@pytest.mark.slow
 def test_hub_gives_the_served_model_at_a_commit(online, folder):
     # the other process computed the fingerprint from other files
     assert online["base", NAME, None] == [NAME, COMMIT, load_base(folder).fingerprint]
@@ -201,6 +202,7 @@ NOWHERE = "http://127.0.0.1:9"  # no server listens there
 LACKS = "is not a folder, and the hub's cache ("
 
 
+@pytest.mark.slow
 def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
     del hub[1][:]
     calls = [
@@ -221,6 +223,7 @@ def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
     assert errors == ""
 
 
+@pytest.mark.slow
 def test_without_a_connection_the_cache_is_read(run, online):
     # models only: for tokenizers, transformers retries for most of a minute
     calls = [("base", NAME, None), ("base", NAME, COMMIT)]

@@ -277,6 +277,7 @@ def test_the_same_model_under_another_name_computes_nothing(
     assert list(cache.info(memory)["n_items"]) == [titles["title"].nunique()]
 
 
+@pytest.mark.slow
 def test_a_second_process_reads_what_the_first_computed(make, news, titles, tmp_path):
     memory = tmp_path / "memory"
     rec = make(memory=memory, trainable_layers=1)

@@ -216,6 +216,7 @@ def test_a_temporary_store_goes_with_its_object():
     assert_right(states, list(range(N)))
 
 
+@pytest.mark.slow
 def test_a_temporary_store_goes_with_its_process():
     # the end of a forked process, such as a data loader, must not delete it
     process = start(

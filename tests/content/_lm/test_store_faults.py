@@ -132,6 +132,7 @@ def test_a_damaged_page_is_no_reason_to_stop_info(tmp_path):
     assert 0 < cache.info(tmp_path).n_items[0] < N
 
 
+@pytest.mark.slow
 def test_two_processes_compute_each_item_once(tmp_path):
     code = """
         import sys
@@ -158,6 +159,7 @@ def test_two_processes_compute_each_item_once(tmp_path):
     assert cache.info(tmp_path).n_items.tolist() == [N]
 
 
+@pytest.mark.slow
 def test_kill_in_the_middle_of_a_page(tmp_path):
     process = start(
         """

@@ -145,6 +145,7 @@ def test_true_utilities_rank_well(news):
     assert 0.9 < gauc(news.test, news.utilities) < 0.98
 
 
+@pytest.mark.slow
 def test_utilities_follow_interests(news):
     code = topic_codes(news)
     scores = [

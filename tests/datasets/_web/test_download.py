@@ -1,74 +1,32 @@
 """Downloads from a real server: cut, resumed, checked, and never half a file in place."""
 
-import errno
 import gzip
 import hashlib
 import os
 import re
-import resource
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pooch
 import pytest
 from file_server import Plan, serving
 
-from skrec.datasets._web.download import SAFE, download, fault
+from skrec.datasets._web.download import SAFE, download
 
-ROOT = Path(__file__).parents[3]
-BODY = np.random.default_rng(0).bytes(3_000_000)
-NEW = np.random.default_rng(1).bytes(2_500_000)
-TWIN = np.random.default_rng(2).bytes(len(BODY))  # another version of the same size
-MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"
-SHA256 = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
-FIRST = "sha256:"  # nobody publishes a checksum
-HALF = 1_200_000
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as running:
-        running.put("/data.bin", BODY)
-        yield running
-
-
-@pytest.fixture
-def target(tmp_path):
-    return tmp_path / "family" / "data.bin"
-
-
-def get(server, target, checksum=FIRST, n_retries=3, verbose=False):
-    download(f"{server.url}/data.bin", target, checksum, [0.0] * (n_retries + 1), verbose)
-
-
-def state_of(target, suffix):
-    return target.parent / ".download" / f"{target.name}.{suffix}"
-
-
-def fault_of(target, checksum=FIRST):
-    return fault(target, target, checksum)
-
-
-def bytes_in(folder):
-    """Return the names of files below a folder that contain bytes of the download."""
-    found = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 500]
-    return sorted(path.name for path in found)
-
-
-def begin(server, target, **plan):
-    """Leave a part of half the file, as a process does whose connection was cut for good."""
-    server.plans.append(Plan(cut=HALF, **plan))
-    with pytest.raises(ConnectionError):
-        get(server, target, n_retries=0)
-    server.log.clear()
-    size = state_of(target, "part").stat().st_size
-    assert 0 < size <= HALF
-    return size
+from .downloads import (
+    BODY,
+    FIRST,
+    HALF,
+    MD5,
+    NEW,
+    SHA256,
+    TWIN,
+    begin,
+    bytes_in,
+    fault_of,
+    get,
+    state_of,
+)
 
 
 @pytest.mark.parametrize("checksum", [MD5, SHA256, FIRST])
@@ -429,119 +387,3 @@ def test_which_redirections_are_followed(target, monkeypatch, before, after, is_
 )
 def test_which_addresses_are_safe(url, is_safe):
     assert bool(SAFE.match(url)) == is_safe
-
-
-def wait_for_bytes(target, is_running):
-    """Wait until some bytes are in the part; the server holds the last one back."""
-    part = state_of(target, "part")
-    while not (part.exists() and part.stat().st_size > 100_000):
-        assert is_running()
-
-
-def in_a_thread(server, target, done):
-    thread = threading.Thread(target=lambda: done.append(get(server, target, MD5)))
-    thread.start()
-    return thread
-
-
-def test_a_second_call_waits_for_the_first_and_downloads_nothing(server, target):
-    # without the lock, two would write into one part
-    held, done = threading.Event(), []
-    server.plans.append(Plan(wait=held))
-    one = in_a_thread(server, target, done)
-    wait_for_bytes(target, one.is_alive)
-    two = in_a_thread(server, target, done)
-    two.join(0.1)
-    assert two.is_alive()
-    held.set()
-    one.join(60)
-    two.join(60)
-    assert done == [None, None]
-    assert len(server.log) == 1
-    assert target.read_bytes() == BODY
-
-
-def test_a_killed_process_is_resumed_by_one_that_waited(server, target):
-    held, done = threading.Event(), []
-    server.plans.append(Plan(wait=held))
-    code = (
-        "import sys; from pathlib import Path; from skrec.datasets._web.download import download;"
-        "download(sys.argv[1], Path(sys.argv[2]), 'sha256:', [0.0], False)"
-    )
-    command = [sys.executable, "-c", code, f"{server.url}/data.bin", str(target)]
-    process = subprocess.Popen(command, cwd=ROOT)
-    wait_for_bytes(target, lambda: process.poll() is None)
-    server.log.clear()
-    thread = in_a_thread(server, target, done)
-    thread.join(0.1)
-    assert server.log == []
-    process.kill()
-    process.wait()
-    size = state_of(target, "part").stat().st_size
-    assert not target.exists()
-    thread.join(60)
-    held.set()
-    assert server.sent == [("/data.bin", size, len(BODY) - size)]
-    assert target.read_bytes() == BODY
-
-
-def test_a_disk_without_room_is_known_before(server, target):
-    server.plans.append(Plan(headers={"Content-Length": str(1 << 60)}))
-    message = "no room in .* for data.bin: .* bytes needed, .*another folder as data_home"
-    with pytest.raises(OSError, match=message) as raised:
-        get(server, target)
-    assert raised.value.errno == errno.ENOSPC
-    assert len(server.log) == 1  # trying again would not help
-    assert bytes_in(target.parent) == []
-
-
-def test_a_disk_that_fills_up_keeps_what_came(server, target):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            get(server, target)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not target.exists()
-    assert len(server.log) == 1
-    get(server, target, MD5)
-    (_, first, n_rest) = server.sent[1]
-    assert 0 < first <= 1_000_000
-    assert first + n_rest == len(BODY)
-
-
-def test_a_folder_that_cannot_be_made(server, tmp_path):
-    (tmp_path / "file").touch()
-    message = "data_home must be a folder that can be written to, got '.*file'"
-    with pytest.raises(OSError, match=message):
-        get(server, tmp_path / "file" / "data.bin")
-    assert server.log == []
-
-
-def test_progress_is_shown(server, target, capsys, monkeypatch):
-    monkeypatch.setattr("skrec.datasets._web.download.SECONDS", 0.0)
-    server.plans.append(Plan(cut=HALF))
-    get(server, target, verbose=True)
-    *lines, last = capsys.readouterr().err.splitlines()
-    shown = [float(re.fullmatch(r"\[skrec\] data.bin: (.*) of 3.0 MB", line)[1]) for line in lines]
-    assert shown == sorted(shown)
-    assert shown[-1] == 3.0
-    assert last == "[skrec] data.bin: downloaded and verified"
-
-
-def test_nothing_is_shown_otherwise(server, target, capsys):
-    get(server, target)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_libraries_for_downloads_are_imported_late():
-    # reading files needs neither of them, and they take a quarter of a second
-    for module in (ROOT / "skrec" / "datasets").rglob("*.py"):
-        assert not re.search(r"^(import|from) (pooch|requests)", module.read_text(), re.MULTILINE)
-
-
-def test_offline_mode_of_the_hub_is_only_about_the_hub(server, target, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    get(server, target)
-    assert target.read_bytes() == BODY
