@@ -20,7 +20,7 @@ from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
-from skrec._data.explode import labelled_pairs
+from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, ids_of
 from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
@@ -331,7 +331,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         model = self._model_to_train(inputs, examples, resuming)
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
-        pairs = cache(partial(labelled_pairs, X, y, data.kind))
+        pairs = cache(partial(labeled_pairs, X, y, data.kind))
         callback_kwargs = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
         end_kwargs = {**callback_kwargs, "reconstruction_attributes": model._fitted_attributes}
         n_tasks = self.max_epochs + inputs.operators["content"].keeps_states

@@ -78,7 +78,7 @@ def explode(X: Any) -> tuple[Any, np.ndarray | None]:
     return pa.table({"history": columns.pop("history"), "candidate": candidate, **columns}), y
 
 
-def labelled_pairs(X: Any, y: Any, kind: str) -> tuple[Any, Any]:
+def labeled_pairs(X: Any, y: Any, kind: str) -> tuple[Any, Any]:
     """Return X and y in the form that scorers of scikit-learn need: pairs with labels.
 
     Parameters

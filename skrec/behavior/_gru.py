@@ -76,7 +76,7 @@ class GRU(BehaviorOperator):
     def build(self, width: int, n_users: int = 0) -> nn.Module:
         if self.user_embedding is None:
             return GRUOverClicks(width, self.dropout)
-        module = {"ini": GRUFromUser, "con": GRUBesideUser}[self.user_embedding]
+        module = {"ini": GRUFromUser, "con": GRUWithUser}[self.user_embedding]
         return module(width, self.dropout, UserEmbedding(n_users, width, self.user_dropout))
 
 
@@ -140,7 +140,7 @@ class GRUFromUser(LastState):
         return self.last(x, mask, self.users(user, x).unsqueeze(0)).unsqueeze(1)
 
 
-class GRUBesideUser(LastState):
+class GRUWithUser(LastState):
     """Last state of a GRU and the user's embedding, projected to one vector."""
 
     def __init__(self, width: int, dropout: float, users: UserEmbedding) -> None:

@@ -31,7 +31,7 @@ class CrossNetwork(nn.Module):
 
 
 class VectorCross(nn.Module):
-    """Cross layer of DCN, ``x_{l+1} = x_0 (w . x_l) + b + x_l``.
+    """Cross layer of DCN, ``x_{l+1} = x_0 (w^T x_l) + b + x_l``.
 
     Parameters
     ----------

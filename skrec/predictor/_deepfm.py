@@ -13,7 +13,7 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class DeepFM(Predictor):
-    """Factorization machine plus a perceptron, ``w x0 + u . v + MLP(x0)``.
+    """Factorization machine plus a perceptron, ``w x0 + u^T v + MLP(x0)``.
 
     This is DeepFM [1]_ with two fields, the user and the item. All three terms read
     ``x0 = [user; item]``. The inner product lets the model learn from the first step
@@ -58,11 +58,11 @@ class DeepFM(Predictor):
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def build(self, width: int) -> nn.Module:
-        return FactorisationAndDeep(width, self.hidden, self.dropout)
+        return FactorizationAndDeep(width, self.hidden, self.dropout)
 
 
-class FactorisationAndDeep(OneVectorPredictor):
-    """Factorization machine and perceptron, ``w x0 + u . v + MLP(x0)``."""
+class FactorizationAndDeep(OneVectorPredictor):
+    """Factorization machine and perceptron, ``w x0 + u^T v + MLP(x0)``."""
 
     def __init__(self, width: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()

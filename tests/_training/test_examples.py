@@ -235,7 +235,7 @@ def test_history_targets_stand_below_the_examples():
     assert firsts == {0, 1, 2}
 
 
-def test_history_targets_of_labelled_pairs():
+def test_history_targets_of_labeled_pairs():
     X = {"history": [[0, 1], [0, 1]], "candidate": [3, 4]}
     data = coded(20, X, [1, 0])
     sampler = NegativeSampler(data, 20, 2, "uniform")
