@@ -8,7 +8,7 @@ import pytest
 from skrec.datasets import read_lastfm
 from skrec.datasets._files import files as _files
 
-from ._clicks.test_ratings import SETTINGS, events, lastfm_1k
+from ._clicks.families import SETTINGS, events, lastfm_1k
 
 
 @pytest.mark.parametrize("size", [300, 1 << 24])
