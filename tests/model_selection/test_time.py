@@ -87,7 +87,7 @@ def test_an_empty_part_is_said():
     with pytest.warns(
         UserWarning, match="the test part is empty .* up to 9 of 10 impressions share"
     ):
-        assert sizes(same) == [10, 0, 0]
+        assert sizes(same, valid_size=0) == [10, 0, 0]
     with pytest.warns(
         UserWarning, match="the valid part is empty although valid_size=0.1: X has only"
     ):

@@ -18,7 +18,7 @@ N_SAMPLED = 100  # number of rows that decide whether a column of texts looks li
 # words in names such as event_time, createdAt and t_dat
 _WORDS = {
     *("time", "timestamp", "ts", "date", "datetime", "dt", "dat", "day"),
-    *("epoch", "unix", "unixtime"),
+    *("epoch", "unix", "when", "created", "occurred"),
 }
 _ENDINGS = ("time", "timestamp", "date", "datetime")
 # words that end like a time but are none

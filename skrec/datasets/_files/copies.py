@@ -150,10 +150,10 @@ def _remove_leftovers(home: Path) -> None:
     from filelock import FileLock, Timeout
 
     try:
-        found = map(_LEFTOVER.fullmatch, os.listdir(home))
+        found = [match[1] for match in map(_LEFTOVER.fullmatch, os.listdir(home)) if match]
     except OSError:
         return
-    for name in {match[1] for match in found if match}:
+    for name in set(found):
         lock = FileLock(_lock_file(home / name))
         # a process that is still running holds its lock
         with contextlib.suppress(OSError, Timeout), lock.acquire(blocking=False):

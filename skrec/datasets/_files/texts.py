@@ -64,26 +64,36 @@ def undo_quotes(texts: pa.ChunkedArray, pattern: str = _QUOTED) -> pa.ChunkedArr
     -------
     pyarrow.ChunkedArray of string
     """
-    inside = pc.replace_substring(pc.utf8_slice_codeunits(texts, 1, -1), '""', '"')
-    return pc.if_else(pc.match_substring_regex(texts, pattern), inside, texts)
+
+    def inside(quoted: pa.Array) -> pa.Array:
+        return pc.replace_substring(pc.utf8_slice_codeunits(quoted, 1, -1), '""', '"')
+
+    return _map_chunks(texts, lambda chunk: _replace_matches(chunk, pattern, inside))
 
 
 def unescape(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Replace HTML entities such as ``&amp;`` by their characters, in texts or lists of texts."""
 
+    def plain(escaped: pa.Array) -> pa.Array:
+        return pa.array([html.unescape(text) for text in escaped.to_pylist()], escaped.type)
+
     def replace(texts: pa.Array) -> pa.Array:
-        mask = pc.fill_null(pc.match_substring_regex(texts, _ENTITY), False)
-        escaped = texts.filter(mask).to_pylist()
-        if not escaped:
-            return texts
-        plain = pa.array([html.unescape(text) for text in escaped], texts.type)
-        return pc.replace_with_mask(texts, mask, plain)
+        return _replace_matches(texts, _ENTITY, plain)
 
     def replace_in_lists(chunk: pa.Array) -> pa.Array:
         lengths = pc.fill_null(pc.list_value_length(chunk), 0)
         return _as_lists(chunk, replace(chunk.flatten()), lengths.to_numpy(zero_copy_only=False))
 
     return _map_chunks(column, replace_in_lists if pa.types.is_nested(column.type) else replace)
+
+
+def _replace_matches(
+    texts: pa.Array, pattern: str, function: Callable[[pa.Array], pa.Array]
+) -> pa.Array:
+    """Apply a function to the texts that match a regular expression, which are usually few."""
+    mask = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
+    found = texts.filter(mask)
+    return pc.replace_with_mask(texts, mask, function(found)) if len(found) else texts
 
 
 def _as_lists(chunk: pa.Array, values: pa.Array, lengths: np.ndarray) -> pa.Array:

@@ -26,7 +26,8 @@ def cut(**columns):
 @pytest.mark.parametrize(
     "name",
     "timestamp Timestamp ts date datetime event_time eventTime eventtime created_at clickedAt dt "
-    "unixReviewTime t_dat Time t review_date click-timestamp 'date' day time_stamp _TS".split(),
+    "unixReviewTime t_dat Time t created when review_date click-timestamp 'date' day time_stamp "
+    "_TS".split(),
 )
 def test_names_of_times(name):
     assert looks_like_time(name)

@@ -223,6 +223,7 @@ def test_a_missing_path(tmp_path, home):
 
 @pytest.mark.parametrize("days", [[11, 12, 13, 14], [14, 13, 12, 11], [12, 14, 11, 13, 14, 13]])
 @pytest.mark.parametrize("n_days", [1, 2, 9])
+@pytest.mark.filterwarnings("ignore:valid_days=9 leaves train empty")
 def test_days_are_split_in_blocks_and_at_once_alike(days, n_days, tmp_path, home, monkeypatch):
     monkeypatch.setattr(_files, "BLOCK_SIZE", 60)  # about one row
     row = "{}\tU{}\t11/{}/2019 9:05:58 AM\tN1\tN3-1 N4-0"
