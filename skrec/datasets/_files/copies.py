@@ -36,7 +36,7 @@ from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copy_folder import (
     FORMAT,
     DamagedCopy,
-    flush,
+    flush_folder,
     open_copy,
     open_new,
     write_copy,
@@ -107,7 +107,7 @@ def read_cached(
                 data = _open_valid(target, is_locked=True)  # another process may have been faster
             if data is not None:
                 return data
-            stack.callback(flush, target.parent)
+            stack.callback(flush_folder, target.parent)
             new = stack.enter_context(new_folder(target))
         except OSError as error:
             if data_home is not None:

@@ -68,8 +68,10 @@ def write_copy(folder: Path, name: str, data: DataBunch, converter: Converter) -
     about = json.loads(json.dumps(about))  # as it is read again
     text = json.dumps({**about, "checksum": _own_digest(about)}, indent=1)
     (folder / ABOUT).write_text(text, encoding="utf-8")
-    for path in [*folder.iterdir(), folder]:
-        flush(path)
+    for file in folder.iterdir():
+        with open(file, "rb+") as opened:
+            os.fsync(opened.fileno())
+    flush_folder(folder)
 
 
 def open_copy(folder: Path) -> DataBunch | None:
@@ -115,10 +117,10 @@ def _open_files(folder: Path, about: dict[str, Any]) -> DataBunch:
         raise DamagedCopy(str(error)) from error
 
 
-def flush(path: Path) -> None:
-    """Flush a file or the names in a folder to the disk, if the system can."""
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, if the system can."""
     with contextlib.suppress(OSError):
-        number = os.open(path, os.O_RDONLY)
+        number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
         finally:

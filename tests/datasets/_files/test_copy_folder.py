@@ -1,5 +1,6 @@
 """Copies that are damaged, swapped, read-only, or made while their source files change."""
 
+import errno
 import json
 import os
 import shutil
@@ -209,6 +210,16 @@ def test_all_files_are_flushed_before_the_folder_gets_its_name(videos, home, mon
     assert [bool(names[name]) for name in (*FILES, flushed[5], home.name)] == [False] * 6 + [True]
 
 
+def test_a_disk_that_fails_is_an_error(videos, home, monkeypatch):
+    def fail(number):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(videos, home)
+    assert not list(home.iterdir())
+
+
 @pytest.mark.parametrize(
     ("mask", "folder_mode", "file_mode"), [(0o022, 0o755, 0o644), (0o007, 0o770, 0o660)]
 )
@@ -304,10 +315,6 @@ def test_the_folder_of_a_process_that_runs_is_left_alone(videos, home):
         assert len(list(home.iterdir())) == 3
     read(videos, home)
     assert len(list(home.iterdir())) == 1
-
-
-class Interrupted(Exception):
-    pass
 
 
 def change_while_it_is_read(monkeypatch, change, n_times=1):
