@@ -78,23 +78,24 @@ class UserVectorCache:
         tensor of shape (H, K, D)
         """
         hashes = hash_segments(offsets, values)
-        chunks = self._chunks  # read once, because other threads may replace it
-        found = [self._find(chunk, hashes, offsets, values) for chunk in chunks]
         is_missing = np.ones(len(hashes), dtype=bool)
-        for key, _ in found:
+        keys: list[np.ndarray] = []
+        parts: list[torch.Tensor] = []
+        for chunk in self._chunks:
+            key, at = self._find(chunk, hashes, offsets, values)
+            is_new = is_missing[key]  # two threads may have added the same key
+            key, at = key[is_new], at[is_new]
             is_missing[key] = False
+            keys.append(key)
+            parts.append(chunk.vectors[at])
         missing = np.flatnonzero(is_missing)
-        if len(missing) == len(hashes):
-            vectors = compute(missing)
-            self._add(missing, hashes, offsets, values, vectors)
-            return vectors
-        parts = [chunk.vectors[at] for chunk, (_, at) in zip(chunks, found, strict=True)]
-        keys = [key for key, _ in found]
-        if len(missing):
+        if len(missing) or not keys:
             computed = compute(missing)
             self._add(missing, hashes, offsets, values, computed)
-            parts.append(computed)
+            if len(missing) == len(hashes):
+                return computed
             keys.append(missing)
+            parts.append(computed)
         place = np.empty(len(hashes), dtype=np.int64)
         place[np.concatenate(keys)] = np.arange(len(hashes))
         together = torch.cat(parts)
