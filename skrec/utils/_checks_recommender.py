@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from skrec.utils._checks_common import (
     require,
 )
 
+N_THREADS = 8
 FITTED = ("classes_", "items_", "content_", "behavior_", "predictor_", "network_", "n_epochs_")
 
 
@@ -267,6 +269,48 @@ def check_two_estimators_are_independent(estimator: ContentRecommender) -> None:
     )
 
 
+def check_threads(estimator: ContentRecommender) -> None:
+    """Check that 8 threads that predict at once get the same results as one thread.
+
+    The threads share a recommender that has just been unpickled, so that nothing is cached.
+    """
+    rec = fit(estimator)
+    tables = [news().test.iloc[i::N_THREADS] for i in range(N_THREADS)]
+    rows = [histories(table, rec.behavior) for table in tables]
+    new = catalogue_for(rec.behavior).to_pandas().iloc[:2].assign(item_id=[-1, -2])
+    verbs: dict[str, Callable[[ContentRecommender, int], Any]] = {
+        "decision_function": lambda r, i: r.decision_function(rows[i]),
+        "predict_proba": lambda r, i: np.concatenate(r.predict_proba(tables[i])),
+        "recommend": lambda r, i: r.recommend(rows[i], k=3)[1],
+        "similar_items": lambda r, i: r.similar_items(r.items_.ids[i : i + 2], k=3)[1],
+        "evaluate": lambda r, i: list(r.evaluate(news().test, metrics=["auc", "mrr"]).values()),
+        "decision_function with items=": lambda r, i: r.decision_function(rows[i], items=new),
+        "item_vectors": lambda r, i: r.item_vectors(),
+    }
+    if rec.network_.has_user_vectors:
+        verbs["transform"] = lambda r, i: r.transform(rows[i])
+    wanted = [{name: verb(rec, i) for name, verb in verbs.items()} for i in range(N_THREADS)]
+    shared = pickle.loads(pickle.dumps(rec))
+
+    def ask(i: int) -> str | None:
+        names = list(verbs)
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            found, right = verbs[name](shared, i), wanted[i][name]
+            alike = np.shape(found) == np.shape(right)
+            if not alike or not np.allclose(found, right, rtol=1e-4, atol=1e-5):
+                return name
+        return None
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        wrong = [name for name in pool.map(ask, range(N_THREADS)) if name is not None]
+    require(
+        not wrong,
+        estimator,
+        f"{', '.join(sorted(set(wrong)))} gives other results in several threads; change no state "
+        "in prediction, and no mode of the network",
+    )
+
+
 CHECKS: list[Callable[[Any], None]] = [
     check_init_only_assigns,
     check_scikit_learn_conventions,
@@ -284,4 +328,5 @@ CHECKS: list[Callable[[Any], None]] = [
     check_global_generators_are_untouched,
     check_data_are_unchanged,
     check_two_estimators_are_independent,
+    check_threads,
 ]

@@ -1,5 +1,7 @@
 """Each check fails for a recommender that violates it, with a helpful message."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,12 @@ class KeepsItems(ContentRecommender):
         return answers
 
 
+class DiffersInThreads(ContentRecommender):
+    def decision_function(self, X, *, items=None):
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        return super().decision_function(X, items=items) + (0 if in_main_thread else 1)
+
+
 class AnswersUnfitted(ContentRecommender):
     def transform(self, X, *, items=None):
         return np.zeros((len(X), 8))
@@ -121,6 +129,11 @@ class WrongError(ContentRecommender):
         (UsesGlobalSeed, "check_global_generators_are_untouched", "global generator of torch"),
         (WritesToX, "check_data_are_unchanged", "changes the user's X or items"),
         (Shared, "check_two_estimators_are_independent", "store no state in classes"),
+        (
+            DiffersInThreads,
+            "check_threads",
+            "decision_function.* gives other results in several th",
+        ),
     ],
 )
 def test_recommender(broken, check, match, fail):
