@@ -40,6 +40,24 @@ class Encoding:
     users: UserVectorCache
 
 
+@dataclass(frozen=True)
+class Extension:
+    """The last extended items, with what they were extended by.
+
+    Attributes
+    ----------
+    new : Items
+        The items that were added or replaced.
+    version : object
+        The version of the weights; see `weights_version`.
+    extended : EncodedItems
+    """
+
+    new: Items
+    version: Any
+    extended: EncodedItems
+
+
 class EncodedItems:
     """Items with their prepared columns and item vectors.
 
@@ -75,7 +93,7 @@ class EncodedItems:
         self.content = content
         self._packed = packed
         self._encoding = encoding
-        self._extension: EncodedItems | None = None
+        self._extension: Extension | None = None
         self._lock = ForkSafeLock()
 
     def packed(self, network: Network) -> Packed:
@@ -125,10 +143,11 @@ class EncodedItems:
         -------
         EncodedItems
         """
-        items = self.items.extend(data)
+        new = self.items.conform(data)
         encoding, last = self.encoding(network), self._extension
-        if last is not None and last.is_current(encoding, items):
-            return last
+        if last is not None and last.version == encoding.version and are_equal(last.new, new):
+            return last.extended
+        items = self.items.extend(new)
         old = encoding.rows
         same = items.hashes()[: len(old)] == self.items.hashes()
         changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
@@ -139,13 +158,7 @@ class EncodedItems:
             place = np.arange(items.n_items)
             place[changed] = len(old) + np.arange(len(changed))
             rows = both[torch.from_numpy(place).to(old.device)]
-        encoding = Encoding(encoding.version, rows, UserVectorCache())
-        extended = EncodedItems(items, self.content, encoding=encoding)
-        self._extension = extended
+        own = Encoding(encoding.version, rows, UserVectorCache())
+        extended = EncodedItems(items, self.content, encoding=own)
+        self._extension = Extension(new, encoding.version, extended)
         return extended
-
-    def is_current(self, encoding: Encoding, items: Items) -> bool:
-        """Whether these are equal items, encoded with the same weights as `encoding`."""
-        own = self._encoding
-        same_weights = own is not None and own.version == encoding.version
-        return same_weights and are_equal(self.items, items)

@@ -132,7 +132,7 @@ class WrongError(ContentRecommender):
         (
             DiffersInThreads,
             "check_threads",
-            "decision_function.* gives other results in several th",
+            "decision_function.* gives other results",
         ),
     ],
 )
