@@ -24,10 +24,11 @@ from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, ids_of
 from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
-from skrec._inference.scorer import Scorer, in_rows
+from skrec._inference.scorer import Scorer, in_rows, monitored
 from skrec._network import Network
 from skrec._training.examples import Examples
 from skrec._training.fit import (
+    Validation,
     build_network,
     calibrate,
     copy_for_training,
@@ -40,6 +41,7 @@ from skrec._training.holdout import hold_out
 from skrec._training.parameters import refuse_nested_on_alias
 from skrec._training.processes import resolve_device
 from skrec._training.progress import ProgressReporter
+from skrec._training.restored import restored_state
 from skrec._training.start import FitInputs, check_classes, labels_and_catalogue, read_inputs
 from skrec._training.state import TrainingState
 from skrec._training.trainer import Plan, Trainer
@@ -108,7 +110,10 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Number of epochs without improvement after which training stops. Ignored if
         `early_stopping` is False.
     scoring : str, default="gauc"
-        Metric of `score` and of early stopping; see :mod:`skrec.metrics`.
+        Metric of `score` and of early stopping; see :mod:`skrec.metrics`. For bare histories, it
+        is computed from the rank of the last click among all items of the catalogue, and must be
+        a metric of rankings, such as "gauc" or "recall@20". For pairs without `impression_id`,
+        metrics of rankings are replaced by "auc".
     calibration : {"sigmoid", None}, default="sigmoid"
         How scores become probabilities. "sigmoid" fits ``sigmoid(a * score + b)`` to the held-out
         rows. Probabilities are not calibrated (a is 1 and b is 0) if this is None, if
@@ -191,6 +196,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     (2, 3)
     """
 
+    # `load` accepts these fitted attributes and no others
     classes_: np.ndarray
     items_: Items
     users_: pa.Array | None
@@ -201,6 +207,10 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     network_: Network
     loss_curve_: list[float]
     validation_scores_: list[float]
+    n_epochs_: int
+    n_skipped_: int
+    best_score_: float
+    calibration_: tuple[float, float]
     _encoded_items: EncodedItems
     _training_state: TrainingState | None
 
@@ -326,6 +336,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         inputs = read_inputs(self, X, y, items, sample_weight, resuming)
         data, valid = inputs.data, None
         if self.early_stopping:
+            monitored(self.scoring, data)  # raises before anything is trained
             data, valid = hold_out(data, self.validation_fraction, inputs.rng)
         examples = inputs.examples(self, data)
         model = self._model_to_train(inputs, examples, resuming)
@@ -485,10 +496,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         float
-            For impressions and pairs with `impression_id`, the metric `scoring`, negated if lower
-            values are better. For other pairs, the same metric, or the AUC if `scoring` is
-            computed within groups. For bare histories, the nDCG@10 of the last click, which is
-            hidden and ranked among all items of the catalogue.
+            The metric `scoring`, negated if lower values are better. For pairs without
+            `impression_id`, the AUC if `scoring` is computed within groups. For bare histories,
+            the last click is hidden and ranked among all items of the catalogue.
         """
         data, scorer = self._read(X, items, y, labels="required")
         return scorer.monitor(self.scoring, data)
@@ -694,7 +704,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         --------
         skrec.load : Reads the folder.
         """
-        saving.save(self, ContentRecommender, path, include_base=include_base)
+        check = partial(restored_state, ContentRecommender)
+        saving.save(self, ContentRecommender, path, include_base=include_base, check=check)
         return self
 
     @classmethod
@@ -769,7 +780,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.network_.to(inputs.device)
         packed = self._encoded().packed(self.network_)
         plan = Plan.of(self, inputs.loss)
-        validate = None if valid is None else partial(self._scorer().monitor, self.scoring, valid)
+        validate = None
+        if valid is not None:
+            validate = Validation(self._scorer(), self.scoring, valid, self.calibration)
         state = self._training_state
         return make_trainer(
             self.network_, packed, examples, plan, inputs, state, generator, validate
@@ -898,4 +911,5 @@ def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Conte
     >>> import skrec
     >>> rec = skrec.load("news-recommender")  # doctest: +SKIP
     """
-    return saving.load(ContentRecommender, path, device=device, trusted=trusted)
+    check = partial(restored_state, ContentRecommender)
+    return saving.load(ContentRecommender, path, device=device, trusted=trusted, check=check)

@@ -16,7 +16,7 @@ from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.top_k import clicks_of, most_similar, rank_last_click, top_k
 from skrec._network import Network
-from skrec.metrics import compute, compute_ranked, get_metric
+from skrec.metrics import Metric, compute, compute_ranked, get_metric
 
 MAX_CELLS = 2e8  # largest number of scores that is returned for bare histories
 
@@ -171,8 +171,7 @@ class Scorer:
         Parameters
         ----------
         scoring : str
-            Name of a metric. It is replaced by nDCG@10 for bare histories, and a metric that needs
-            groups is replaced by AUC for pairs without groups.
+            Name of a metric; see `monitored`.
         data : CodedInteractions
             Rows with clicks, or bare histories.
 
@@ -181,11 +180,7 @@ class Scorer:
         float
             The metric, negated if lower is better.
         """
-        metric = get_metric(scoring)
-        if data.kind == "histories":
-            metric = get_metric("ndcg@10")
-        elif data.group_of_row is None and metric.kind == "grouped":
-            metric = get_metric("auc")
+        metric = monitored(scoring, data)
         value = self.evaluate(metric.name, data)[metric.name]
         return value if metric.greater_is_better else -value
 
@@ -200,6 +195,38 @@ class Scorer:
         encoding = self.encoded_items.encoding(self.network)
         rows, users = encoding.rows, encoding.users
         return function(self.network, rows, data, self.max_history, users, **options)
+
+
+def monitored(scoring: str, data: CodedInteractions) -> Metric:
+    """Return the metric that `score` and early stopping compute for some rows.
+
+    Parameters
+    ----------
+    scoring : str
+        Name of a metric.
+    data : CodedInteractions
+        Rows with clicks, or bare histories.
+
+    Returns
+    -------
+    Metric
+        The metric `scoring`. A metric that needs groups is replaced by AUC for pairs without
+        groups.
+
+    Raises
+    ------
+    ValueError
+        If the rows are bare histories and the metric needs labeled candidates.
+    """
+    metric = get_metric(scoring)
+    if data.kind == "histories" and metric.kind == "pointwise":
+        raise ValueError(
+            f"scoring={scoring!r} needs labelled candidates, which bare histories do not have; "
+            "use a metric of rankings, such as 'gauc' or 'ndcg@10'"
+        )
+    if data.kind == "pairs" and data.group_of_row is None and metric.kind == "grouped":
+        return get_metric("auc")
+    return metric
 
 
 def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:

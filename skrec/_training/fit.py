@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import torch
 from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
-from skrec._inference.scorer import Scorer
+from skrec._inference.scorer import Scorer, monitored
 from skrec._network import Network
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.examples import Examples
@@ -105,6 +105,45 @@ def copy_for_training(network: Network) -> Network:
     return copy.deepcopy(network, memo=shared)
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Validation score of a network, which its trainer asks for after each epoch.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        Scorer of the network that is trained.
+    scoring : str
+        The recommender's `scoring`.
+    data : CodedInteractions
+        Held-out rows.
+    calibration : {"sigmoid", None}
+        The recommender's `calibration`.
+    """
+
+    scorer: Scorer
+    scoring: str
+    data: CodedInteractions
+    calibration: str | None
+
+    def __call__(self) -> float:
+        """Return the score of the current weights; higher is better.
+
+        A metric of probabilities reads those that the recommender would answer with, if training
+        ended now.
+        """
+        scorer = self.scorer
+        reads_probabilities = monitored(self.scoring, self.data).response == "proba"
+        if reads_probabilities and self.calibration == "sigmoid":
+            scorer = replace(scorer, calibration=calibrate(scorer, self.data))
+        return scorer.monitor(self.scoring, self.data)
+
+    def describe(self, score: float) -> str:
+        """Return the name and the value of the metric, for a score that a call returned."""
+        metric = monitored(self.scoring, self.data)
+        return f"{metric.name} {score if metric.greater_is_better else -score:.4f}"
+
+
 def make_trainer(
     network: Network,
     packed: Packed,
@@ -113,7 +152,7 @@ def make_trainer(
     inputs: FitInputs,
     state: TrainingState | None,
     generator: TorchGenerator,
-    validate: Callable[[], float] | None,
+    validate: Validation | None,
 ) -> Trainer:
     """Make the trainer of a network; with a `state`, it continues from there.
 
@@ -129,8 +168,8 @@ def make_trainer(
         Random generators and optimizer state of the previous training, which are copied.
     generator : TorchGenerator
         Random generator of dropout.
-    validate : callable or None
-        Returns the validation score.
+    validate : Validation or None
+        Computes the validation score.
 
     Returns
     -------

@@ -180,7 +180,10 @@ class Trainer:
 
     def epoch_summary(self) -> str:
         """Return one line with the loss and the validation score of the last epoch."""
-        score = f", validation score {self.scores[-1]:.4f}" if self.scores else ""
+        score = ""
+        if self.scores:
+            describe = getattr(self.validate, "describe", "score {:.4f}".format)
+            score = f", validation {describe(self.scores[-1])}"
         n_epochs = f"epoch {len(self.losses)}/{self.plan.max_epochs}"
         return f"{n_epochs}: loss {self.losses[-1]:.4f}{score}"
 
