@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from skrec._common.files import new_folder, previous, sha256
+from skrec._common.files import locked, new_folder, previous, remove_unfinished, sha256
 from skrec._saving.codec import Damaged
 
 CONTENTS = "skrec.json"  # format, versions, and checksums of all files
+MAX_JSON = 4 << 30  # bytes of a JSON file
+N_ATTEMPTS = 3  # to read a folder before others that save to it must wait
+T = TypeVar("T")
 
 
 def write_folder(path: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
@@ -35,11 +40,79 @@ def write_folder(path: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
         raise FileExistsError(
             f"'{path}' is not a saved recommender, so it is left alone; name another folder"
         )
-    with new_folder(path) as new:
-        about = fill(new)
-        about["files"] = {name: sha256(new / name) for name in relative_files(new)}
-        about["checksum"] = _own_digest(about)
-        (new / CONTENTS).write_text(json.dumps(about, indent=1), encoding="utf-8")
+    with _saving_to(path):
+        remove_unfinished(path)
+        with new_folder(path) as new:
+            about = fill(new)
+            about["files"] = {name: sha256(new / name) for name in relative_files(new)}
+            about["checksum"] = _own_digest(about)
+            (new / CONTENTS).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _saving_to(path: Path) -> Iterator[None]:
+    """Hold the lock of a folder, so that one process at a time saves to it."""
+    lock = path.with_name(f".{path.name}.lock")
+    with locked(lock, path.parent, "path"):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # a process that waits makes another one
+
+
+def while_replaced(path: Path, read: Callable[[Path], T]) -> T:
+    """Read a saved recommender, and read it again if it was replaced meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute path that the user passed.
+    read : callable
+        Function of the folder.
+
+    Returns
+    -------
+    object
+        Result of `read`, for a folder that was there from the beginning to the end.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no folder.
+    Damaged
+        If the folder is not a saved recommender.
+    """
+    for _ in range(N_ATTEMPTS):
+        before = _version(path)
+        try:
+            found = read(find_folder(path))
+        except Exception:
+            if before == _version(path) is not None:
+                raise
+            if before is None and not _is_replaced(path):
+                raise
+        else:
+            if before is not None and before == _version(path):
+                return found
+            if before is None and not path.exists():
+                return found  # the previous one, whose replacement died
+    with _saving_to(path):  # others save all the time, so let them wait
+        return read(find_folder(path))
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a folder is replaced, or None if there is no folder."""
+    try:
+        found = os.stat(path / CONTENTS)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _is_replaced(path: Path) -> bool:
+    """Whether a process replaces a folder right now, or has just done so."""
+    lock = path.with_name(f".{path.name}.lock")
+    return lock.exists() or previous(path).exists() or path.exists()
 
 
 def _is_empty(path: Path) -> bool:
@@ -97,7 +170,7 @@ def read_contents(folder: Path) -> dict[str, Any]:
         If the description is not valid JSON, or its checksum is wrong.
     """
     try:
-        about = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        about = read_json(folder / CONTENTS)
         whole = about["checksum"] == _own_digest(about) and isinstance(about["files"], dict)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Damaged(f"'{folder / CONTENTS}' is damaged: {error!r}") from error
@@ -125,6 +198,10 @@ def check_files(folder: Path, about: dict[str, Any]) -> None:
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise Damaged(f"'{path}' is a link, which may lead anywhere")
+        if not (path.is_dir() or path.is_file()):
+            raise Damaged(f"'{path}' is neither a file nor a folder")
+        with contextlib.suppress(NotADirectoryError):
+            next(os.scandir(path), None)  # an unreadable folder is an error, not an empty one
     found = set(relative_files(folder)) - {CONTENTS}
     for name in sorted(set(about["files"]) - found):
         raise Damaged(f"'{folder}' lacks the file {name}")
@@ -133,6 +210,23 @@ def check_files(folder: Path, about: dict[str, Any]) -> None:
     for name, wanted in about["files"].items():
         if sha256(folder / name) != wanted:
             raise Damaged(f"'{folder / name}' is damaged, or was changed after it was saved")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    Damaged
+        If the file is not JSON, is too large, or is nested too deeply.
+    """
+    size = path.stat().st_size
+    if size > MAX_JSON:
+        raise Damaged(f"'{path}' has {size:,} bytes, more than {MAX_JSON:,}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"'{path}' is damaged: {error!r}") from error
 
 
 def relative_files(folder: Path) -> list[str]:

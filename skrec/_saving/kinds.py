@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from skrec._saving.weights import to_array, to_tensor
 from skrec.content._lm import load_tokenizer, quiet
 from skrec.content._lm.pretrained import PretrainedText
 
+PRIVATE = {"_as_frame"}  # attributes of fitted operators without a final underscore
+TRUST_CODE = "trust_remote_code"
 ARROW = {str(kind): kind for kind in (pa.int64(), pa.large_string())}
 
 
@@ -154,6 +159,8 @@ def _write_object(codec: Codec, value: Any, at: str) -> dict[str, Any]:
         state = state | {"model": model_reference(codec, value, f"{at}.model")}
     names = {kind: name for name, kind in registered().items()}
     kind = type(value)
+    if kind not in names and name_of(kind) in registered():
+        raise TypeError(f"save can't hold {at}: its class has the name of another, {name_of(kind)}")
     return {
         "class": names.get(kind) or name_of(kind),
         "state": codec.encode_state(state, f"{at}."),
@@ -164,6 +171,8 @@ def _read_object(codec: Codec, value: dict[str, Any]) -> Any:
     kind = _class_of(codec, value["class"])
     state = {name: codec.decode(each) for name, each in value["state"].items()}
     _refuse_code(codec, state)
+    if kind in registered().values():
+        state = _known_state(kind, value["class"], state)
     made: Any = object.__new__(kind)
     if hasattr(made, "__setstate__"):
         made.__setstate__(state)
@@ -174,7 +183,9 @@ def _read_object(codec: Codec, value: dict[str, Any]) -> Any:
 
 def _class_of(codec: Codec, name: str) -> type:
     """Return a registered or trusted class, or raise a ValueError for any other name."""
-    known = registered() | {name_of(kind): kind for kind in codec.trusted if isinstance(kind, type)}
+    operators = [kind for kind in codec.trusted if isinstance(kind, type)]
+    operators = [kind for kind in operators if issubclass(kind, (Operator, *PARTS))]
+    known = {name_of(kind): kind for kind in operators} | registered()
     if name not in known:
         raise ValueError(
             f"the recommender holds an operator of the class {name}, which is not skrec's own; if "
@@ -183,9 +194,48 @@ def _class_of(codec: Codec, name: str) -> type:
     return known[name]
 
 
+def _known_state(kind: type, name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a class of skrec, with defaults for parameters that it lacks.
+
+    Raises
+    ------
+    Damaged
+        If there is an attribute that the class does not set.
+    """
+    defaults: dict[str, Any] = {}
+    if is_dataclass(kind):
+        allowed = {field.name for field in fields(kind)}
+    elif issubclass(kind, Operator):
+        parameters = inspect.signature(kind).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        allowed = {p.name for p in parameters} | PRIVATE
+        allowed |= {each for each in state if re.fullmatch(r"[a-z]\w*_", each)}
+    else:
+        allowed = {"codes"}  # of a WordTokenizer
+    unknown = sorted(state.keys() - allowed)
+    if unknown:
+        raise Damaged(f"recommender.json gives {name} the attribute {unknown[0]}, which it lacks")
+    return defaults | state
+
+
+def check_trusted(trusted: Any) -> tuple[Any, ...]:
+    """Return the entries of `trusted`, or raise an error if one of them has no meaning."""
+    entries = () if isinstance(trusted, str | type) else tuple(trusted)
+    if isinstance(trusted, str | type):
+        raise TypeError(f"trusted must be a list, got {trusted!r}; write trusted=[{trusted!r}]")
+    for each in entries:
+        is_name = isinstance(each, str) and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", each)
+        if not (isinstance(each, type) or each == TRUST_CODE or is_name):
+            raise ValueError(
+                "trusted must be a list of classes, dotted names of types and "
+                f"'{TRUST_CODE}', got {each!r}"
+            )
+    return entries
+
+
 def _refuse_code(codec: Codec, state: dict[str, Any]) -> None:
     """Raise a ValueError if a language model comes with code that is not trusted."""
-    if state.get("trust_remote_code") and "trust_remote_code" not in codec.trusted:
+    if state.get("trust_remote_code") and TRUST_CODE not in codec.trusted:
         raise ValueError(
             f"the language model {state.get('model')} runs code that comes with it; if you trust "
             "that, load(path, trusted=['trust_remote_code'])"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +15,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrec._common.version import __version__
 from skrec._saving.codec import Codec, Damaged
-from skrec._saving.folder import check_files, find_folder, read_contents, write_folder
-from skrec._saving.kinds import kinds
+from skrec._saving.folder import (
+    check_files,
+    read_contents,
+    read_json,
+    while_replaced,
+    write_folder,
+)
+from skrec._saving.kinds import check_trusted, kinds
+from skrec._saving.weights import check_finite
 
 FORMAT = 1
 # errors of reading a damaged folder, except ValueError, which is raised unchanged
@@ -40,7 +47,14 @@ the catalogue, and `skrec.json` versions and checksums. The folder contains no c
 """
 
 
-def save(recommender: Any, kind: type, path: Any, *, include_base: bool = False) -> None:
+def save(
+    recommender: Any,
+    kind: type,
+    path: Any,
+    *,
+    include_base: bool = False,
+    check: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> None:
     """Save a fitted recommender to a folder.
 
     Parameters
@@ -53,11 +67,15 @@ def save(recommender: Any, kind: type, path: Any, *, include_base: bool = False)
         The folder.
     include_base : bool, default=False
         Whether to write the weights of pretrained language models.
+    check : callable, default=dict
+        Function of the state of the recommender that raises an error if `load` would refuse it.
 
     Raises
     ------
     TypeError
         If the recommender is a subclass of `kind`, or contains a value that can't be saved.
+    ValueError
+        If a parameter is invalid, or weights are not finite.
     FileExistsError
         If `path` exists and is neither empty nor a saved recommender.
     """
@@ -67,14 +85,25 @@ def save(recommender: Any, kind: type, path: Any, *, include_base: bool = False)
             f"save can hold a {kind.__name__}, not its subclass {type(recommender).__name__}; "
             "pickle it, for readers who trust where the pickle comes from"
         )
-    write_folder(Path(path), partial(_fill, recommender, Path(path).name, include_base))
+    state: Any = recommender.__getstate__()
+    check_finite(state)
+    fill = partial(_fill, recommender, state, check, Path(path).name, include_base)
+    write_folder(Path(path), fill)
 
 
-def _fill(recommender: Any, name: str, include_base: bool, folder: Path) -> dict[str, Any]:
+def _fill(
+    recommender: Any,
+    state: dict[str, Any],
+    check: Callable[[dict[str, Any]], dict[str, Any]],
+    name: str,
+    include_base: bool,
+    folder: Path,
+) -> dict[str, Any]:
     """Write the files of a recommender to a folder, and return a description of them."""
     codec = Codec(kinds(), folder, include_base)
-    state = codec.encode_state(recommender.__getstate__())
-    (folder / STATE).write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
+    encoded = codec.encode_state(state)
+    check(state)
+    (folder / STATE).write_text(json.dumps(encoded, allow_nan=False), encoding="utf-8")
     safetensors.torch.save_file(codec.arrays, folder / ARRAYS)
     versions = {package: version(package) for package in ("torch", "scikit-learn", "transformers")}
     text = README.format(
@@ -89,7 +118,14 @@ def _fill(recommender: Any, name: str, include_base: bool, folder: Path) -> dict
     return {"format": FORMAT, "versions": {"skrec": __version__, **versions}}
 
 
-def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
+def load(
+    kind: type,
+    path: Any,
+    *,
+    device: Any = None,
+    trusted: Iterable[Any] = (),
+    check: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Any:
     """Load a recommender from a folder.
 
     Parameters
@@ -102,6 +138,9 @@ def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = 
         Device of the recommender. None means the device that it was saved with.
     trusted : iterable of type or str, default=()
         Classes, and names of classes of skops, that may be built in addition to those of skrec.
+    check : callable, default=dict
+        Function of the state of the recommender that raises an error if it is invalid, and
+        otherwise returns the state to use.
 
     Returns
     -------
@@ -114,7 +153,19 @@ def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = 
     ValueError
         If the folder is damaged, has another format, or contains a class that is not trusted.
     """
-    folder = find_folder(Path(path))
+    trusted = check_trusted(trusted)
+    path = Path(path).expanduser().absolute()
+    return while_replaced(path, lambda folder: _load(kind, folder, device, trusted, check))
+
+
+def _load(
+    kind: type,
+    folder: Path,
+    device: Any,
+    trusted: tuple[Any, ...],
+    check: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Any:
+    """Load a recommender from a folder that is not replaced meanwhile."""
     about = read_contents(folder)
     if about.get("format") != FORMAT:
         raise ValueError(
@@ -123,14 +174,26 @@ def load(kind: type, path: Any, *, device: Any = None, trusted: Iterable[Any] = 
             f"format {FORMAT}"
         )
     check_files(folder, about)
-    codec = Codec(kinds(), folder, trusted=tuple(trusted))
+    codec = Codec(kinds(), folder, trusted=trusted)
     recommender: Any = object.__new__(kind)
     try:
         codec.arrays = safetensors.torch.load_file(folder / ARRAYS)
-        encoded = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        encoded = read_json(folder / STATE)
         state = {key: codec.decode(value) for key, value in encoded.items()}
+        check_finite(state)
+        state = _checked(folder, check, state)
         recommender.__setstate__(state | ({} if device is None else {"device": device}))
         check_is_fitted(recommender, "network_")
     except READ_ERRORS as error:
         raise Damaged(f"'{folder}' does not hold what save writes: {error!r}") from error
     return recommender
+
+
+def _checked(
+    folder: Path, check: Callable[[dict[str, Any]], dict[str, Any]], state: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the checked state; errors name the folder."""
+    try:
+        return check(state)
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"'{folder}' does not hold what save writes: {error}") from error

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -132,6 +133,176 @@ def test_signed_nonsense_is_refused(folder, change, message):
     rewrite(folder, change)
     with pytest.raises(ValueError, match=message):
         skrec.load(folder)
+
+
+NUMBERS = {"!": "tuple", "values": [1.0, {"!": "float", "value": "nan"}]}
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_history", -5),
+        ("max_history", 0),
+        ("width", "8"),
+        ("batch_size", 1.5),
+        ("unknown_items", "nonsense"),
+        ("scoring", "nonsense"),
+        ("random_state", "seed"),
+        ("device", "toaster"),
+        ("memory", 3),
+        ("content", "nonsense"),
+        ("content", None),
+        ("behavior_", None),
+        ("side_", 3),
+        ("items_", []),
+        ("users_", []),
+        ("classes_", [0, 2]),
+        ("n_epochs_", -1),
+        ("n_skipped_", 1.5),
+        ("loss_curve_", ["low"]),
+        ("validation_scores_", 3),
+        ("best_score_", "best"),
+        ("calibration_", NUMBERS),
+        ("network_", 3),
+        ("_training_state", {"!": "dict", "keys": ["rng"], "values": [1]}),
+        ("predict_proba", 1),
+        ("_cache", 3),
+        ("_encoded_items", 3),
+    ],
+)
+def test_what_fit_refuses_is_refused_and_named(folder, key, value):
+    rewrite(folder, lambda state: state.update({key: value}))
+    with pytest.raises(ValueError, match=rf"\b{key}\b"):
+        skrec.load(folder)
+
+
+@pytest.mark.parametrize("part", ["predictor", "predictor_"])
+def test_operators_are_checked_too(folder, part):
+    def set_temperature(state):
+        state["predictor"] = json.loads(json.dumps(state["predictor_"]))
+        state[part]["state"]["temperature"] = -1.0
+
+    rewrite(folder, set_temperature)
+    with pytest.raises(ValueError, match=f"{part}: temperature must be"):
+        skrec.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("content_", "build"), ("behavior_", "check"), ("content_", "_resources")]
+)
+def test_methods_of_operators_are_not_replaced(folder, part, name):
+    rewrite(folder, lambda state: state[part]["state"].update({name: 1}))
+    with pytest.raises(ValueError, match=f"the attribute {name}, which it lacks"):
+        skrec.load(folder)
+
+
+def test_an_operator_of_another_family_is_refused(folder):
+    rewrite(folder, lambda state: state.update(behavior_=state["predictor_"]))
+    with pytest.raises(ValueError, match="behavior_ must be a BehaviorOperator, got Dot"):
+        skrec.load(folder)
+
+
+def test_sizes_beyond_the_weights_cost_no_memory(folder):
+    # 10**12 words would need more memory than there is
+    def enlarge(state):
+        schema = state["content_"]["state"]["schema_"]
+        while "state" not in schema:
+            schema = (schema.get("values") or schema["keys"])[0]
+        schema["state"]["size"] = 10**12
+
+    rewrite(folder, enlarge)
+    with pytest.raises(ValueError, match="size mismatch|can't be built"):
+        skrec.load(folder)
+
+
+def test_deep_and_large_files_are_refused(folder, monkeypatch):
+    path = folder / "recommender.json"
+    state = path.read_text()
+    path.write_text(state.replace('"loss": null', f'"loss": {DEEP}'))
+    sign(folder)
+    with pytest.raises(ValueError, match="recommender.json' is damaged|what save writes"):
+        skrec.load(folder)
+    monkeypatch.setattr(_folder, "MAX_JSON", 1000)
+    with pytest.raises(ValueError, match="bytes, more than 1,000"):
+        skrec.load(folder)
+
+
+def edit_arrays(folder, change):
+    path = folder / "arrays.safetensors"
+    arrays = safetensors.numpy.load_file(path)
+    name = next(name for name in sorted(arrays) if name.startswith("network_.content"))
+    arrays[name] = change(arrays[name])
+    safetensors.numpy.save_file(arrays, path)
+    sign(folder)
+    return name
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(folder, value):
+    name = edit_arrays(folder, lambda array: np.full_like(array, value))
+    with pytest.raises(ValueError, match=f"{re.escape(name)} has values that are not finite"):
+        skrec.load(folder)
+
+
+def test_weights_of_another_type_are_refused(folder):
+    name = edit_arrays(folder, lambda array: array.astype(np.float16))
+    with pytest.raises(ValueError, match=rf"{re.escape(name)} must have values of torch.float32"):
+        skrec.load(folder)
+
+
+def test_weights_that_are_not_finite_are_not_saved(folder):
+    rec = skrec.load(folder)
+    rec.network_.empty_history.data[0] = np.nan
+    with pytest.raises(ValueError, match="network_.empty_history has values that are not finite"):
+        rec.save(folder)
+    rec = skrec.load(folder)
+    rec.max_history = 0
+    with pytest.raises(ValueError, match="max_history must be"):
+        rec.save(folder)
+    rec = skrec.load(folder)
+    rec.note = "mine"
+    with pytest.raises(ValueError, match="has no attribute note"):
+        rec.save(folder)
+    skrec.load(folder)
+
+
+def test_a_parameter_that_an_older_version_lacked_has_its_default(folder):
+    def forget(state):
+        del state["verbose"]
+        del state["predictor_"]["state"]["item_bias"]
+
+    rewrite(folder, forget)
+    rec = skrec.load(folder)
+    assert rec.verbose == 0
+    assert rec.predictor_.item_bias is False
+
+
+@pytest.mark.parametrize("name", ["arrays.safetensors", "skrec.json", "pipe"])
+def test_pipes_do_not_hang(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(ValueError, match="neither a file nor a folder|has no skrec.json"):
+        skrec.load(folder)
+
+
+@pytest.mark.parametrize(
+    "trusted", [["trust_remote_cod"], [3], [None], [os.system], ["a b.c"], [""]], ids=str
+)
+def test_entries_of_trusted_have_a_meaning(folder, trusted):
+    with pytest.raises(ValueError, match="trusted must be a list of classes, dotted names"):
+        skrec.load(folder, trusted=trusted)
+
+
+def test_trusted_is_a_list(folder):
+    with pytest.raises(TypeError, match=r"trusted must be a list, .*\['trust_remote_code'\]"):
+        skrec.load(folder, trusted="trust_remote_code")
+
+
+def test_a_class_that_is_no_operator_is_not_built_as_one(folder):
+    rewrite(folder, lambda state: state["behavior_"].update({"class": "subprocess.Popen"}))
+    with pytest.raises(ValueError, match="of the class subprocess.Popen"):
+        skrec.load(folder, trusted=[subprocess.Popen])
 
 
 def test_weights_of_another_shape_are_refused(folder):

@@ -1,0 +1,182 @@
+"""Checks of a recommender that is read from a folder, which may come from anywhere."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sklearn.utils import check_random_state
+
+from skrec._data.items import Items
+from skrec._operators import Operator
+from skrec._training.fit import build_network
+from skrec._training.parameters import FAMILIES, check_parameters, resolve_operator
+from skrec.content import ContentOperator
+from skrec.content._lm.pretrained import PretrainedText
+
+STATE = "_training_state"
+OLD_STATE = "_progress"  # its name in folders that 0.1.0.dev0 saved
+
+
+def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Check the state of a fitted recommender as `fit` checks its parameters.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the recommender. Its fitted attributes are those with an annotation.
+    state : dict of str to object
+        Parameters and fitted attributes, with the weights as arrays.
+
+    Returns
+    -------
+    dict of str to object
+        The state. Parameters that an earlier version did not have get their defaults.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an attribute is unknown, missing or invalid. The message names it.
+    """
+    if OLD_STATE in state:
+        state = {STATE: state[OLD_STATE]} | {k: v for k, v in state.items() if k != OLD_STATE}
+    defaults = {name: p.default for name, p in inspect.signature(kind).parameters.items()}
+    fitted = {name for name in kind.__annotations__ if name.endswith("_")} | {STATE}
+    unknown = sorted(state.keys() - defaults.keys() - fitted)
+    if unknown:
+        raise ValueError(f"a {kind.__name__} has no attribute {unknown[0]}")
+    state = defaults | state
+    _check_parameters(state)
+    for name, (meaning, is_valid) in FITTED.items():
+        if name not in state and name != "best_score_":
+            raise ValueError(f"the attribute {name} is missing")
+        if not is_valid(state.get(name, 0.0)):
+            raise ValueError(f"{name} must be {meaning}")
+    width = len(state["network_"]["empty_history"])
+    for name, (_, family) in FAMILIES.items():
+        _check_operator(f"{name}_", state.get(f"{name}_"), family, width)
+    if state["side_"] is not None:
+        _check_operator("side_", state["side_"], ContentOperator, width)
+    _check_shapes(state, width)
+    return state
+
+
+def _check_parameters(state: dict[str, Any]) -> None:
+    """Raise an error if a parameter is invalid."""
+    check_parameters(SimpleNamespace(**state))
+    try:
+        check_random_state(state["random_state"])
+    except ValueError as error:
+        raise ValueError(f"random_state: {error}") from None
+    for name, (_, family) in FAMILIES.items():
+        if isinstance(state[name], str):
+            resolve_operator(name, state[name], state["width"])
+        else:
+            _check_operator(name, state[name], family, state["width"])
+
+
+def _check_operator(name: str, value: Any, family: type[Operator], width: int) -> None:
+    """Raise an error if a value is not a valid operator of a family."""
+    if not isinstance(value, family):
+        raise TypeError(f"{name} must be a {family.__name__}, got {type(value).__name__}")
+    try:
+        value.check(width)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _check_shapes(state: dict[str, Any], width: int) -> None:
+    """Raise a ValueError if weights have other shapes than the operators need.
+
+    The network is built without memory for its weights, because a changed folder may describe one
+    of any size. Operators that can't be built like this are checked when weights are loaded.
+    """
+    content, behavior = state["content_"], state["behavior_"]
+    predictor, side = state["predictor_"], state["side_"]
+    operators = content, behavior, predictor, side
+    parts = [part for each in operators if each for part in (each, *vars(each).values())]
+    if any(isinstance(part, PretrainedText) for part in parts):
+        return  # a language model is loaded from its own folder
+    try:
+        with torch.device("meta"):
+            network = build_network(content, behavior, predictor, side, state["users_"], width)
+    except RuntimeError as error:
+        if "meta" in str(error):
+            return
+        raise ValueError(f"the network can't be built: {error}") from error
+    found = state["network_"]
+    for name, weight in network.trained_state().items():
+        if name in found and found[name].shape != tuple(weight.shape):
+            raise ValueError(
+                f"network_.{name}: size mismatch, got {found[name].shape}, and the operators need "
+                f"{tuple(weight.shape)}"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_calibration(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and bool(np.isfinite(value).all())
+    )
+
+
+def _are_ids(value: Any) -> bool:
+    if value is None:
+        return True
+    is_plain = isinstance(value, pa.Array) and not value.null_count
+    return is_plain and len(value.unique()) == len(value)
+
+
+def _are_weights(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(k, str) and isinstance(v, np.ndarray) for k, v in value.items())
+        and "empty_history" in value
+        and value["empty_history"].ndim == 1
+    )
+
+
+def _is_training_state(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and value.keys() == {"rng", "dropout", "moments"}
+        and isinstance(value["dropout"], np.ndarray)
+        and value["dropout"].dtype == np.uint8
+        and isinstance(value["moments"], dict)
+    )
+
+
+# what each fitted attribute must be, and a function that tells whether it is
+FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "network_": ("arrays by name, with a vector for empty histories", _are_weights),
+    "classes_": ("[0, 1]", lambda value: np.array_equal(value, [0, 1])),
+    "items_": ("a catalogue", lambda value: isinstance(value, Items)),
+    "users_": ("distinct ids or None", _are_ids),
+    "side_": ("an operator or None", lambda value: value is None or isinstance(value, Operator)),
+    "n_epochs_": ("a count", _is_count),
+    "n_skipped_": ("a count", _is_count),
+    "loss_curve_": ("a list of numbers", _are_numbers),
+    "validation_scores_": ("a list of numbers", _are_numbers),
+    "best_score_": ("a number", _is_number),
+    "calibration_": ("two finite numbers", _is_calibration),
+    STATE: ("None or what training continues from", _is_training_state),
+}
