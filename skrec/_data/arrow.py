@@ -13,7 +13,12 @@ from pandas.api.extensions import ExtensionArray
 
 from skrec._data.ragged import offsets_of
 
+WHOLE = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}  # exact below these
 SLICE = 1 << 22  # ids that are looked up at a time; bounds the memory of temporary arrays
+
+
+class UnreadableValueError(ValueError):
+    """A single value that Arrow cannot represent: a large int, or text with a lone surrogate."""
 
 
 def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
@@ -34,8 +39,15 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     Raises
     ------
     ValueError
-        If the values have mixed types, or types that Arrow lacks.
+        If the values have mixed types, or types that Arrow lacks; if an int has more than 64 bits,
+        or text is not valid Unicode.
+
+    Notes
+    -----
+    Masked entries of NumPy's masked arrays are missing: they are null in one dimension, and left
+    out of the lists of two dimensions.
     """
+    values = _without_masks(values)
     if isinstance(values, pa.Array):
         return _without_views(pa.chunked_array([values]))
     if isinstance(values, pa.ChunkedArray):
@@ -52,6 +64,8 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
         values = list(values)
     try:
         array = pa.array(values, from_pandas=True)
+    except (OverflowError, UnicodeError) as error:
+        raise _unreadable(values, what) from error
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         if any(isinstance(row, (np.ndarray, ExtensionArray)) and row.ndim == 1 for row in values):
             # Arrow rejects rows of different dtypes, and np.array([]) is float64 among rows of
@@ -61,6 +75,42 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     return _without_views(
         array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
     )
+
+
+def _without_masks(values: Any) -> Any:
+    """Return values with lists in place of masked rows, without the masked entries."""
+    if isinstance(values, np.ma.MaskedArray):
+        return [row.compressed() for row in values] if values.ndim == 2 else values
+    if isinstance(values, (list, tuple, pd.Series)) or (
+        isinstance(values, np.ndarray) and values.dtype.kind == "O"
+    ):
+        masked = np.ma.MaskedArray
+        if any(isinstance(row, masked) and row.ndim == 1 for row in values):
+            return [row.compressed() if isinstance(row, masked) else row for row in values]
+    return values
+
+
+def _unreadable(values: Any, what: str) -> UnreadableValueError:
+    """Return an error that names the first value that Arrow cannot represent."""
+    for row, value in enumerate(values):
+        nested = value if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
+        for each in nested:
+            try:
+                pa.array([each])
+            except UnicodeError:
+                text = ascii(each if len(each) <= 40 else each[:40] + "...")
+                return UnreadableValueError(
+                    f"{what} holds text that is not valid Unicode in row {row}: {text}; replace "
+                    "lone surrogates, for example with text.encode('utf-8', 'replace').decode()"
+                )
+            except OverflowError:
+                return UnreadableValueError(
+                    f"{what} holds the number {each} in row {row}, which has more than the 64 bits "
+                    "of a signed integer; write such ids as texts"
+                )
+            except (pa.ArrowException, TypeError):
+                continue
+    return UnreadableValueError(f"can't read {what}: a text or number is out of range")
 
 
 def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -166,7 +216,7 @@ def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
     Parameters
     ----------
     values : pyarrow.Array or pyarrow.ChunkedArray
-        The ids. Floats must be whole numbers.
+        The ids. Floats must be whole numbers that the float type represents exactly.
     what : str
         Description of the ids in error messages.
 
@@ -178,7 +228,8 @@ def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
     Raises
     ------
     ValueError
-        If an id is null or has a fraction.
+        If an id is null, has a fraction, is a float that may be rounded, or is out of the range of
+        int64.
     TypeError
         If the ids are neither numbers nor strings.
     """
@@ -192,8 +243,25 @@ def as_ids(values: pa.Array | pa.ChunkedArray, what: str) -> Any:
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
         return values.cast(pa.large_string())
     try:
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if pa.types.is_integer(kind):
+            return values.cast(pa.int64())
+        if pa.types.is_floating(kind):
+            refuse_rounded(values, what)
             return values.cast(pa.int64())
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{what} must be whole numbers or strings: {error}") from error
+        hint = "; write ids of more than 63 bits as texts" if pa.types.is_uint64(kind) else ""
+        raise ValueError(f"{what} must be whole numbers or strings: {error}{hint}") from error
     raise TypeError(f"{what} must be ints or strings, got {kind}")
+
+
+def refuse_rounded(values: pa.Array | pa.ChunkedArray, what: str) -> None:
+    """Raise a ValueError if floats are so large that ids may have been rounded to them."""
+    wide = values.cast(pa.float64())
+    least = WHOLE[values.type]
+    large = pc.filter(wide, pc.and_(pc.greater_equal(pc.abs(wide), least), pc.is_finite(wide)))
+    if len(large):
+        raise ValueError(
+            f"{what} are floats ({values.type}), and {large[0].as_py():.0f} is too large to be "
+            f"exact: from 2**{least.bit_length() - 1} on, ids are rounded and become others. Read "
+            "them as int64 or as texts"
+        )

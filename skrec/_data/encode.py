@@ -20,6 +20,7 @@ import pyarrow as pa
 from skrec._common.messages import preview
 from skrec._data.arrow import SLICE, list_chunks
 from skrec._data.coded import CodedInteractions
+from skrec._data.hints import hint_for_clicks
 from skrec._data.items import Items
 from skrec._data.ragged import (
     GrowingArray,
@@ -101,6 +102,7 @@ def encode(
         raise ValueError(
             "training needs clicks: give a 'clicked' column"
             + (" or y with 0/1 for each pair" if kind == "pairs" else "")
+            + hint_for_clicks(table.names)
         )
     if not keep:
         offsets, codes = keep_elements(offsets, codes >= 0, codes)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from skrec._common.messages import did_you_mean, preview
 from skrec._data.arrow import as_ids, is_list, to_arrow
+from skrec._data.hints import hint_for_catalogue, hint_for_index, warn_odd_columns
 from skrec._data.ids import IdLookup
 from skrec._data.roles import ROLES, cast_column, role_of
 from skrec._data.table import Table, is_table
@@ -89,7 +90,7 @@ class Items:
             raise ValueError(
                 f"the catalogue has no id column {id!r}{did_you_mean(id, table.names)}; "
                 f"its columns are {preview(table.names, 20)}. Name the right one with "
-                "Items(..., id='...')"
+                f"Items(..., id='...'){hint_for_catalogue(table.names) or hint_for_index(data)}"
             )
         names = [name for name in table.names if name != id]
         self._check_roles(roles, names)
@@ -104,6 +105,8 @@ class Items:
         self._columns = {
             name: cast_column(column, self.roles[name], name) for name, column in columns.items()
         }
+        guessed = {name: column for name, column in columns.items() if name not in (roles or {})}
+        warn_odd_columns(guessed, self.roles, stacklevel=2)
 
     @staticmethod
     def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
@@ -175,8 +178,10 @@ class Items:
         ValueError
             If ids are null, have fractions or mixed types.
         TypeError
-            If the ids are strings and those of the catalogue are ints, or the other way around.
+            If the ids are strings and those of the catalogue are ints, or the other way around; or
+            if `ids` is a single id.
         """
+        refuse_scalar(ids, what)
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
             ids = to_arrow(ids, what)
         if self._lookup is None:
@@ -343,6 +348,7 @@ def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
     TypeError
         If `ids` is not flat, or its ids have another type than those of the catalogue.
     """
+    refuse_scalar(ids, name)
     ids = to_arrow(ids, name).combine_chunks()
     if is_list(ids.type):
         raise TypeError(f"{name} must be a flat sequence of item ids, got {ids.type}")
@@ -355,6 +361,13 @@ def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
             "columns"
         )
     return codes.astype(np.int64)
+
+
+def refuse_scalar(ids: Any, name: str) -> None:
+    """Raise a TypeError if `ids` is a single id, which would be read as a list of characters."""
+    if isinstance(ids, (str, bytes)) or np.ndim(ids) == 0 and not isinstance(ids, Iterable):
+        shown = ids.item() if isinstance(ids, np.generic) else ids
+        raise TypeError(f"{name} must be a flat sequence of item ids: write [{shown!r}]")
 
 
 def codes_among(known: Items, candidates: Any) -> np.ndarray:
@@ -376,7 +389,7 @@ def _as_table(data: Any, id: str) -> Table:
     """Convert a catalogue of any form to a table with an id column; see `Items`."""
     if data is None or (isinstance(data, str) and not is_table(data)):
         raise TypeError(f"a catalogue is a DataFrame-like, mapping or list, got {data!r}")
-    if isinstance(data, pd.DataFrame) and id not in data and data.index.name == id:
+    if isinstance(data, pd.DataFrame) and is_indexed_by(data, id):
         return Table(data.reset_index())
     if isinstance(data, pd.Series):
         return Table({id: data.index, _text_name(data.name, id): data})
@@ -393,6 +406,17 @@ def _as_table(data: Any, id: str) -> Table:
     if len(texts) and role_of(texts.type, "text") != "text":
         raise TypeError(f"a list that is a catalogue must hold texts, got {texts.type}")
     return Table({id: range(len(texts)), "text": texts})
+
+
+def is_indexed_by(data: Any, id: str) -> bool:
+    """Whether `data` is a data frame, or a Series of texts, whose index has the name `id`."""
+    if isinstance(data, pd.DataFrame):
+        return data.index.name == id and id not in data
+    return (
+        isinstance(data, pd.Series)
+        and data.index.name == id
+        and pd.api.types.infer_dtype(data) == "string"
+    )
 
 
 def _text_name(name: Any, id: str) -> str:

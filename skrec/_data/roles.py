@@ -35,6 +35,7 @@ def role_of(kind: pa.DataType, name: str) -> str:
     types = pa.types
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return "text"
+    refuse_intervals(kind, name)
     if types.is_dictionary(kind) or types.is_boolean(kind):
         return "category"
     if is_list(kind):
@@ -52,6 +53,17 @@ def role_of(kind: pa.DataType, name: str) -> str:
         f"column {name!r} holds {kind}, which has no role; drop it, convert it, or give "
         f"roles={{{name!r}: ...}} with one of {preview(ROLES)}"
     )
+
+
+def refuse_intervals(kind: pa.DataType, name: str) -> None:
+    """Raise a ValueError if a column contains intervals of pandas, or categories of them."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "pandas.interval":
+        raise ValueError(
+            f"column {name!r} holds intervals, such as pd.cut makes; convert them to categories "
+            f"with df[{name!r}].astype(str).astype('category')"
+        )
 
 
 def cast_column(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
@@ -77,9 +89,10 @@ def cast_column(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
     ValueError
         If the column can't be cast, a number is null or not finite, or vectors differ in length.
     """
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    refuse_intervals(column.type, name)
     try:
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
         if role in ("text", "category"):
             # cast before chunks are combined, because a string array is limited to 2 GB
             texts = column.cast(pa.large_string()).combine_chunks()
@@ -90,7 +103,7 @@ def cast_column(column: pa.ChunkedArray, role: str, name: str) -> pa.Array:
         if role == "number":
             return _finite(array.cast(pa.float64()), name)
         return _cast_vector(array, name)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise ValueError(f"column {name!r} can't be read as {role}: {error}") from error
 
 

@@ -12,7 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._common.messages import did_you_mean, preview
-from skrec._data.arrow import SLICE, is_list, list_chunks, to_arrow
+from skrec._data.arrow import (
+    SLICE,
+    UnreadableValueError,
+    is_list,
+    list_chunks,
+    refuse_rounded,
+    to_arrow,
+)
+from skrec._data.hints import (
+    hint_for_candidates,
+    hint_for_rows,
+    hint_for_text,
+    hint_for_texts,
+    unread_candidates,
+)
 from skrec._data.ragged import GrowingArray
 from skrec._data.table import Table, is_table
 
@@ -49,14 +63,26 @@ def as_table(X: Any) -> Table:
     if is_table(X):
         return Table(X)
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
-        raise TypeError(f"{LISTS_HINT}, or give a table; got {X!r}")
+        raise TypeError(f"{LISTS_HINT}, or give a table; {_no_rows(X)}")
     try:
-        column = to_arrow(X, "the histories")
+        column = to_arrow(X, "the list of histories")
+    except UnreadableValueError:
+        raise
     except ValueError as error:
         raise TypeError(f"{LISTS_HINT}; {error}") from error
     if len(column) and not is_list(column.type):
-        raise TypeError(f"{LISTS_HINT}; got a flat sequence of {column.type}")
+        hint = hint_for_texts(column, "X")
+        raise TypeError(f"{LISTS_HINT}; got a flat sequence of {column.type}{hint}")
     return Table({"history": column})
+
+
+def _no_rows(X: Any) -> str:
+    """Return what X is, and what to do if it is an id or a catalogue."""
+    if isinstance(X, (str, int, np.integer)) and not isinstance(X, bool):
+        return f"got {X!r}. A user is given by the ids of the clicked items, not by an id"
+    if hasattr(X, "n_items"):
+        return f"got {X!r}, which is a catalogue: write rec.fit(X, items)"
+    return f"got {X!r}"
 
 
 def kind_of(table: Table) -> str:
@@ -81,7 +107,7 @@ def kind_of(table: Table) -> str:
     if "history" not in table:
         raise ValueError(
             f"X has no column 'history'{_nearest('history', table.names)}; its columns are "
-            f"{preview(table.names, 20)}"
+            f"{preview(table.names, 20)}{hint_for_rows(table.names)}"
         )
     if "candidates" in table and "candidate" in table:
         raise ValueError(
@@ -98,7 +124,7 @@ def kind_of(table: Table) -> str:
             hint = "; for one id a row call it 'candidate'" if name == "candidates" else ""
             raise TypeError(
                 f"column {name!r} must hold a list of ids in each row, like [[3, 8, 1]], got "
-                f"{kind}{hint}"
+                f"{kind}{hint_for_text(table, name) or hint}"
             )
         if not lists and is_list(kind):
             raise TypeError(
@@ -115,7 +141,7 @@ def _nearest(name: str, names: list[str]) -> str:
 
 
 def warn_misspelled_columns(table: Table, stacklevel: int) -> None:
-    """Warn about unused columns whose name is close to a column of X that is missing.
+    """Warn about unused columns that may be columns of X under another name.
 
     Parameters
     ----------
@@ -130,6 +156,10 @@ def warn_misspelled_columns(table: Table, stacklevel: int) -> None:
             warnings.warn(
                 f"column {name!r} of X is not used{hint}", UserWarning, stacklevel=stacklevel + 1
             )
+    if "candidates" not in table and "candidate" not in table:
+        message = unread_candidates(table.names)
+        if message:
+            warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
 
 
 def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
@@ -168,6 +198,7 @@ def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
         raise ValueError(
             "y goes with pairs, which have a 'candidate' column; bare histories are trained on "
             "their own next clicks. If y is a catalogue, give items=Items(...)"
+            + hint_for_candidates(table.names).replace("them", "the candidates")
         )
     labels = None if y is None else _binary(_flat_labels(y), "y")
     if labels is not None and len(labels) != n_rows:
@@ -187,7 +218,8 @@ def _read_click_lists(table: Table) -> tuple[np.ndarray, np.ndarray]:
     kind = table.type("clicked")
     if not is_list(kind):
         raise TypeError(
-            f"column 'clicked' must hold a list of 0/1 for each row's candidates, got {kind}"
+            f"column 'clicked' must hold a list of 0/1 for each row's candidates, got "
+            f"{kind}{hint_for_text(table, 'clicked')}"
         )
     lengths, labels = GrowingArray(np.int64), GrowingArray(np.int8)
     for part_lengths, values in list_chunks(table.chunks("clicked"), "column 'clicked'"):
@@ -206,7 +238,7 @@ def _flat_labels(y: Any) -> pa.ChunkedArray:
                 "a catalogue in its place needs the id column 'item_id', or give items="
             )
         y = y.iloc[:, 0]
-    array = np.asarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
+    array = np.asanyarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
     if isinstance(array, np.ndarray):
         array = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
         if array.ndim != 1:
@@ -276,6 +308,8 @@ def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:
     column = table.column("impression_id")
     if column.null_count or is_list(column.type):
         raise ValueError("column 'impression_id' must hold one id in each row, no nulls")
+    if pa.types.is_floating(column.type):
+        refuse_rounded(column, "the ids in column 'impression_id'")
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64)
 
@@ -306,7 +340,7 @@ def read_users(table: Table, known: pa.Array, n_rows: int) -> np.ndarray:
     Returns
     -------
     ndarray of int64, shape (n_rows,)
-        Position in `known` plus 1, and 0 for unknown users.
+        Position in `known` plus 1, and 0 for unknown users and rows without a user.
 
     Raises
     ------
@@ -316,6 +350,8 @@ def read_users(table: Table, known: pa.Array, n_rows: int) -> np.ndarray:
     if "user_id" not in table:
         return np.zeros(n_rows, dtype=np.int64)
     ids = _user_column(table)
+    if ids.null_count == n_rows:
+        return np.zeros(n_rows, dtype=np.int64)
     if ids.type != known.type:
         raise TypeError(f"column 'user_id' holds {ids.type}; in fit it held {known.type}")
     found = pc.index_in(ids, value_set=known, skip_nulls=True)
@@ -323,15 +359,22 @@ def read_users(table: Table, known: pa.Array, n_rows: int) -> np.ndarray:
 
 
 def _user_column(table: Table) -> pa.Array:
-    """Return the column `user_id` as int64 or large_string."""
+    """Return the column `user_id` as int64 or large_string; null and NaN are null."""
     column = table.column("user_id").combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.int64())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    kind, what = column.type, "the ids in column 'user_id'"
+    if pa.types.is_floating(kind):  # pandas makes floats of ints with gaps
+        column = pc.if_else(pc.is_nan(column), None, column)
+        refuse_rounded(column, what)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{what} must be whole numbers or strings: {error}") from error
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column.cast(pa.large_string())
-    raise TypeError(f"column 'user_id' must hold one int or string in each row, got {column.type}")
+    raise TypeError(f"column 'user_id' must hold one int or string in each row, got {kind}")
 
 
 def read_time(table: Table, n_rows: int) -> np.ndarray | None:
@@ -378,6 +421,8 @@ def read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
         return None
     try:
         array = np.asarray(sample_weight)
+        if np.ma.is_masked(sample_weight):
+            array = np.ma.filled(np.ma.asarray(sample_weight, dtype=np.float64), np.nan)
         if array.dtype.kind == "O":  # astype would convert an object array of strings to numbers
             array = np.asarray(array.tolist())
         if array.dtype.kind not in "biufO":

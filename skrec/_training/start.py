@@ -14,8 +14,9 @@ from sklearn.utils import check_random_state
 from skrec._common.messages import preview
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
-from skrec._data.items import Items, are_equal
-from skrec._data.rows import as_table, read_user_ids
+from skrec._data.hints import hint_for_index
+from skrec._data.items import Items, are_equal, is_indexed_by
+from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table, is_table
 from skrec._training.examples import Examples, make_examples, resolve_loss
 from skrec._training.negatives import NegativeSampler
@@ -95,6 +96,7 @@ def read_inputs(
     check_precision(r.precision, device)
     operators = {name: resolve_operator(name, getattr(r, name), r.width) for name in FAMILIES}
     table = as_table(X)
+    kind_of(table)  # first, because X and the catalogue may be swapped
     if resuming:
         check_same_model(r, operators)
         items, users = _extended(r.items_, items), r.users_
@@ -124,8 +126,9 @@ def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
     Parameters
     ----------
     y, items : object
-        Arguments of `fit`. A catalogue in place of y is an ``Items``, a mapping of ids to texts, or
-        a table with a column `item_id`.
+        Arguments of `fit`. A catalogue in place of y is an ``Items``, a mapping of ids to texts, a
+        table with a column `item_id`, or a pandas data frame or Series of texts whose index has
+        this name.
 
     Returns
     -------
@@ -137,24 +140,38 @@ def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
     Raises
     ------
     ValueError
-        If there are two catalogues, or y is a table of several columns without `item_id`.
+        If there are two catalogues, y is a table of several columns without `item_id`, or y is X.
     """
     table = Table(y) if is_table(y) and not isinstance(y, Items) else None
     is_catalogue = (
         isinstance(y, Items)
         or _is_mapping_to_texts(y)
+        or is_indexed_by(y, "item_id")
         or (table is not None and "item_id" in table)
     )
     if not is_catalogue:
-        if items is None and table is not None and len(table.names) > 1:
+        if table is not None and "history" in table:
+            raise ValueError(
+                "the table in y's place has a column 'history', so it is X: write rec.fit(X, items)"
+            )
+        if items is None and table is not None and not _is_one_column_of_numbers(table):
             raise ValueError(
                 f"the table in y's place has no id column 'item_id', only "
                 f"{preview(table.names, 20)}; name it with items=Items(df, id='...')"
+                + hint_for_index(y)
             )
         return y, items
     if items is not None:
         raise ValueError("there are two catalogues: one in y's place and one in items=; give one")
     return None, y
+
+
+def _is_one_column_of_numbers(table: Table) -> bool:
+    """Whether a table in y's place may contain labels."""
+    if len(table.names) != 1:
+        return not table.names
+    kind = table.type(table.names[0])
+    return not (pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_mapping_to_texts(y: Any) -> bool:
