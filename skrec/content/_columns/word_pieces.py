@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import category, normalize
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from skrec._data.ragged import offsets_of
+from skrec.content._columns.scripts import UNSPACED, character_class, is_unspaced
 from skrec.content._columns.words import WordTokenizer
 
 UNKNOWN = "[UNK]"
-ALPHABET_SIZE = 1000  # number of distinct characters kept; the default of the tokenizers library
+ALPHABET_SIZE = 5000  # number of distinct characters kept; Chinese and Japanese texts use so many
+MAX_CHARACTERS = 100  # a word-piece model reads longer words as unknown
+# In scripts without spaces, numbers of letters, with up to three marks each, that are read as one
+# word, and that one word piece has at most. Otherwise, whole sentences would become word pieces.
+MAX_RUN, MAX_PIECE = 25, 4
+WIDE_FORMS = range(0xFF00, 0xFFF0)  # full-width letters and digits, half-width Katakana
+ZERO_WIDTH_SPACE = "\u200b"  # separates words of scripts without visible spaces
 
 
-def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
+def train_word_pieces(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Train a word-piece tokenizer that lower-cases and splits texts as BERT does.
+
+    Unlike the tokenizer of BERT, it keeps combining marks and accents, which tell words apart in
+    many languages. It brings texts to the normal form NFC and replaces full-width forms.
 
     Parameters
     ----------
-    texts : list of str
-        Texts to train on.
+    texts : iterable of str
+        Texts to train on. They are read twice.
     vocab_size : int
         Maximum number of word pieces. Single characters are kept even if there are more of them.
 
@@ -35,36 +48,78 @@ def train_word_pieces(texts: list[str], vocab_size: int) -> Tokenizer:
     .. [1] Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language
        Understanding", arXiv 1810.04805.
     """
-    tokenizer = _word_piece({UNKNOWN: 0})
+    alphabet = _alphabet(texts)
+    inner = [f"##{char}" for char in alphabet if not _is_alone(char)]
+    tokenizer = _word_piece({UNKNOWN: 0}, alphabet, MAX_PIECE)
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         # By default, the trainer numbers characters in hash order, which differs between runs, and
         # uses these numbers to break ties between merges. It also uses hash order to choose among
         # rare characters, hence the limit of 0.
-        special_tokens=[UNKNOWN, *_single_pieces(tokenizer, texts)],
+        special_tokens=[UNKNOWN, *alphabet, *inner],
         limit_alphabet=0,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return _word_piece(tokenizer.get_vocab())
+    return _word_piece(tokenizer.get_vocab(), alphabet, MAX_RUN)
 
 
-def _single_pieces(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
-    """Return the most frequent characters as initial and as inner word pieces, in a fixed order."""
+def _alphabet(texts: Iterable[str]) -> list[str]:
+    """Return the most frequent characters of normalized texts, in a fixed order."""
+    normalizer = _normalizer()
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(tokenizer.normalizer.normalize_str(text))
-    alphabet = [char for char in sorted(counts) if not char.isspace()]
+        counts.update(text.lower() if text.isascii() else normalizer.normalize_str(text))
+    alphabet = [char for char in sorted(counts) if not char.isspace() and category(char) != "Cc"]
     alphabet.sort(key=counts.__getitem__, reverse=True)
-    kept = alphabet[:ALPHABET_SIZE]
-    return [*kept, *(f"##{char}" for char in kept)]
+    return alphabet[:ALPHABET_SIZE]
 
 
-def _word_piece(vocab: dict[str, int]) -> Tokenizer:
-    """Return a word-piece tokenizer with the vocabulary and the text normalization of BERT."""
-    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+def _is_alone(char: str) -> bool:
+    """Return whether the normalizer puts spaces around a character, as it does for Chinese."""
+    return not char.isascii() and _normalizer().normalize_str(f"a{char}").startswith("a ")
+
+
+@cache
+def _normalizer() -> normalizers.Normalizer:
+    """Return the normalizer of texts: that of BERT, but with combining marks and accents kept."""
+    wide = {chr(code): normalize("NFKC", chr(code)) for code in WIDE_FORMS}
+    return normalizers.Sequence(
+        [
+            normalizers.Replace(ZERO_WIDTH_SPACE, " "),
+            *(normalizers.Replace(char, form) for char, form in wide.items() if char != form),
+            normalizers.NFC(),
+            normalizers.BertNormalizer(strip_accents=False),
+        ]
+    )
+
+
+def _splitter(alphabet: list[str], max_run: int) -> pre_tokenizers.PreTokenizer:
+    """Return the pre-tokenizer, which splits ASCII texts as that of BERT does.
+
+    A word with one unknown character is an unknown word. Texts without spaces would thus become
+    one unknown word. The pre-tokenizer therefore separates unknown characters other than ASCII,
+    and cuts long runs of characters of scripts without spaces after `max_run` letters.
+    """
+    above = sorted(char for char in alphabet if not char.isascii())
+    runs = [char for char in above if is_unspaced(char)]
+    known = character_class(map(ord, above))
+    pattern = f"[{UNSPACED}]|[^\\x00-\\x7F{known}{UNSPACED}]+"
+    if runs:
+        letters = character_class(map(ord, runs))
+        marks = character_class(ord(char) for char in runs if category(char)[0] == "M")
+        letter = f"[{letters}][{marks}]{{0,3}}" if marks else f"[{letters}]"
+        pattern = f"(?:{letter}){{1,{max_run}}}|{pattern}"
+    unknown = pre_tokenizers.Split(Regex(pattern), "isolated")
+    return pre_tokenizers.Sequence([unknown, pre_tokenizers.BertPreTokenizer()])
+
+
+def _word_piece(vocab: dict[str, int], alphabet: list[str], max_run: int) -> Tokenizer:
+    """Return a word-piece tokenizer with a vocabulary and an alphabet."""
+    model = models.WordPiece(vocab, unk_token=UNKNOWN, max_input_chars_per_word=MAX_CHARACTERS)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = _normalizer()
+    tokenizer.pre_tokenizer = _splitter(alphabet, max_run)
     return tokenizer
 
 
