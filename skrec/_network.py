@@ -85,6 +85,10 @@ class Batch:
     weight: torch.Tensor
     n_rows: int
 
+    def has_negatives(self) -> bool:
+        """Return whether any row has a candidate that was not clicked."""
+        return bool((self.candidate_mask & (self.labels == 0)).any())
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
         moved: dict[str, Any] = {

@@ -223,6 +223,7 @@ def run_epochs(
             stacklevel=4,
         )
     trainer.restore_best()
+    trainer.check_weights()  # those of an interrupted epoch were not checked
 
 
 def calibrate(scorer: Scorer, valid: CodedInteractions) -> tuple[float, float]:

@@ -22,6 +22,11 @@ from skrec._training.losses import batch_loss
 from skrec._training.processes import Processes
 
 ONE_PROCESS = Processes()
+NO_NEGATIVES = (
+    "no click has a negative, so there is nothing to learn: all other items of the catalogue are "
+    "in the history or were clicked in the same impression. Add items to the catalogue, or "
+    "candidates that were not clicked"
+)
 # number type that each `precision` computes in; others use the type of the weights
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -111,6 +116,7 @@ class Trainer:
         self.scores: list[float] = []
         self.best_score = float("nan")
         self._best_epoch = 0
+        self._last_batch: Batch | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
         self._stepper = Stepper(network, plan, processes, moments)
 
@@ -129,20 +135,24 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the loss is not finite. The message names the epoch and the step.
+            If the loss is not finite, or the weights or their scores are not finite after the
+            last step. The message names the epoch.
         """
         self.network.train()
         try:
             self.losses.append(self._train_epoch())
         finally:
             self.network.eval()
+        n_unusable = torch.tensor(float(not self._weights_are_usable()))
+        # all processes raise, because the others would wait for one that has stopped
+        self._raise_unless(not self.processes.sum(n_unusable.to(device_of(self.network))))
         if self.validate is not None:
             self._remember(self.validate())
 
     def _train_epoch(self) -> float:
         """Take the steps of one epoch, and return the mean loss."""
         plan, device = self.plan, device_of(self.network)
-        total, n_rows = 0.0, 0
+        total, n_rows, has_negatives = 0.0, 0, False
         batches = iterate_batches(
             self.examples,
             plan.batch_size,
@@ -152,18 +162,53 @@ class Trainer:
             self.processes.n,
         )
         for step, batch in enumerate(batches, start=1):
+            has_negatives = has_negatives or batch.has_negatives()
             with memory_advice(), self.generator.lent():
                 loss = self._stepper.step(self.packed, batch.to(device))
             if not math.isfinite(loss):
                 raise ValueError(
-                    f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; lower "
-                    f"learning_rate (now {plan.learning_rate:g}) or look for extreme numbers in "
-                    "the items' columns"
+                    f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
+                    f"{self._advice()}"
                 )
             total += loss * batch.n_rows
             n_rows += batch.n_rows
+            self._last_batch = batch
+        if not (has_negatives or self.losses):
+            warnings.warn(NO_NEGATIVES, UserWarning, stacklevel=5)
         self.processes.average_buffers(self.network.behavior, self.network.predictor)
         return total / n_rows
+
+    def check_weights(self) -> None:
+        """Raise a ValueError if the weights, or the scores of the last batch, are not finite."""
+        self._raise_unless(self._weights_are_usable())
+
+    def _weights_are_usable(self) -> bool:
+        """Return whether the weights are bounded, and the scores of the last batch finite."""
+        if not all(map(_is_bounded, self.network.parameters())):
+            return False
+        batch = self._last_batch
+        if batch is None or not len(batch.labels):
+            return True
+        batch = batch.to(device_of(self.network))
+        with torch.no_grad(), memory_advice(), self._stepper.autocast():
+            scores = self.network(batch, self.packed, TOKEN_BUDGET)
+        return bool(scores[batch.candidate_mask].isfinite().all())
+
+    def _raise_unless(self, usable: bool) -> None:
+        """Raise a ValueError if the weights cannot be used."""
+        if not usable:
+            raise ValueError(
+                f"the weights are not finite after epoch {len(self.losses)}, or too large to "
+                f"compute scores; {self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        """Return what helps if training diverges."""
+        plan = self.plan
+        return (
+            f"lower learning_rate (now {plan.learning_rate:g}) or weight_decay (now "
+            f"{plan.weight_decay:g}), or look for extreme numbers in the items' columns"
+        )
 
     def _remember(self, score: float) -> None:
         """Append a validation score, and copy the weights if it is the best one."""
@@ -204,6 +249,15 @@ class Trainer:
                 ConvergenceWarning,
                 stacklevel=2,
             )
+
+
+def _is_bounded(weight: torch.Tensor) -> bool:
+    """Return whether a weight is frozen, or finite and so small that products are finite too."""
+    if not (weight.requires_grad and weight.numel()):
+        return True
+    largest = torch.finfo(weight.dtype).max
+    limit = largest if weight.dtype is torch.float16 else largest**0.5
+    return bool(weight.detach().abs().amax() <= limit)
 
 
 @contextmanager
@@ -270,6 +324,10 @@ class Stepper:
             if parameter in state
         }
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which scores are computed with the floating-point type."""
+        return torch.autocast(self._device, self._dtype, enabled=self._dtype is not None)
+
     def step(self, packed: Packed, batch: Batch) -> float:
         """Take one step.
 
@@ -288,7 +346,7 @@ class Stepper:
         self._optimizer.zero_grad(set_to_none=True)
         value = torch.zeros((), device=batch.labels.device)
         if len(batch.labels):  # in the last step, a process may have no rows
-            with torch.autocast(self._device, self._dtype, enabled=self._dtype is not None):
+            with self.autocast():
                 scores, penalty = self.network.scores_and_penalty(batch, packed, TOKEN_BUDGET)
                 share = len(batch.labels) / batch.n_rows
                 value = batch_loss(self.loss, scores, batch) + penalty * share
