@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,9 +52,23 @@ def new_folder(target: Path) -> Iterator[Path]:
     new.mkdir(parents=True)
     try:
         yield new
+        _follow_umask(new)
         _replace(target, new)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _follow_umask(folder: Path) -> None:
+    """Give all files in a new folder the modes that follow from its own, which the umask set.
+
+    Libraries that write files and archives that are unpacked may have chosen other modes.
+    """
+    mode = folder.stat().st_mode & 0o777
+    for path in folder.rglob("*"):
+        found = path.lstat().st_mode
+        wanted = mode if stat.S_ISDIR(found) else mode & 0o666
+        if not stat.S_ISLNK(found) and found & 0o777 != wanted:
+            path.chmod(stat.S_IMODE(found) & ~0o777 | wanted)
 
 
 def _replace(target: Path, new: Path) -> None:
@@ -78,7 +94,7 @@ def previous(target: Path) -> Path:
 
 def remove_unfinished(target: Path) -> None:
     """Delete new folders of killed processes; to be called with the lock of `target`."""
-    for left in target.parent.glob(f".{target.name}.*.new"):
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.new"):
         shutil.rmtree(left, ignore_errors=True)
 
 

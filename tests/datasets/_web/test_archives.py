@@ -166,3 +166,17 @@ def test_two_at_once_unpack_once(kind, paths, capsys):
         thread.join(60)
     assert (folder / "data.txt").stat().st_size == 1 << 22
     assert capsys.readouterr().err == f"[skrec] {archive.name}: unpacking\n"
+
+
+@pytest.mark.parametrize(("umask", "modes"), [(0o022, (0o755, 0o644)), (0o002, (0o775, 0o664))])
+def test_modes_follow_the_umask(kind, paths, umask, modes):
+    archive, folder = paths
+    WRITERS[kind](archive, **({"mode": 0o600} if kind == "tar.gz" else {}))
+    before = os.umask(umask)
+    try:
+        unpack(archive, folder)
+    finally:
+        os.umask(before)
+    found = [folder, *folder.rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {modes[0]}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {modes[1]}
