@@ -21,7 +21,8 @@ from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.explode import labeled_pairs
-from skrec._data.items import Items, codes_among, codes_of, ids_of
+from skrec._data.items import Items, codes_among, codes_of, padded_lists
+from skrec._data.row_arrays import RowArrays
 from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.scorer import Scorer, in_rows, monitored
@@ -42,7 +43,13 @@ from skrec._training.parameters import refuse_nested_on_alias
 from skrec._training.processes import resolve_device
 from skrec._training.progress import ProgressReporter
 from skrec._training.restored import restored_state
-from skrec._training.start import FitInputs, check_classes, labels_and_catalogue, read_inputs
+from skrec._training.start import (
+    FitInputs,
+    check_classes,
+    items_by_keyword,
+    labels_and_catalogue,
+    read_inputs,
+)
 from skrec._training.state import TrainingState
 from skrec._training.trainer import Plan, Trainer
 from skrec.behavior import BehaviorOperator
@@ -303,6 +310,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return super().set_params(**params)
 
     @with_callbacks
+    @items_by_keyword
     def fit(self, X: Any, y: Any = None, *, items: Any = None, sample_weight: Any = None) -> Self:
         """Train the model on clicks.
 
@@ -440,7 +448,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         clicked = expit(scorer.logits(data))
         if data.kind == "histories":
             return clicked
-        return in_rows(np.stack([1 - clicked, clicked], axis=1), data)
+        rows = in_rows(np.stack([1 - clicked, clicked], axis=1), data)
+        return rows.view(RowArrays) if data.kind == "impressions" else rows
 
     def decision_function(self, X: Any, *, items: Any = None) -> np.ndarray:
         """Compute the scores by which candidates are ranked.
@@ -481,6 +490,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         data, scorer = self._read(X, items)
         return in_rows((scorer.logits(data) >= 0).astype(np.int64), data)
 
+    @items_by_keyword
     def score(self, X: Any, y: Any = None, *, items: Any = None) -> float:
         """Return the quality of the ranking; greater is better.
 
@@ -569,8 +579,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         data, scorer = self._read(X, items)
         known = scorer.encoded_items.items
         among = None if candidates is None else codes_among(known, candidates)
-        codes, scores = scorer.recommend(data, k, exclude_seen, among)
-        return ids_of(known, codes), scores
+        codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, among)
+        return padded_lists(known, codes, scores, k)
 
     def similar_items(
         self, ids: Any, k: int = 10, *, items: Any = None, candidates: Any = None
@@ -602,8 +612,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         known = scorer.encoded_items.items
         own = codes_of(known, ids, "ids")
         among = None if candidates is None else codes_among(known, candidates)
-        codes, scores = scorer.similar(own, k, among)
-        return ids_of(known, codes), scores
+        codes, scores = scorer.similar(own, min(k, known.n_items), among)
+        return padded_lists(known, codes, scores, k)
 
     def add_items(self, items: Any) -> Self:
         """Add new items and new versions of known items to the catalogue, without training.

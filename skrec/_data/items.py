@@ -18,6 +18,8 @@ from skrec._data.ids import IdLookup
 from skrec._data.roles import ROLES, cast_column, role_of
 from skrec._data.table import Table, is_table
 
+MAX_PADDING = 2e8  # values with which lists longer than the catalogue are filled up
+
 
 class Items:
     """Catalogue of the items that can be recommended, with their ids and content columns.
@@ -383,6 +385,47 @@ def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:
     ids = known.ids[np.maximum(codes, 0)]
     ids[codes < 0] = -1 if ids.dtype.kind == "i" else None
     return ids
+
+
+def padded_lists(
+    known: Items, codes: np.ndarray, scores: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids and scores of lists, filled up to length k.
+
+    Parameters
+    ----------
+    known : Items
+        The catalogue.
+    codes : ndarray of int, shape (n, m)
+        Codes of the items; -1 where there is none.
+    scores : ndarray of float32, shape (n, m)
+        Their scores.
+    k : int
+        Length of the lists, at least m. It is greater than m if the catalogue is smaller than k.
+
+    Returns
+    -------
+    ids, scores : ndarray of shape (n, k)
+        See `ids_of`. The score is -inf where there is no item.
+
+    Raises
+    ------
+    ValueError
+        If the lists would mainly be filled with more than `MAX_PADDING` values.
+    """
+    found = ids_of(known, codes)
+    n_rows, width = codes.shape
+    if k == width:
+        return found, scores
+    if n_rows * (k - width) > MAX_PADDING:
+        raise ValueError(
+            f"k={k} is greater than the catalogue of {known.n_items} items, and lists of this "
+            f"length for {n_rows} rows are too large to fill up; give k={known.n_items} or less"
+        )
+    ids = np.full((n_rows, k), -1 if found.dtype.kind == "i" else None, dtype=found.dtype)
+    padded = np.full((n_rows, k), -np.inf, dtype=scores.dtype)
+    ids[:, :width], padded[:, :width] = found, scores
+    return ids, padded
 
 
 def _as_table(data: Any, id: str) -> Table:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,7 @@ from skrec._training.parameters import (
 )
 from skrec._training.processes import Processes, launched_processes, resolve_device
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 NO_CATALOGUE = (
     "fit needs the catalogue of items: rec.fit(histories, items), or items=Items(df) in a search "
     "or pipeline, where df is a DataFrame with a column 'item_id' and the items' content"
@@ -118,6 +120,22 @@ def read_inputs(
     rng = np.random.default_rng(processes.broadcast(seed))
     loss = resolve_loss(r.loss, data)
     return FitInputs(operators, items, users, data, loss, rng, device, processes)
+
+
+def items_by_keyword(method: Method) -> Method:
+    """Explain a third positional argument of a method, which is probably the catalogue."""
+
+    @wraps(method)
+    def checked(self: Any, X: Any, y: Any = None, *more: Any, **keywords: Any) -> Any:
+        if more:
+            name = method.__name__
+            raise TypeError(
+                f"{name} takes X and y by position; after y, the catalogue is a keyword argument: "
+                f"write rec.{name}(X, y, items=items)"
+            )
+        return method(self, X, y, **keywords)
+
+    return cast(Method, checked)
 
 
 def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
