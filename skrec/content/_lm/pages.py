@@ -7,9 +7,11 @@ import itertools
 import json
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from skrec._common.files import write_whole
 PAGE_NAME = re.compile(r"page-[0-9a-f]{32}\.safetensors")
 # files that are being written, or whose writer was killed
 UNFINISHED_NAME = re.compile(r"[0-9a-f]{32}\.tmp")
-FORMAT = "skrec prefix page 1"
+FORMAT = "skrec prefix page 2"  # 1 did not name the store
 DTYPE_NAMES = {
     torch.bfloat16: "BF16",
     torch.float16: "F16",
@@ -57,7 +59,11 @@ class Page:
 
 
 def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> Path:
-    """Write a page to a folder and return its path. A reader never sees an incomplete page."""
+    """Write a page to a folder and return its path. A reader never sees an incomplete page.
+
+    The page contains the name of its folder, which identifies the store. A page that comes from
+    the store of another model is therefore not believed.
+    """
     # in this order, each array starts at a multiple of the size of its numbers
     lengths, keys = np.ascontiguousarray(lengths, np.int64), np.ascontiguousarray(keys, KEY_DTYPE)
     arrays = {
@@ -70,10 +76,10 @@ def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.
     for name, (dtype, shape, values) in arrays.items():
         start, stop = stop, stop + values.nbytes
         tensors[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
-    digest = _digest(tensors)
+    digest = _digest(tensors, folder.name)
     for _, _, values in arrays.values():
         digest.update(values.data)
-    metadata = {"format": FORMAT, "checksum": digest.hexdigest()}
+    metadata = {"format": FORMAT, "store": folder.name, "checksum": digest.hexdigest()}
     header = json.dumps({"__metadata__": metadata, **tensors}).encode()
     header += b" " * (-(8 + len(header)) % 64)
     parts: list[Any] = [len(header).to_bytes(8, "little"), header]
@@ -94,8 +100,8 @@ def open_page(path: Path, width: int, dtype: torch.dtype) -> Page:
         If the file no longer exists.
     """
     tensors, start, checksum = read_header(path)
-    digest = _digest(tensors)
-    with open(path, "rb") as file:
+    digest = _digest(tensors, path.parent.name)
+    with open_regular(path) as file:
         file.seek(start)
         # a checksum over the memory map would load the whole page into memory
         buffer = bytearray(_CHUNK)
@@ -109,6 +115,8 @@ def open_page(path: Path, width: int, dtype: torch.dtype) -> Page:
         file.seek(start)
         lengths = np.frombuffer(file.read(8 * n_items), "<i8")
         keys = np.frombuffer(file.read(16 * n_items), KEY_DTYPE)
+    if (lengths < 0).any() or sum(lengths.tolist()) != n_rows:
+        raise DamagedPage(f"its items have {sum(lengths.tolist())} rows, and it has {n_rows}")
     start += 24 * n_items
     size = start + n_rows * width * dtype.itemsize
     # torch closes the file after mapping it, and unmaps it when the last tensor is deleted
@@ -127,26 +135,73 @@ def read_header(path: Path) -> tuple[dict[str, Any], int, str]:
     Raises
     ------
     DamagedPage
-        If the file does not start with the header of a page, or if its size does not match it.
+        If the file does not start with the header of a page of this store, or if its size does not
+        match it.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= size - 8:
+        if not 0 < length <= min(size - 8, _CHUNK):
             raise DamagedPage("it is cut short")
         text = file.read(length)
     try:
         tensors = json.loads(text)
         metadata = tensors.pop("__metadata__")
-        counts = [*tensors["keys"]["shape"], *tensors["rows"]["shape"]]
-        stop = tensors["rows"]["data_offsets"][1]
-        if metadata["format"] != FORMAT or not all(type(count) is int for count in counts):
+        if metadata["format"] != FORMAT:
             raise DamagedPage(f"its header is not that of a {FORMAT}")
+        if metadata["store"] != path.parent.name:
+            raise DamagedPage("it belongs to another store")
+        stop = _check_arrays(tensors)
         if size != 8 + length + stop:
             raise DamagedPage(f"it has {size} bytes in place of {8 + length + stop}")
         return tensors, 8 + length, metadata["checksum"]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise DamagedPage("its header can't be read") from error
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading. A pipe or a folder is refused, and reading never waits.
+
+    Raises
+    ------
+    DamagedPage
+        If there is something else than a file.
+    FileNotFoundError
+        If there is nothing.
+    """
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        number = os.open(path, os.O_RDONLY | flags)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if path.is_file():
+            raise
+        raise DamagedPage("it is not a file") from error
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise DamagedPage("it is not a file")
+    return open(number, "rb")
+
+
+def _check_arrays(tensors: dict[str, Any]) -> int:
+    """Return the total size of a page's arrays; raise an error unless shapes and offsets agree."""
+    n_items = tensors["keys"]["shape"][0]
+    n_rows, width = tensors["rows"]["shape"]
+    itemsize = {name: each.itemsize for each, name in DTYPE_NAMES.items()}[tensors["rows"]["dtype"]]
+    counts = n_items, n_rows, width
+    expected = {
+        "lengths": ("I64", [n_items], 8 * n_items),
+        "keys": ("U8", [n_items, 16], 16 * n_items),
+        "rows": (tensors["rows"]["dtype"], [n_rows, width], itemsize * n_rows * width),
+    }
+    stop = 0
+    for name, (dtype, shape, n_bytes) in expected.items():
+        start, stop = stop, stop + n_bytes
+        wanted = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+        if tensors[name] != wanted or not all(type(each) is int and each >= 0 for each in counts):
+            raise DamagedPage(f"the description of its {name} is wrong")
+    return stop
 
 
 def item_keys(offsets: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -218,6 +273,6 @@ def _bytes_of(rows: torch.Tensor) -> np.ndarray:
     return rows.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
 
 
-def _digest(tensors: dict[str, Any]) -> Any:
-    """Return a hash object that has read the descriptions of a page's arrays."""
-    return xxhash.xxh3_128(json.dumps(tensors, sort_keys=True).encode())
+def _digest(tensors: dict[str, Any], store: str) -> Any:
+    """Return a hash object that has read the name of a store and the descriptions of arrays."""
+    return xxhash.xxh3_128(json.dumps([store, tensors], sort_keys=True).encode())

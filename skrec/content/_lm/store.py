@@ -18,6 +18,7 @@ import torch
 import xxhash
 
 from skrec._common.files import NO_SPACE, check_space, no_space
+from skrec._common.locks import ForkSafeLock
 from skrec._data.states import States
 from skrec.content._lm import store_folders as folders
 from skrec.content._lm.pages import DamagedPage, Page, PageIndex, open_page, write_page
@@ -27,6 +28,9 @@ PAGE_BYTES = 64 << 20
 
 class PrefixStore:
     """States of a frozen prefix, stored in pages on disk.
+
+    Several threads may use a store at once. The open pages and their index are replaced as a
+    whole, and a thread that reads takes one version of them.
 
     Parameters
     ----------
@@ -66,8 +70,9 @@ class PrefixStore:
         self.folder = folders.prefix_folder(memory) / digest
         self.width, self.dtype = width, dtype
         self._pages: dict[str, Page] = {}
-        self._damaged: set[str] = set()
+        self._damaged: frozenset[str] = frozenset()
         self._index = PageIndex()
+        self._lock = ForkSafeLock()
         folders.make_folder(self.folder)
 
     def fill(
@@ -120,7 +125,8 @@ class PrefixStore:
                         progress(n_done, len(missing))
             finally:
                 # keep the pages that were written before an error
-                self._index = PageIndex(self._pages.values())
+                with self._lock.held():
+                    self._index = PageIndex(self._pages.values())
 
     def take_layout(self, keys: np.ndarray) -> States:
         """Return the states of items that `fill` has stored.
@@ -139,52 +145,58 @@ class PrefixStore:
         RuntimeError
             If the states of an item are missing.
         """
-        at, found = self._index.find(keys)
+        index = self._index
+        at, found = index.find(keys)
         if not found.all():
             self._open_new()
-            at, found = self._index.find(keys)
+            index = self._index
+            at, found = index.find(keys)
         if not found.all():
             raise RuntimeError(
                 f"{int((~found).sum())} of {len(keys)} items have no states in '{self.folder}'; "
                 "fill() comes before take_layout()"
             )
-        rows = tuple(page.rows for page in self._index.pages)
-        bases = torch.from_numpy(self._index.bases)
-        page, first, lengths = (torch.from_numpy(known[at]) for known in self._index.places)
+        rows = tuple(page.rows for page in index.pages)
+        bases = torch.from_numpy(index.bases)
+        page, first, lengths = (torch.from_numpy(known[at]) for known in index.places)
         return States(rows, bases, page, first, lengths, self.width, self.dtype)
 
     def _open_new(self) -> None:
         """Open pages that were added since the last call."""
-        known = len(self._pages)
-        for path in folders.page_files(self.folder):
-            if path.name in self._pages or path.name in self._damaged:
-                continue
-            try:
-                self._pages[path.name] = open_page(path, self.width, self.dtype)
-            except FileNotFoundError:
-                continue  # deleted by another process
-            except DamagedPage as error:
-                self._damaged.add(path.name)
-                warnings.warn(
-                    f"'{path}' is damaged: {error}; its items are computed again", stacklevel=4
-                )
-        if len(self._pages) > known:
-            self._index = PageIndex(self._pages.values())
+        with self._lock.held():
+            for path in folders.page_files(self.folder):
+                if path.name in self._pages or path.name in self._damaged:
+                    continue
+                try:
+                    page = open_page(path, self.width, self.dtype)
+                except FileNotFoundError:
+                    continue  # deleted by another process
+                except DamagedPage as error:
+                    self._damaged = self._damaged | {path.name}
+                    warnings.warn(
+                        f"'{path}' is damaged: {error}; its items are computed again", stacklevel=4
+                    )
+                else:
+                    self._pages = {**self._pages, path.name: page}
+            if len(self._index.pages) != len(self._pages):
+                self._index = PageIndex(self._pages.values())
 
     def _drop_deleted(self) -> None:
         """Drop pages whose files were deleted."""
-        present = {path.name for path in folders.page_files(self.folder)}
-        if not self._pages.keys() <= present:
-            self._pages = {name: page for name, page in self._pages.items() if name in present}
-            self._index = PageIndex(self._pages.values())
+        with self._lock.held():
+            present = {path.name for path in folders.page_files(self.folder)}
+            if not self._pages.keys() <= present:
+                self._pages = {name: page for name, page in self._pages.items() if name in present}
+                self._index = PageIndex(self._pages.values())
 
     def _delete_unusable(self) -> None:
         """Delete unfinished and damaged files. The lock ensures that no process is writing them."""
         for path in folders.unfinished_files(self.folder):
             path.unlink(missing_ok=True)
-        for name in self._damaged:
-            (self.folder / name).unlink(missing_ok=True)
-        self._damaged.clear()
+        with self._lock.held():
+            for name in self._damaged:
+                (self.folder / name).unlink(missing_ok=True)
+            self._damaged = frozenset()
 
     def _cuts(self, sizes: np.ndarray) -> Iterator[slice]:
         """Yield slices of items for pages of about PAGE_BYTES, with at least one item each."""
@@ -208,7 +220,9 @@ class PrefixStore:
                 number = error.errno
                 raise no_space(self.folder, needed, what, "memory", number) from error
             raise
-        self._pages[path.name] = open_page(path, self.width, self.dtype)
+        page = open_page(path, self.width, self.dtype)
+        with self._lock.held():
+            self._pages = {**self._pages, path.name: page}
 
     def _n_bytes(self, lengths: np.ndarray) -> int:
         """Return the size in bytes of the arrays of items with these numbers of rows."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from skrec._common import files
-from skrec.content._lm.pages import PAGE_NAME, UNFINISHED_NAME
+from skrec.content._lm.pages import PAGE_NAME, UNFINISHED_NAME, DamagedPage, open_regular
 
 FORMAT = "skrec prefix store 1"
 _STORE_NAME = re.compile(r"[0-9a-f]{32}")
 _DESCRIPTION = "description.json"
+_MAX_DESCRIPTION = 1 << 20  # bytes
 
 
 def prefix_folder(memory: str | Path) -> Path:
@@ -62,8 +63,9 @@ def store_files(folder: Path) -> list[Path]:
 def read_description(folder: Path) -> dict[str, Any] | None:
     """Return the description of a store, or None if it is missing or was not written by skrec."""
     try:
-        described = json.loads((folder / _DESCRIPTION).read_bytes())
-    except (OSError, ValueError):
+        with open_regular(folder / _DESCRIPTION) as file:
+            described = json.loads(file.read(_MAX_DESCRIPTION))
+    except (OSError, ValueError, RecursionError, DamagedPage):
         return None
     known = isinstance(described, dict) and described.get("format") == FORMAT
     return described if known else None
@@ -107,8 +109,12 @@ def _lock_path(folder: Path) -> Path:
 
 
 def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:
-    """Return the files of a folder whose names match a pattern, in sorted order."""
+    """Return the files of a folder whose names match a pattern, in sorted order.
+
+    Pipes and folders with such a name were not written by skrec, and are left alone.
+    """
     try:
-        return [path for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
+        found = [path for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
+        return [path for path in found if path.is_file()]
     except FileNotFoundError:
         return []  # deleted by another process
