@@ -27,16 +27,10 @@ from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.scorer import Scorer, in_rows, monitored
 from skrec._network import Network
-from skrec._training.examples import Examples
 from skrec._training.fit import (
-    Validation,
     build_network,
     calibrate,
-    copy_for_training,
-    fit_operators,
-    make_trainer,
     run_epochs,
-    seed_dropout,
 )
 from skrec._training.holdout import hold_out
 from skrec._training.parameters import refuse_nested_on_alias
@@ -44,17 +38,16 @@ from skrec._training.processes import resolve_device
 from skrec._training.progress import ProgressReporter
 from skrec._training.restored import restored_state
 from skrec._training.start import (
-    FitInputs,
     check_classes,
     items_by_keyword,
     labels_and_catalogue,
     read_inputs,
 )
 from skrec._training.state import TrainingState
-from skrec._training.trainer import Plan, Trainer
+from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator, Resources
-from skrec.content._side import reader_of, side_operator
+from skrec.content._side import reader_of
 from skrec.predictor import Predictor
 
 
@@ -347,7 +340,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             monitored(self.scoring, data)  # raises before anything is trained
             data, valid = hold_out(data, self.validation_fraction, inputs.rng)
         examples = inputs.examples(self, data)
-        model = self._model_to_train(inputs, examples, resuming)
+        model = copy_to_train(self, inputs, examples, resuming)
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labeled_pairs, X, y, data.kind))
@@ -358,16 +351,17 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         context.call_on_fit_task_begin(**callback_kwargs)
         report = ProgressReporter(context, "prefix states", self.verbose, **callback_kwargs)
         model.content_.use(Resources(self.memory, inputs.device, report))
-        trainer = model._make_trainer(inputs, examples, valid, resuming)
+        trainer = start_training(model, inputs, examples, valid, resuming)
         run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
-        model._record(trainer, resuming)
+        record(model, trainer, resuming)
         model.best_score_ = trainer.best_score
         context.call_on_fit_task_end(**end_kwargs)
         model.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
         if valid is not None and self.calibration == "sigmoid":
             model.calibration_ = calibrate(model._scorer(), valid)
-        return self._take_over(model)
+        take_over(self, model)
+        return self
 
     def partial_fit(
         self,
@@ -416,15 +410,16 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             resuming = hasattr(self, "network_")
             inputs = read_inputs(self, X, y, items, sample_weight, resuming)
             examples = inputs.examples(self, inputs.data)
-            model = self._model_to_train(inputs, examples, resuming)
+            model = copy_to_train(self, inputs, examples, resuming)
             model.content_.use(Resources(self.memory, inputs.device))
-            trainer = model._make_trainer(inputs, examples, None, resuming)
+            trainer = start_training(model, inputs, examples, None, resuming)
             trainer.run_epoch()
             model._training_state = TrainingState.of(trainer)
-            model._record(trainer, resuming)
+            record(model, trainer, resuming)
             if not resuming:
                 model.best_score_ = float("nan")
-            return self._take_over(model)
+            take_over(self, model)
+            return self
 
     def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
         """Predict the probabilities of no click and of a click.
@@ -740,70 +735,6 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _writing(self) -> AbstractContextManager[None]:
         """Let one thread at a time change the fitted attributes. Prediction needs no lock."""
         return lock_of(self).held()
-
-    def _model_to_train(self, inputs: FitInputs, examples: Examples, resuming: bool) -> Self:
-        """Return a shallow copy, which is trained while other threads predict with `self`."""
-        model = object.__new__(type(self))
-        model.__dict__.update(self.__dict__)
-        model.n_skipped_ = examples.n_skipped
-        if resuming:
-            model.items_ = inputs.items
-            model._encoded_items = self._encoded().for_training(inputs.items)
-            model.network_ = copy_for_training(self.network_)
-            return model
-        model.classes_ = np.array([0, 1])
-        model.items_, model.users_ = inputs.items, inputs.users
-        model.content_ = inputs.operators["content"]
-        model.behavior_ = inputs.operators["behavior"]
-        model.predictor_ = inputs.operators["predictor"]
-        model.side_ = side_operator(model.behavior_)
-        model.calibration_ = (1.0, 0.0)
-        model._training_state = None
-        return model
-
-    def _take_over(self, model: Self) -> Self:
-        """Take over the attributes of a trained copy, all at once."""
-        own = self.__dict__
-        changed = {
-            name: value
-            for name, value in model.__dict__.items()
-            if name not in own or own[name] is not value
-        }
-        own.update(changed)
-        return self
-
-    def _make_trainer(
-        self,
-        inputs: FitInputs,
-        examples: Examples,
-        valid: CodedInteractions | None,
-        resuming: bool,
-    ) -> Trainer:
-        """Return the trainer of a new network, or of a copy of the current one."""
-        generator = TorchGenerator(inputs.device)
-        if not resuming:
-            fitting = inputs, self.side_, self.width, self.precision, generator
-            self.network_ = fit_operators(*fitting)
-            self._encoded_items = EncodedItems(self.items_, self._reader())
-        elif self._training_state is None:
-            seed_dropout(inputs, generator)
-        self.network_.to(inputs.device)
-        packed = self._encoded().packed(self.network_)
-        plan = Plan.of(self, inputs.loss)
-        validate = None
-        if valid is not None:
-            validate = Validation(self._scorer(), self.scoring, valid, self.calibration)
-        state = self._training_state
-        return make_trainer(
-            self.network_, packed, examples, plan, inputs, state, generator, validate
-        )
-
-    def _record(self, trainer: Trainer, resuming: bool) -> None:
-        """Set the fitted attributes that describe the course of training."""
-        losses, scores = (self.loss_curve_, self.validation_scores_) if resuming else ([], [])
-        self.loss_curve_ = [*losses, *trainer.losses]
-        self.validation_scores_ = [*scores, *trainer.scores]
-        self.n_epochs_ = len(self.loss_curve_)
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Return what a callback needs to predict with the current weights."""

@@ -220,7 +220,7 @@ def run_epochs(
         warnings.warn(
             f"training was interrupted in epoch {len(trainer.losses) + 1}; the model is kept",
             UserWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
     trainer.restore_best()
     trainer.check_weights()  # those of an interrupted epoch were not checked

@@ -1,0 +1,113 @@
+"""The shallow copy of a recommender that is trained while other threads use the recommender."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skrec._common.random import TorchGenerator
+from skrec._data.coded import CodedInteractions
+from skrec._inference.item_vectors import EncodedItems
+from skrec._training.examples import Examples
+from skrec._training.fit import (
+    Validation,
+    copy_for_training,
+    fit_operators,
+    make_trainer,
+    seed_dropout,
+)
+from skrec._training.start import FitInputs
+from skrec._training.trainer import Plan, Trainer
+from skrec.content._side import side_operator
+
+
+def copy_to_train(recommender: Any, inputs: FitInputs, examples: Examples, resuming: bool) -> Any:
+    """Return a shallow copy of a recommender, with what is known before training.
+
+    Parameters
+    ----------
+    recommender : ContentRecommender
+    inputs : FitInputs
+    examples : Examples
+    resuming : bool
+        Whether the current model is trained further. The copy then has a copy of its network.
+
+    Returns
+    -------
+    ContentRecommender
+    """
+    model = object.__new__(type(recommender))
+    vars(model).update(vars(recommender))
+    model.n_skipped_ = examples.n_skipped
+    if resuming:
+        model.items_ = inputs.items
+        model._encoded_items = recommender._encoded().for_training(inputs.items)
+        model.network_ = copy_for_training(recommender.network_)
+        return model
+    model.classes_ = np.array([0, 1])
+    model.items_, model.users_ = inputs.items, inputs.users
+    for family, operator in inputs.operators.items():
+        setattr(model, f"{family}_", operator)
+    model.side_ = side_operator(model.behavior_)
+    model.calibration_ = (1.0, 0.0)
+    model._training_state = None
+    return model
+
+
+def start_training(
+    model: Any,
+    inputs: FitInputs,
+    examples: Examples,
+    valid: CodedInteractions | None,
+    resuming: bool,
+) -> Trainer:
+    """Return the trainer of a copy, which gets a new network unless training is resumed.
+
+    Parameters
+    ----------
+    model : ContentRecommender
+        The copy that `copy_to_train` returned.
+    inputs : FitInputs
+    examples : Examples
+    valid : CodedInteractions or None
+        Held-out rows.
+    resuming : bool
+        As in `copy_to_train`.
+
+    Returns
+    -------
+    Trainer
+    """
+    generator = TorchGenerator(inputs.device)
+    if not resuming:
+        model.network_ = fit_operators(inputs, model.side_, model.width, model.precision, generator)
+        model._encoded_items = EncodedItems(model.items_, model._reader())
+    elif model._training_state is None:
+        seed_dropout(inputs, generator)
+    network = model.network_.to(inputs.device)
+    packed, plan = model._encoded().packed(network), Plan.of(model, inputs.loss)
+    validate = None
+    if valid is not None:
+        validate = Validation(model._scorer(), model.scoring, valid, model.calibration)
+    state = model._training_state
+    return make_trainer(network, packed, examples, plan, inputs, state, generator, validate)
+
+
+def record(model: Any, trainer: Trainer, resuming: bool) -> None:
+    """Set the fitted attributes that describe the course of training."""
+    losses, scores = (model.loss_curve_, model.validation_scores_) if resuming else ([], [])
+    model.loss_curve_ = [*losses, *trainer.losses]
+    model.validation_scores_ = [*scores, *trainer.scores]
+    model.n_epochs_ = len(model.loss_curve_)
+
+
+def take_over(recommender: Any, model: Any) -> None:
+    """Give a recommender the attributes of its trained copy, all at once for other threads."""
+    own = vars(recommender)
+    changed = {
+        name: value
+        for name, value in vars(model).items()
+        if name not in own or own[name] is not value
+    }
+    own.update(changed)
