@@ -13,6 +13,7 @@ import torch
 import xxhash
 
 from skrec._common.checks import check_choice
+from skrec.content._lm.safety import attention_options, check_files
 from skrec.content._lm.sizes import DTYPES
 from skrec.content._lm.sources import Source, find_source, quiet
 
@@ -95,14 +96,18 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
     """Load the model from a source that was found."""
     from transformers import AutoModel
 
+    options: dict[str, Any] = {}
     if not source.gguf:
         _check_config(source, trust_remote_code)
+        check_files(source)
+        options = {} if trust_remote_code else attention_options(source)
     # a pooler that the weights lack is initialized at random; make it the same in each call
     torch.default_generator.manual_seed(0)
     try:
         model, report = AutoModel.from_pretrained(
             source.location,
             **source.load_options,
+            **options,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             use_safetensors=None if source.gguf else True,
@@ -138,12 +143,6 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
         raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
     if os.path.exists(os.path.join(source.location, "adapter_config.json")):
         raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")
-    weights = str(config.get("transformers_weights") or "")
-    if weights and ".safetensors" not in weights:
-        raise ValueError(
-            f"model={name!r} names its weights {weights!r} in config.json; only files in the "
-            "safetensors format are opened, as others may run any code"
-        )
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING and not trust_remote_code:
         if config.get("auto_map"):
@@ -182,6 +181,8 @@ def _encoder_decoder_message(name: str) -> str:
 def _loading_error(source: Source, error: Exception) -> Exception:
     """Return the error to raise if transformers cannot load a model."""
     called = f"model={source.name!r}"
+    if isinstance(error, PermissionError):
+        return error
     if isinstance(error, OSError) and "safetensors" in str(error):
         if list(Path(source.location).glob("*.safetensors.index.json")):
             return OSError(f"{called} lacks a file of its weights: {error}")
