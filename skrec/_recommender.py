@@ -105,7 +105,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         weights of the best epoch. If False, the model trains on all rows for `max_epochs`.
     validation_fraction : float, default=0.1
         Fraction of impressions that is held out for validation. The latest impressions are held
-        out if X has a `time` column, random ones otherwise. Ignored if `early_stopping` is False.
+        out if X has a `time` column, random ones otherwise. If histories without times continue
+        in each other, such as sliding prefixes of one log, their ends are held out. Ignored if
+        `early_stopping` is False.
     n_iter_no_change : int, default=3
         Number of epochs without improvement after which training stops. Ignored if
         `early_stopping` is False.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skrec._data.coded import CodedInteractions
+from skrec._training.overlaps import clicks_after
 
 
 def hold_out(
@@ -13,7 +14,11 @@ def hold_out(
     """Split rows into a training and a validation part, without splitting groups.
 
     The validation part consists of the latest groups if rows have times, and of random groups
-    otherwise. If rows have no groups, each row is a group.
+    otherwise. If rows have no groups, each row is a group, and equal bare histories are one group.
+
+    If the history of one row continues in that of another, the later one is held out first, because
+    training on it would reveal the click of the earlier one. Sliding prefixes of one log, for
+    example, are held out from their ends.
 
     Parameters
     ----------
@@ -31,19 +36,40 @@ def hold_out(
     validation : CodedInteractions or None
         None if there is only one group.
     """
-    group = np.arange(data.n_rows) if data.group_of_row is None else data.group_of_row
-    _, unit_of_row = np.unique(group, return_inverse=True)
+    _, unit_of_row = np.unique(_groups(data), return_inverse=True)
     n_units = int(unit_of_row.max()) + 1
     if n_units < 2:
         return data, None
+    n_held = min(max(1, round(fraction * n_units)), n_units - 1)
+    n_kept = n_units - n_held
     if data.time is None:
         order = rng.permutation(n_units)
+        order = order[np.argsort(-_clicks_after(data, unit_of_row)[order], kind="stable")]
     else:
         time = np.full(n_units, -np.inf)
         np.maximum.at(time, unit_of_row, data.time)
         order = np.argsort(time, kind="stable")
-    n_held = min(max(1, round(fraction * n_units)), n_units - 1)
+        if time[order[n_kept - 1]] == time[order[n_kept]]:
+            order = np.lexsort((-_clicks_after(data, unit_of_row), time))
     held = np.zeros(n_units, dtype=bool)
-    held[order[n_units - n_held :]] = True
+    held[order[n_kept:]] = True
     held_row = held[unit_of_row]
     return data.take(np.flatnonzero(~held_row)), data.take(np.flatnonzero(held_row))
+
+
+def _groups(data: CodedInteractions) -> np.ndarray:
+    """Return the number of the group of each row (n,), whose rows are held out together."""
+    if data.group_of_row is not None:
+        return data.group_of_row
+    own = np.arange(data.n_rows)
+    if data.kind != "histories":
+        return own
+    filled = np.diff(data.history_offsets)[data.history_of_row] > 0
+    return np.where(filled, data.history_of_row, len(data.history_offsets) + own)
+
+
+def _clicks_after(data: CodedInteractions, unit_of_row: np.ndarray) -> np.ndarray:
+    """Return the largest number of clicks after the histories of each unit; see `clicks_after`."""
+    after = np.zeros(int(unit_of_row.max()) + 1, dtype=np.int64)
+    np.maximum.at(after, unit_of_row, clicks_after(data))
+    return after

@@ -25,6 +25,9 @@ FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
 }
 
 
+MAX_HISTORY_TARGETS = 10_000
+
+
 def check_parameters(estimator: Any) -> None:
     """Raise an error if a parameter other than an operator has an invalid value.
 
@@ -45,6 +48,11 @@ def check_parameters(estimator: Any) -> None:
         check_int(name, getattr(e, name))
     check_int("n_iter_no_change", e.n_iter_no_change)
     check_int("history_targets", e.history_targets, minimum=0)
+    if e.history_targets > MAX_HISTORY_TARGETS:
+        raise ValueError(
+            f"history_targets must be at most {MAX_HISTORY_TARGETS}, got {e.history_targets}; each "
+            "step learns this number of additional clicks per row of the batch"
+        )
     check_int("verbose", int(e.verbose) if isinstance(e.verbose, bool) else e.verbose, minimum=0)
     for name in ("learning_rate", "pretrained_learning_rate"):
         check_real(name, getattr(e, name), closed="none")
