@@ -17,6 +17,7 @@ from skrec.content._columns.operator import chosen_roles
 from skrec.content._columns.word_vectors import word_files
 from skrec.content._columns.words import fit_word_tokenizer
 from skrec.content._features import WORD_ROLES, as_texts
+from skrec.content._texts import in_batches
 
 
 class StaticWords(DenseOperator):
@@ -185,15 +186,23 @@ class StaticWords(DenseOperator):
         """Return the weight of each code."""
         weights = np.ones(len(self.vectors_))
         if self.weighting == "sif":
-            _, codes = self.tokenizer_.encode(texts)
-            counts = np.bincount(codes, minlength=len(weights)).clip(min=1)
-            weights = self.smoothing / (self.smoothing + counts / len(codes))
+            counts = np.zeros(len(weights), dtype=np.int64)
+            for batch in in_batches(texts):
+                _, codes = self.tokenizer_.encode(batch)
+                counts += np.bincount(codes, minlength=len(weights))
+            total = counts.sum()
+            weights = self.smoothing / (self.smoothing + counts.clip(min=1) / total)
         weights[0] = 0.0  # unknown words
         return weights.astype(np.float32)
 
     def _read(self, items: Items) -> np.ndarray:
-        offsets, codes = self.tokenizer_.encode(self._texts(items))
-        shape = items.n_items, len(self.vectors_)
+        parts = [self._means(batch) for batch in in_batches(self._texts(items))]
+        return np.concatenate(parts) if parts else self.vectors_[:0]
+
+    def _means(self, texts: list[str]) -> np.ndarray:
+        """Return the weighted mean of the vectors of the words of each text."""
+        offsets, codes = self.tokenizer_.encode(texts)
+        shape = len(texts), len(self.vectors_)
         bags = csr_array((self.weights_[codes], codes, offsets), shape=shape)
-        total = bags.sum(axis=1)  # (n_items,)
+        total = bags.sum(axis=1)  # (n_texts,)
         return (bags @ self.vectors_) / np.where(total, total, 1.0)[:, None]

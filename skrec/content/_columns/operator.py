@@ -22,6 +22,7 @@ from skrec.content._columns.word_pieces import (
 )
 from skrec.content._columns.word_vectors import word_files
 from skrec.content._columns.words import fit_word_tokenizer
+from skrec.content._texts import ColumnTexts
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class ColumnOperator(ContentOperator):
 
         These are the size of the vocabulary and, with word vectors, their size and the vectors.
         """
-        texts = [text for name in names for text in items.column(name).to_pylist()]
+        texts = ColumnTexts({name: items.column(name) for name in names})
         if self.word_vectors is not None:
             words, vectors = fit_word_tokenizer(self.word_vectors, texts, self.vocab_size)
             self.tokenizer_: Any = words
@@ -150,7 +151,9 @@ class ColumnOperator(ContentOperator):
         """Convert one column of a catalogue to tensors."""
         values = items.column(column.name)
         if column.role == "text":
-            return _ragged(*encode_texts(self.tokenizer_, values.to_pylist(), self.max_length))
+            texts = ColumnTexts({column.name: values})
+            what = f"column {column.name!r}"
+            return _ragged(*encode_texts(self.tokenizer_, texts, self.max_length, what))
         if column.role == "multi-category":
             codes = _category_codes(values.flatten(), self.vocabularies_[column.name])
             offsets = values.offsets.to_numpy().astype(np.int64)

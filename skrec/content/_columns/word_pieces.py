@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 from unicodedata import category, normalize
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from skrec._data.ragged import offsets_of
 from skrec.content._columns.scripts import UNSPACED, character_class, is_unspaced
 from skrec.content._columns.words import WordTokenizer
+from skrec.content._texts import SPARE_TOKENS, beginning, first_tokens, is_failure
 
 UNKNOWN = "[UNK]"
 ALPHABET_SIZE = 5000  # number of distinct characters kept; Chinese and Japanese texts use so many
@@ -23,6 +23,8 @@ MAX_CHARACTERS = 100  # a word-piece model reads longer words as unknown
 # word, and that one word piece has at most. Otherwise, whole sentences would become word pieces.
 MAX_RUN, MAX_PIECE = 25, 4
 WIDE_FORMS = range(0xFF00, 0xFFF0)  # full-width letters and digits, half-width Katakana
+ENDLESS_LENGTH, PART_LENGTH = 1000, 10_000
+ENDLESS = re.compile(rf"[^\s!-/:-@\[-`{{-~{UNSPACED}]{{{ENDLESS_LENGTH},}}")
 ZERO_WIDTH_SPACE = "\u200b"  # separates words of scripts without visible spaces
 
 
@@ -60,8 +62,23 @@ def train_word_pieces(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         limit_alphabet=0,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(_parts(texts), trainer)
     return _word_piece(tokenizer.get_vocab(), alphabet, MAX_RUN)
+
+
+def _parts(texts: Iterable[str]) -> Iterator[str]:
+    """Yield texts in parts that can be trained on in a short time.
+
+    Words without end, such as encoded images, are left out. They are read as unknown words.
+    """
+    for text in texts:
+        if len(text) >= ENDLESS_LENGTH:
+            text = ENDLESS.sub(" ", text)
+        start = 0
+        while start < len(text):
+            part = beginning(text[start : start + PART_LENGTH + 1], PART_LENGTH)
+            start += len(part)
+            yield part
 
 
 def _alphabet(texts: Iterable[str]) -> list[str]:
@@ -147,7 +164,9 @@ def load_fast_tokenizer(name: str) -> Tokenizer:
             tokenizer = Tokenizer.from_file(str(path))
         else:
             tokenizer = _from_transformers(str(path) if path.is_dir() else name)
-    except Exception as error:  # tokenizers raises bare Exceptions for invalid files
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise ValueError(
             f"no tokenizer could be loaded from {name!r}; give a tokenizer.json file, a model "
             "folder or a model's name on the hub, or None to train one on the catalogue"
@@ -169,18 +188,23 @@ def _from_transformers(name: str) -> Tokenizer:
 
 
 def encode_texts(
-    tokenizer: Tokenizer | WordTokenizer, texts: list[str], max_length: int
+    tokenizer: Tokenizer | WordTokenizer,
+    texts: Iterable[str],
+    max_length: int,
+    what: str = "texts",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode texts without special tokens.
+    """Encode texts without special tokens. Long texts are read as far as necessary.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer or WordTokenizer
         Tokenizer to use.
-    texts : list of str of length n
+    texts : iterable of str of length n
         Texts to encode.
     max_length : int
         Maximum number of tokens kept from each text.
+    what : str, default="texts"
+        Description of the texts in error messages.
 
     Returns
     -------
@@ -188,10 +212,21 @@ def encode_texts(
         Text i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``.
     ids : ndarray of int64, shape (offsets[-1],)
         Token ids of all texts, concatenated.
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer fails. The message names the row.
     """
-    if isinstance(tokenizer, WordTokenizer):
-        return tokenizer.encode(texts, max_length)
-    encoded: list[Any] = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    ids = [np.asarray(encoding.ids[:max_length], dtype=np.int64) for encoding in encoded]
-    offsets = offsets_of(np.fromiter((len(part) for part in ids), np.int64, len(ids)))
-    return offsets, np.concatenate(ids) if ids else np.empty(0, np.int64)
+
+    def encode(texts: list[str], cut: bool) -> list[np.ndarray | None]:
+        kept = max_length + SPARE_TOKENS
+        if isinstance(tokenizer, WordTokenizer):
+            offsets, codes = tokenizer.encode(texts, kept)
+            rows = np.split(codes, offsets[1:-1])
+        else:
+            encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            rows = [np.asarray(encoding.ids[:kept], dtype=np.int64) for encoding in encoded]
+        return [None if cut and len(row) < kept else row[:max_length] for row in rows]
+
+    return first_tokens(texts, encode, max_length, what)

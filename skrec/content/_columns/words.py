@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,18 @@ import pyarrow.compute as pc
 
 from skrec._common.messages import preview
 from skrec._data.ragged import gather_ranges, gather_segments, offsets_of
+from skrec.content._columns.scripts import marks
 from skrec.content._columns.word_vectors import read_word_vectors
+from skrec.content._texts import in_batches
 
-PIECES = re.compile(r"\w+|[^\w\s]")
+WORD = re.compile(r"\w")
 MIN_COVERAGE = 0.5  # a smaller share of words that have a vector causes a warning
+
+
+@cache
+def _pieces() -> re.Pattern[str]:
+    """Return the pattern of words, which include combining marks, and of punctuation marks."""
+    return re.compile(rf"[\w{marks()}]+|[^\w\s]")
 
 
 class WordTokenizer:
@@ -74,8 +84,8 @@ class WordTokenizer:
         code = self._code(chunk)
         if code:
             return [code]
-        pieces = [(piece, self._code(piece)) for piece in PIECES.findall(chunk)]
-        return [code for piece, code in pieces if code or re.match(r"\w", piece)]
+        pieces = [(piece, self._code(piece)) for piece in _pieces().findall(chunk)]
+        return [code for piece, code in pieces if code or WORD.match(piece)]
 
     def _code(self, word: str) -> int:
         """Return the code of a word, or 0 if it is unknown."""
@@ -106,15 +116,18 @@ def _chunks(texts: list[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return starts, places, coded.dictionary.to_pylist()
 
 
-def lookup_words(texts: list[str]) -> set[str]:
+def lookup_words(texts: Iterable[str]) -> set[str]:
     """Return all words that `WordTokenizer` may look up when it encodes the texts."""
-    _, _, chunks = _chunks(texts)
-    words = {piece for chunk in chunks for piece in (chunk, *PIECES.findall(chunk))}
+    words: set[str] = set()
+    for batch in in_batches(texts):
+        for chunk in _chunks(batch)[2]:
+            if chunk not in words:
+                words.update((chunk, *_pieces().findall(chunk)))
     return words | {word.lower() for word in words}
 
 
 def fit_word_tokenizer(
-    source: Any, texts: list[str], n_first: int
+    source: Any, texts: Iterable[str], n_first: int
 ) -> tuple[WordTokenizer, np.ndarray]:
     """Create a tokenizer of the words in texts and of the first words in a file of vectors.
 
@@ -122,8 +135,8 @@ def fit_word_tokenizer(
     ----------
     source : str, Path or pair of these
         Value of the parameter `word_vectors`.
-    texts : list of str
-        Texts of the training catalogue.
+    texts : iterable of str
+        Texts of the training catalogue. They are read twice.
     n_first : int
         Number of words to read from the top of the file, for future items.
 
@@ -146,17 +159,20 @@ def fit_word_tokenizer(
     """
     words, matrix = read_word_vectors(source, lookup_words(texts), n_first)
     tokenizer = WordTokenizer(words)
-    _, codes = tokenizer.encode(texts)
-    n_found = int(np.count_nonzero(codes))
+    n_words = n_found = 0
+    for batch in in_batches(texts):
+        _, codes = tokenizer.encode(batch)
+        n_words += len(codes)
+        n_found += int(np.count_nonzero(codes))
     hint = f"the file begins with {preview(words, 5)}; is it of another language?"
-    if len(codes) and not n_found:
+    if n_words and not n_found:
         raise ValueError(
-            f"none of the {len(codes)} words in the catalogue's texts has a vector in "
+            f"none of the {n_words} words in the catalogue's texts has a vector in "
             f"word_vectors={source!r}; {hint}"
         )
-    if n_found < MIN_COVERAGE * len(codes):
+    if n_found < MIN_COVERAGE * n_words:
         warnings.warn(
-            f"only {n_found} of the {len(codes)} words in the catalogue's texts have a vector in "
+            f"only {n_found} of the {n_words} words in the catalogue's texts have a vector in "
             f"word_vectors={source!r}; {hint}",
             UserWarning,
             stacklevel=2,

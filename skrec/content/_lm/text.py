@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from skrec._common.messages import did_you_mean, preview
 from skrec._data.arrow import is_list
 from skrec._data.items import Items
+from skrec._data.ragged import gather_segments
+from skrec.content._texts import SPARE_CHARACTERS, first_tokens
 
 READABLE = ("text", "category", "multi-category", "number")
-# number of texts that are passed to a tokenizer at a time
-BATCH = 1 << 14
 # tokens that replace an empty text if the tokenizer adds no special tokens; the first one is used
 FALLBACK_TOKENS = ("bos", "eos", "cls", "sep", "unk", "pad")
 
@@ -141,8 +141,12 @@ def _values(items: Items, name: str) -> list[str]:
     return pc.fill_null(column, "").to_pylist()
 
 
-def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.ndarray, np.ndarray]:
+def token_ids(
+    tokenizer: Any, texts: list[str], max_length: int, what: str = "texts of items"
+) -> tuple[np.ndarray, np.ndarray]:
     """Convert texts to token ids, including the special tokens that the tokenizer adds.
+
+    Long texts are read as far as necessary.
 
     Parameters
     ----------
@@ -152,6 +156,8 @@ def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.nda
         Texts to encode.
     max_length : int
         Maximum number of tokens kept from each text, including special tokens.
+    what : str, default="texts of items"
+        Description of the texts in error messages.
 
     Returns
     -------
@@ -163,7 +169,8 @@ def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.nda
     Raises
     ------
     ValueError
-        If `max_length` leaves no room for text in addition to the special tokens.
+        If `max_length` leaves no room for text in addition to the special tokens, or if the
+        tokenizer fails. The message names the row.
     """
     n_special = tokenizer.num_special_tokens_to_add()
     if max_length <= n_special:
@@ -172,24 +179,36 @@ def token_ids(tokenizer: Any, texts: list[str], max_length: int) -> tuple[np.nda
             f"to each text, got {max_length}"
         )
     codes: dict[str, int] = {}
-    which = [codes.setdefault(text, len(codes)) for text in texts]
-    distinct = list(codes)
+    which = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64)
+    _, firsts = np.unique(which, return_index=True)
+    options: dict[str, Any] = {
+        "truncation": True,
+        "max_length": max_length,
+        "padding": False,
+        "return_attention_mask": False,
+        "return_token_type_ids": False,
+    }
     fallback = [_fallback_id(tokenizer)]
-    rows: list[np.ndarray] = []
-    for start in range(0, len(distinct), BATCH):
-        encoded = tokenizer(
-            distinct[start : start + BATCH],
-            truncation=True,
-            max_length=max_length,
-            padding=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
-        rows.extend(np.array(row or fallback, dtype=np.int64) for row in encoded)
-    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(rows[code]) for code in which], out=offsets[1:])
-    packed = [rows[code] for code in which]
-    return offsets, np.concatenate(packed) if packed else np.empty(0, dtype=np.int64)
+
+    def encode(texts: list[str], cut: bool) -> list[np.ndarray | None]:
+        encoded = tokenizer(texts, **options, return_offsets_mapping=cut)
+        ids = encoded["input_ids"]
+        rows = [np.array(row or fallback, dtype=np.int64) for row in ids]
+        if not cut:
+            return list(rows)
+        # special tokens have the place (0, 0)
+        stops = [max((stop for _, stop in row), default=0) for row in encoded["offset_mapping"]]
+        certain = [
+            len(row) == max_length and stop + SPARE_CHARACTERS <= len(text)
+            for row, stop, text in zip(ids, stops, texts, strict=True)
+        ]
+        return [row if sure else None for row, sure in zip(rows, certain, strict=True)]
+
+    # only fast tokenizers return the places of tokens, which show how much of a text was read
+    can_cut = getattr(tokenizer, "is_fast", False) and tokenizer.truncation_side == "right"
+    offsets, ids = first_tokens(codes, encode, max_length if can_cut else None, what, firsts)
+    positions, offsets = gather_segments(offsets, which)
+    return offsets, ids[positions]
 
 
 def _fallback_id(tokenizer: Any) -> int:

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from skrec import Items
+from skrec.content import _texts
 from skrec.content._lm import check_template, render, token_ids
-from skrec.content._lm import text as text_module
 
 ROLES = {"title": "text", "topic": "category", "year": "number", "image": "vector"}
 
@@ -167,7 +167,7 @@ def test_distinct_texts_are_read_once_and_in_batches(tokenizer, monkeypatch):
         def __getattr__(self, name):
             return getattr(tokenizer, name)
 
-    monkeypatch.setattr(text_module, "BATCH", 2)
+    monkeypatch.setattr(_texts, "BATCH_TEXTS", 2)
     texts = ["one", "two", "one", "three two", "two"]
     offsets, ids = token_ids(Counting(), texts, 8)
     assert read == [["one", "two"], ["three two"]]
@@ -180,3 +180,50 @@ def test_no_texts_give_no_ids(tokenizer):
     offsets, ids = token_ids(tokenizer, [], 8)
     assert_array_equal(offsets, [0])
     assert ids.shape == (0,)
+
+
+def long_texts():
+    """Return texts far longer than their first tokens, with and without spaces."""
+    words = ["one", "two", "three", "four", "five", "six", "what"]
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(words, n)) for n in (3, 300, 3000, 30000)]
+    return [*texts, "one" * 3000, " " * 9000 + "two one", "one " + " " * 9000 + "two", "\n" * 9000]
+
+
+@pytest.mark.parametrize("max_length", [3, 8, 200])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_long_texts_are_read_as_if_they_were_not_cut(tokenizer, max_length, side):
+    tokenizer.truncation_side = side
+    texts = long_texts()
+    _, ids = token_ids(tokenizer, texts, max_length)
+    expected = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
+    assert_array_equal(ids, np.concatenate(expected))
+
+
+def test_only_the_beginning_of_a_long_text_is_read(tokenizer):
+    read = []
+
+    class Counting:
+        def __call__(self, texts, **options):
+            read.extend(map(len, texts))
+            return tokenizer(texts, **options)
+
+        def __getattr__(self, name):
+            return getattr(tokenizer, name)
+
+    token_ids(Counting(), ["one two " * 100_000] * 2, 8)
+    assert sum(read) < 1000
+
+
+def test_failure_of_a_tokenizer_names_the_row(tokenizer):
+    # a template or a category can contain half of a character
+    with pytest.raises(
+        ValueError, match=r"texts of items, row 3: .*'bad \\ud83d'; it has lone sur"
+    ):
+        token_ids(tokenizer, ["one", "two", "one", "bad \ud83d"], 8)
+
+
+def test_panic_of_a_tokenizer_is_an_error_that_names_the_row(tokenizer):
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.FixedLength(0)
+    with pytest.raises(ValueError, match="texts of items, row 0: the tokenizer failed on 'one'"):
+        token_ids(tokenizer, ["one", "two"], 8)
