@@ -48,6 +48,8 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     out of the lists of two dimensions.
     """
     values = _without_masks(values)
+    if not isinstance(values, Iterable) or (isinstance(values, np.ndarray) and not values.ndim):
+        raise ValueError(f"can't read {what}: it must be a sequence, got {values!r}")
     if isinstance(values, pa.Array):
         return _without_views(pa.chunked_array([values]))
     if isinstance(values, pa.ChunkedArray):
@@ -57,7 +59,7 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     if isinstance(values, np.ndarray) and values.ndim == 2:
         width = values.shape[1]
         if width:
-            flat = pa.array(values.ravel())
+            flat = to_arrow(values.ravel(), what).combine_chunks()
             return pa.chunked_array([pa.FixedSizeListArray.from_arrays(flat, width)])
         values = list(values)  # Arrow has no lists of fixed size 0
     if not isinstance(values, (pd.Series, pd.Index, ExtensionArray, np.ndarray)):
@@ -66,11 +68,12 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
         array = pa.array(values, from_pandas=True)
     except (OverflowError, UnicodeError) as error:
         raise _unreadable(values, what) from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (ValueError, TypeError, pa.ArrowNotImplementedError) as error:
         if any(isinstance(row, (np.ndarray, ExtensionArray)) and row.ndim == 1 for row in values):
             # Arrow rejects rows of different dtypes, and np.array([]) is float64 among rows of
             # ints. It also rejects arrays of pandas as rows.
-            return to_arrow([np.asarray(row).tolist() for row in values], what)
+            rows = [row.tolist() if hasattr(row, "tolist") else row for row in values]
+            return to_arrow(rows, what)
         raise ValueError(f"can't read {what}, mixed types or objects: {error}") from error
     return _without_views(
         array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])

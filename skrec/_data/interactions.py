@@ -172,7 +172,10 @@ def _take(table: pa.Table, rows: Any) -> pa.Table:
 
 def _positions(rows: Any, n_rows: int) -> np.ndarray:
     """Return row numbers from 0 to n_rows - 1 for a mask, or for numbers that may be negative."""
-    at = np.asarray(rows)
+    try:
+        at = np.asarray(rows)
+    except ValueError:  # nested sequences of different lengths
+        at = np.empty((0, 0))
     if at.ndim == 0:
         at = at[None]
     if at.ndim == 1 and at.dtype.kind == "b":

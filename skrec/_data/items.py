@@ -113,13 +113,18 @@ class Items:
     @staticmethod
     def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
         """Raise a ValueError if `roles` has a key that is not in `names`, or an invalid role."""
+        if roles is not None and not isinstance(roles, Mapping):
+            raise TypeError(
+                f"roles must map names of columns to roles, such as {{'genre_id': 'category'}}, "
+                f"got {roles!r}"
+            )
         for name, role in (roles or {}).items():
             if name not in names:
                 raise ValueError(
                     f"roles names a column {name!r} that the catalogue lacks"
                     f"{did_you_mean(name, names)}"
                 )
-            if role not in ROLES:
+            if not isinstance(role, str) or role not in ROLES:
                 raise ValueError(
                     f"the role of column {name!r} must be one of {preview(ROLES)}, got {role!r}"
                 )
@@ -367,8 +372,9 @@ def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
 
 def refuse_scalar(ids: Any, name: str) -> None:
     """Raise a TypeError if `ids` is a single id, which would be read as a list of characters."""
-    if isinstance(ids, (str, bytes)) or np.ndim(ids) == 0 and not isinstance(ids, Iterable):
-        shown = ids.item() if isinstance(ids, np.generic) else ids
+    one = isinstance(ids, np.ndarray) and ids.ndim == 0
+    if one or isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+        shown = ids.item() if one or isinstance(ids, np.generic) else ids
         raise TypeError(f"{name} must be a flat sequence of item ids: write [{shown!r}]")
 
 
@@ -417,7 +423,7 @@ def padded_lists(
     n_rows, width = codes.shape
     if k == width:
         return found, scores
-    if n_rows * (k - width) > MAX_PADDING:
+    if max(n_rows, 1) * (k - width) > MAX_PADDING:
         raise ValueError(
             f"k={k} is greater than the catalogue of {known.n_items} items, and lists of this "
             f"length for {n_rows} rows are too large to fill up; give k={known.n_items} or less"

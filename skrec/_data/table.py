@@ -65,7 +65,8 @@ class Table:
     Raises
     ------
     TypeError
-        If `data` is a polars LazyFrame, or a data set of several splits or without a length.
+        If `data` is no table, a polars LazyFrame, or a data set of several splits or without a
+        length.
     """
 
     def __init__(self, data: Any):
@@ -78,6 +79,11 @@ class Table:
                 "got a LazyFrame, which holds a query but no rows; call collect() on it"
             )
         elif not isinstance(data, (pd.DataFrame, pa.Table, Mapping)):
+            if not hasattr(data, "__arrow_c_stream__"):
+                raise TypeError(
+                    "a table is a data frame of pandas or polars, an Arrow table, a mapping of "
+                    f"columns or the path of a parquet file, got {type(data).__name__}"
+                )
             data = pa.table(data)
         self._streams = isinstance(data, (ParquetColumns, DatasetColumns))
         self._arrow: dict[str, pa.ChunkedArray] = {}

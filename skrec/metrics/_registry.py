@@ -285,6 +285,8 @@ def _parse_number(name: str, family: str, at: str, text: str) -> int | float | N
 
 
 def _get_metrics(names: str | Iterable[str]) -> list[Metric]:
+    if not isinstance(names, Iterable):
+        raise TypeError(f"metrics must be the name of a metric or a list of names, got {names!r}")
     return [get_metric(name) for name in ([names] if isinstance(names, str) else names)]
 
 

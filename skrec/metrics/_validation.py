@@ -10,7 +10,12 @@ import numpy as np
 
 def as_column(name: str, values: Any) -> np.ndarray:
     """Return `values` as a one-dimensional array, and raise if it has no rows."""
-    column = np.asarray(values)
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked entries, which are missing values; drop these rows")
+    try:
+        column = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be one-dimensional: {error}") from error
     if column.ndim != 1:
         hint = "; pass the column of the positive class, [:, 1]" if column.ndim == 2 else ""
         raise ValueError(f"{name} must be one-dimensional, got shape {column.shape}{hint}")
@@ -33,8 +38,12 @@ def check_same_length(**columns: np.ndarray) -> None:
 def check_labels(y_true: Any) -> np.ndarray:
     """Return 0/1 labels as a bool array."""
     labels = as_column("y_true", y_true)
-    positive = np.asarray(labels == 1, dtype=bool)
-    _raise_at_first(~(positive | (labels == 0)), labels, "y_true", "labels must be 0 or 1")
+    try:
+        positive = np.asarray(labels == 1, dtype=bool)
+        zero = np.asarray(labels == 0, dtype=bool)
+    except (TypeError, ValueError) as error:  # pandas' NA, or sequences in cells
+        raise ValueError(f"y_true: labels must be 0 or 1: {error}") from error
+    _raise_at_first(~(positive | zero), labels, "y_true", "labels must be 0 or 1")
     return positive
 
 
