@@ -22,6 +22,8 @@ class Plan:
     location: str | None = None  # where the answer leads
     headers: dict = field(default_factory=dict)  # None takes a header away
     wait: threading.Event | None = None  # before the last byte
+    endless: bool = False  # the body never ends, and the answer does not say its size
+    drip: float | None = None  # seconds between two bytes of the body
 
 
 class FileServer(ThreadingHTTPServer):
@@ -33,6 +35,7 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.files, self.tags, self.plans, self.log = {}, {}, [], []
+        self.stopping = threading.Event()
 
     def put(self, path, body):
         """Publish a version of a file."""
@@ -59,7 +62,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         plan = self.server.plans.pop(0) if self.server.plans else Plan()
         if plan.location is not None:
+            if plan.endless:
+                return self.send_for_ever(302, {"Location": plan.location})
             return self.answer(302, {"Location": plan.location})
+        if plan.endless:
+            return self.send_for_ever(200, {"ETag": '"endless"'} | plan.headers)
         if plan.status is not None:
             return self.answer(plan.status, {})
         if self.path not in self.server.files:
@@ -73,6 +80,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def send_for_ever(self, status, headers):
+        self.server.log.append((self.path, self.headers["Range"], status, 0, 0))
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with contextlib.suppress(OSError):  # until the client goes away
+            while True:
+                self.wfile.write(bytes(1 << 16))
 
     def send_file(self, plan, body):
         tag, first = self.server.tags[self.path], 0
@@ -92,7 +109,13 @@ class _Handler(BaseHTTPRequestHandler):
             if value is not None:
                 self.send_header(name, value)
         self.end_headers()
-        if plan.wait is not None:
+        if plan.drip is not None:
+            with contextlib.suppress(OSError):
+                for at in range(stop):
+                    self.wfile.write(rest[at : at + 1])
+                    self.wfile.flush()
+                    self.server.stopping.wait(plan.drip)
+        elif plan.wait is not None:
             self.wfile.write(rest[: stop - 1])
             self.wfile.flush()
             plan.wait.wait(60)

@@ -18,7 +18,10 @@ from urllib.parse import urljoin
 from skrec._common.files import check_space, locked, write_whole
 from skrec._common.messages import say
 from skrec._common.version import __version__
+from skrec.datasets._web.answers import UNSIZED, chunks, length_of, wrong_content, wrong_kind
 
+MD5_BYTES = 4096  # maximum size of a file with a checksum
+RESERVE = 64 << 20  # bytes that a download of unknown size leaves free
 SECONDS = 5.0  # between two lines of progress
 # https, or http to this machine
 SAFE = re.compile(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)")
@@ -103,12 +106,17 @@ def download(url: str, target: Path, checksum: str, delays: list[float], verbose
         if checksum == "md5:":
             checksum = "sha256:"
             with contextlib.suppress(FileNotFoundError):
-                _transfer(f"{url}.md5", md5_file, "", delays, verbose=False)
-                found = re.findall(r"\b[0-9a-f]{32}\b", md5_file.read_text().lower())
-                checksum = f"md5:{found[0]}" if found else checksum
+                _transfer(f"{url}.md5", md5_file, "", delays, verbose=False, limit=MD5_BYTES)
+                text = md5_file.read_text(encoding="utf-8", errors="replace")
                 md5_file.unlink()
+                found = re.findall(r"\b[0-9a-f]{32}\b", text.lower())
+                checksum = f"md5:{found[0]}" if found else checksum
         size = _recorded(target)[1] if checksum.endswith(":") else ""
         _transfer(url, part, size, delays, verbose)
+        wrong = wrong_content(part, target.name) if checksum.endswith(":") else ""
+        if wrong:
+            part.unlink()
+            raise OSError(f"the download {wrong}; nothing is kept")
         damage = fault(part, target, checksum)
         if damage:
             part.unlink()
@@ -117,42 +125,52 @@ def download(url: str, target: Path, checksum: str, delays: list[float], verbose
     say(f"{target.name}: downloaded and verified", verbose)
 
 
-def _transfer(url: str, part: Path, size: str, delays: list[float], verbose: bool) -> None:
+def _transfer(
+    url: str, part: Path, size: str, delays: list[float], verbose: bool, limit: int = 0
+) -> None:
     """Download a file to `part`, with further attempts after failures that may pass."""
     import requests
 
     for delay in delays:
         time.sleep(delay)
         try:
-            return _receive(url, part, size, verbose)
+            return _receive(url, part, size, verbose, limit)
         except (requests.RequestException, ConnectionError) as error:
             reason = error
     raise ConnectionError(f"{reason}, attempt {len(delays)}; call again to resume") from reason
 
 
-def _receive(url: str, part: Path, size: str, verbose: bool) -> None:
-    """Request a file, or the rest of it if `part` is the beginning of the server's version."""
+def _receive(url: str, part: Path, size: str, verbose: bool, limit: int) -> None:
+    """Request a file, or the rest of it if `part` is the beginning of the server's version.
+
+    `limit` is the maximum number of bytes; 0 means the size that the server sends.
+    """
     import pooch
 
     note = part.with_name(f"{part.name}.version")
     origin, _, version = (note.read_text() if note.exists() else "").partition("\n")
     headers = {"User-Agent": f"skrec/{__version__}", "Accept-Encoding": "identity"}
-    total, shown_at = 0, 0.0
+    name = url.rpartition("/")[2].partition("?")[0]
+    total, most, shown_at = 0, 0, 0.0
 
     def check(response: Any, **_: Any) -> None:
         """Check an answer before a redirect is followed, and before a byte of it is read."""
-        nonlocal total
+        nonlocal total, most
         status, answer = response.status_code, response.headers
         address = urljoin(response.url, answer.get("Location", ""))
         is_downgrade = response.url.startswith("https:") and not address.startswith("https:")
         if is_downgrade or not SAFE.match(address):
             raise PermissionError(f"it leads to {address}, which is not https")
+        response.iter_content = lambda chunk_size: chunks(response.raw, most)
+        if response.is_redirect:
+            # requests would read this body, which may be endless
+            response._content, response._content_consumed = b"", True
         if response.is_redirect or status in (408, 425, 429) or status >= 500:
             return  # requests follows the redirect, and pooch raises an error for the status
-        kind, length = answer.get("Content-Type", ""), int(answer.get("Content-Length", 0))
-        if status not in (200, 206, 416) or kind.startswith("text/html"):
+        wrong, length = wrong_kind(answer, name), length_of(answer)
+        if status not in (200, 206, 416) or wrong:
             error = FileNotFoundError if status in (200, 404, 410) else PermissionError
-            raise error(f"the server answered {status} {response.reason} {kind}".rstrip())
+            raise error(f"the server answered {status} {response.reason} {wrong}".rstrip())
         tag = answer.get("ETag", answer.get("Last-Modified", ""))
         start = answer.get("Content-Range", "").partition("-")[0]
         if (status, tag, start) != (206, version, f"bytes {file.tell()}"):
@@ -162,6 +180,9 @@ def _receive(url: str, part: Path, size: str, verbose: bool) -> None:
             if status != 200:
                 raise ConnectionError("the file on the server has changed")
         total = file.tell() + length
+        most = limit or length or max(UNSIZED - file.tell(), 0)
+        if limit and length > limit:
+            raise OSError(f"the server sends {length:,} bytes in place of at most {limit:,}")
         if size and length and size != str(total):
             advice = _CHANGED.format(part.with_suffix(".verified"))
             raise OSError(f"expected {size} bytes, got {total}{advice}")
@@ -170,8 +191,10 @@ def _receive(url: str, part: Path, size: str, verbose: bool) -> None:
         response.raw.enforce_content_length = True  # by default only since urllib3 2
 
     def show(_: int) -> None:
-        """Print the progress every few seconds."""
+        """Print the progress every few seconds, and stop before the disk is full."""
         nonlocal shown_at
+        if not total or file.tell() > total:
+            check_space(part.parent, RESERVE, part.stem, "data_home")
         if time.monotonic() - shown_at > SECONDS:
             shown_at = time.monotonic()
             n_bytes = file.tell()

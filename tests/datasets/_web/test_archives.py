@@ -180,3 +180,94 @@ def test_modes_follow_the_umask(kind, paths, umask, modes):
     found = [folder, *folder.rglob("*")]
     assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {modes[0]}
     assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {modes[1]}
+
+
+@pytest.mark.parametrize("kind", ["zip"])
+def test_an_encrypted_zip_is_named(paths):
+    archive, folder = paths
+    write_zip(archive)
+    body = bytearray(archive.read_bytes())
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = body.find(signature)
+        while start >= 0:
+            body[start + at] |= 1
+            start = body.find(signature, start + 4)
+    archive.write_bytes(body)
+    with pytest.raises(ValueError, match=r"data.zip': 'data/a.txt' is encrypted"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+@pytest.mark.parametrize("kind", ["zip"])
+@pytest.mark.parametrize("method", [6, 12, 14, 93, 99])
+def test_an_exotic_or_wrong_compression_is_named(paths, method):
+    archive, folder = paths
+    write_zip(archive)
+    body = bytearray(archive.read_bytes())
+    for signature, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        body[body.find(signature) + at] = method
+    archive.write_bytes(body)
+    with pytest.raises(ValueError, match=r"data.zip' is not a \.zip or \.tar\.gz file, or damaged"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+@pytest.mark.parametrize(
+    "files", [{"a": b"1", "a/b": b"2"}, {"a" * 300: b"1"}, {"d/": b"", "d": b""}]
+)
+def test_names_that_no_folder_can_have(kind, paths, files):
+    archive, folder = paths
+    WRITERS[kind](archive, files)
+    try:
+        unpack(archive, folder)
+    except ValueError as error:
+        assert str(archive) in str(error)
+        assert left(folder.parent) == [archive.name]
+
+
+@pytest.mark.parametrize("kind", ["tar.gz"])
+@pytest.mark.parametrize("type_", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory(paths, type_):
+    archive, folder = paths
+    with tarfile.open(archive, "w:gz") as packed:
+        header = tarfile.TarInfo("header")
+        header.type, header.size = type_, 3 << 20
+        packed.addfile(header, io.BytesIO(b"1" * header.size))
+        packed.addfile(tarfile.TarInfo("a.txt"))
+    with pytest.raises(ValueError, match=r"data.tar.gz' is not .*, or damaged: a header of 3,145,"):
+        unpack(archive, folder)
+    assert left(folder.parent) == [archive.name]
+
+
+@pytest.mark.parametrize("kind", ["tar.gz"])
+def test_sizes_that_headers_only_claim(paths):
+    archive, folder = paths
+    with tarfile.open(archive, "w:gz", format=tarfile.PAX_FORMAT) as packed:
+        info = tarfile.TarInfo("sparse")
+        info.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(1 << 50)}
+        packed.addfile(info)
+    with pytest.raises(ValueError, match="'sparse' is no plain file or folder"):
+        unpack(archive, folder)
+
+
+def test_too_many_members(kind, paths, monkeypatch):
+    archive, folder = paths
+    WRITERS[kind](archive)
+    monkeypatch.setattr("skrec.datasets._web.archives.MAX_MEMBERS", 1)
+    with pytest.raises(ValueError, match=r"data\..*' has more than 1 members"):
+        unpack(archive, folder)
+
+
+def test_damage_anywhere_is_named_and_leaves_nothing(kind, paths):
+    """Each byte of the archive is changed in turn."""
+    archive, folder = paths
+    WRITERS[kind](archive, {"a.txt": b"one" * 9})
+    whole = archive.read_bytes()
+    for at in range(0, len(whole), max(1, len(whole) // 150)):
+        archive.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            unpack(archive, folder)
+        except ValueError as error:
+            assert str(archive) in str(error)
+            assert left(folder.parent) == [archive.name]
+        shutil.rmtree(folder, ignore_errors=True)
