@@ -15,6 +15,7 @@ from skrec._data.items import Items
 from skrec.content._base import refuse_nested
 from skrec.content._columns.dense import DenseOperator, describe_roles
 from skrec.content._columns.operator import chosen_roles
+from skrec.content._columns.scripts import UNSPACED, marks
 
 N_COMPONENTS = 128  # maximum number of components of the default SVD
 DENSE_CELLS = 10**8  # maximum number of cells of a dense copy of a sparse matrix: 400 MB
@@ -185,7 +186,7 @@ def _fit_default(texts: list[str]) -> tuple[Any, Any]:
     from sklearn.pipeline import make_pipeline
 
     # keep words of one letter, as in "vitamin C"; in some languages whole titles consist of them
-    tfidf = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
+    tfidf = TfidfVectorizer(token_pattern=_word_pattern(), sublinear_tf=True)
     counts = tfidf.fit_transform(texts)
     if counts.shape[1] == 1:  # an SVD needs at least two words
         return make_pipeline(tfidf), counts
@@ -193,6 +194,14 @@ def _fit_default(texts: list[str]) -> tuple[Any, Any]:
     with np.errstate(invalid="ignore"):  # the explained variance of equal texts is 0 / 0
         made = svd.fit_transform(counts)
     return make_pipeline(tfidf, svd), made
+
+
+def _word_pattern() -> str:
+    """Return the pattern of words, with their combining marks.
+
+    In scripts without spaces, each letter with its marks is a word.
+    """
+    return rf"[{UNSPACED}][{marks()}]*|(?:(?![{UNSPACED}])[\w{marks()}])+"
 
 
 def as_texts(column: pa.Array, role: str, separator: str) -> pa.Array:

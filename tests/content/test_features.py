@@ -319,3 +319,26 @@ def test_pickle_carries_the_fitted_transformer_and_two_fits_are_equal(news):
 def test_recommender_by_alias(news):
     rec = make("features").fit(news.train, news.items)
     assert rec.score(news.train) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("कुल कल", {"कुल", "कल"}),
+        ("mả, ma", {"mả", "ma"}),
+        ("ข้าว", {"ข้", "า", "ว"}),
+        ("AIと学習", {"ai", "と", "学", "習"}),
+        ("C++ and a_b isn't 3.5", {"c", "and", "a_b", "isn", "t", "3", "5"}),
+    ],
+)
+def test_marks_belong_to_words_and_texts_without_spaces_have_several(text, words):
+    tfidf = TfidfVectorizer(token_pattern=_features._word_pattern()).fit([text])
+    assert set(tfidf.vocabulary_) == words
+
+
+def test_ascii_words_are_those_of_before():
+    random = np.random.default_rng(0)
+    texts = ["".join(map(chr, random.choice(range(32, 127), 80))) for _ in range(300)]
+    now = CountVectorizer(token_pattern=_features._word_pattern()).fit(texts)
+    before = CountVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
+    assert now.vocabulary_ == before.vocabulary_

@@ -86,7 +86,11 @@ def _alphabet(texts: Iterable[str]) -> list[str]:
     normalizer = _normalizer()
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(text.lower() if text.isascii() else normalizer.normalize_str(text))
+        if text.isascii():
+            counts.update(text.lower())
+        else:
+            for part in _parts([text]):
+                counts.update(normalizer.normalize_str(part))
     alphabet = [char for char in sorted(counts) if not char.isspace() and category(char) != "Cc"]
     alphabet.sort(key=counts.__getitem__, reverse=True)
     return alphabet[:ALPHABET_SIZE]

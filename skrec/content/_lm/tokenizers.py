@@ -12,6 +12,7 @@ from typing import Any
 import xxhash
 
 from skrec.content._lm.sources import find_source, quiet
+from skrec.content._texts import is_failure
 
 SETTINGS = "tokenizer_config.json"
 # Settings that do not change how a tokenizer splits a text.
@@ -76,7 +77,9 @@ def load_tokenizer(
             found = AutoTokenizer.from_pretrained(
                 source.location, **source.load_options, trust_remote_code=trust_remote_code
             )
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             trust = "trust_remote_code" in str(error)
             hint = ": it comes with code of its own; read it, then set trust_remote_code=True"
             raise ValueError(

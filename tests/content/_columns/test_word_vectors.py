@@ -488,3 +488,12 @@ def test_search_over_files(fit, news, vectors, tmp_path):
     search = GridSearchCV(fit(), grid, cv=2, error_score="raise")
     search.fit(news.train, items=Items(news.items))
     assert len(set(search.cv_results_["mean_test_score"])) == 3
+
+
+def test_combining_marks_belong_to_words():
+    # "\u0915\u0941\u0932" and "\u0915\u0932" differ in a mark; next to punctuation, they are pieces
+    first, second = "\u0915\u0941\u0932", "\u0915\u0932"
+    tokenizer = WordTokenizer([first, second, "!"])
+    _, codes = tokenizer.encode([f"{first}! ({second})"])
+    assert codes.tolist() == [1, 3, 2]
+    assert {first, second} <= lookup_words([f"{first}! ({second})"])

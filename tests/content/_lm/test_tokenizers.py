@@ -142,3 +142,12 @@ def test_tokenizer_written_in_python(tmp_path):
     assert again("a")["input_ids"] == tokenizer("a")["input_ids"]
     assert tokenizer_hash(again) == tokenizer_hash(tokenizer)
     assert tokenizer_hash(ByT5Tokenizer(extra_ids=7)) != tokenizer_hash(tokenizer)
+
+
+def test_file_that_makes_the_tokenizers_library_panic_is_refused(folder):
+    path = folder / "tokenizer.json"
+    state = json.loads(path.read_text())
+    state["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": ""}
+    path.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match="has no tokenizer that can be read"):
+        load_tokenizer(str(folder), None)
