@@ -195,13 +195,14 @@ def check_files(folder: Path, about: dict[str, Any]) -> None:
         If a file was changed, is missing, is a link, or was not saved with the others. The message
         names the file.
     """
+    os.listdir(folder)  # an error if the folder is unreadable; rglob would find nothing
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise Damaged(f"'{path}' is a link, which may lead anywhere")
         if not (path.is_dir() or path.is_file()):
             raise Damaged(f"'{path}' is neither a file nor a folder")
-        with contextlib.suppress(NotADirectoryError):
-            next(os.scandir(path), None)  # an unreadable folder is an error, not an empty one
+        if path.is_dir():
+            os.listdir(path)
     found = set(relative_files(folder)) - {CONTENTS}
     for name in sorted(set(about["files"]) - found):
         raise Damaged(f"'{folder}' lacks the file {name}")

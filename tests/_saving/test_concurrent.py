@@ -2,6 +2,8 @@
 
 import copy
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -88,3 +90,44 @@ def test_an_unreadable_file_is_a_matter_of_permission(folder, monkeypatch):
     monkeypatch.setattr(_folder, "sha256", refuse)
     with pytest.raises(PermissionError, match=r"Permission denied.*arrays.safetensors"):
         skrec.load(folder)
+
+
+KILLED = """
+import os, random, signal, sys, time
+import numpy as np
+import torch
+
+torch.set_num_threads(1)
+import skrec
+
+rec = skrec.load(sys.argv[1])
+expected = rec.recommend([[]], k=5)[1]
+chance = random.Random(0)
+for k in range(30):
+    child = os.fork()
+    if not child:
+        while True:
+            rec.max_history = rec.batch_size = rec.max_history + 1
+            rec.save(sys.argv[1])
+    time.sleep(chance.uniform(0, 0.15))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    found = skrec.load(sys.argv[1])
+    assert found.max_history == found.batch_size or k == 0
+    assert (found.recommend([[]], k=5)[1] == expected).all()
+    if k % 3 == 0:
+        rec.max_history = rec.batch_size = 1000 * (k + 1)
+        rec.save(sys.argv[1])
+        assert os.listdir(os.path.dirname(sys.argv[1])) == ["model"], k
+        assert skrec.load(sys.argv[1]).max_history == 1000 * (k + 1)
+"""
+
+
+@pytest.mark.slow
+def test_kill_at_random_moments_of_a_save(fitted, tmp_path):
+    rec = copy.deepcopy(fitted)
+    rec.max_history = rec.batch_size
+    rec.save(tmp_path / "model")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
