@@ -50,6 +50,7 @@ EXTRAS_REQUIRE = {
         "pytest>=8.3",
         "pytest-cov>=7",
         "pytest-xdist>=3.6",
+        "hypothesis>=6.100",  # tests/test_fuzz.py
         "codespell>=2.4",
         "import-linter>=2.6",  # contracts of the type acyclic_siblings
         "mypy>=1.15",

@@ -81,16 +81,29 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
 
 
 def _without_masks(values: Any) -> Any:
-    """Return values with lists in place of masked rows, without the masked entries."""
+    """Return values with lists in place of masked rows and of rows that Arrow may crash on."""
     if isinstance(values, np.ma.MaskedArray):
         return [row.compressed() for row in values] if values.ndim == 2 else values
-    if isinstance(values, (list, tuple, pd.Series)) or (
-        isinstance(values, np.ndarray) and values.dtype.kind == "O"
+    if isinstance(values, (list, tuple)) or (
+        isinstance(values, (np.ndarray, pd.Series)) and values.dtype == object
     ):
-        masked = np.ma.MaskedArray
-        if any(isinstance(row, masked) and row.ndim == 1 for row in values):
-            return [row.compressed() if isinstance(row, masked) else row for row in values]
+        if any(isinstance(row, np.ndarray) and _is_odd(row) for row in values):
+            return [_plain(row) if isinstance(row, np.ndarray) else row for row in values]
     return values
+
+
+def _is_odd(row: np.ndarray) -> bool:
+    """Whether a row is masked, has no dimension, or has times, which crash pyarrow 26 in lists."""
+    return isinstance(row, np.ma.MaskedArray) or not row.ndim or row.dtype.kind in "mM"
+
+
+def _plain(row: np.ndarray) -> Any:
+    """Return a row as a list without its masked entries, or as a scalar; None if it is masked."""
+    if row is np.ma.masked:
+        return None
+    if isinstance(row, np.ma.MaskedArray) and row.ndim == 1:
+        row = row.compressed()
+    return row.tolist()
 
 
 def _unreadable(values: Any, what: str) -> UnreadableValueError:

@@ -178,3 +178,17 @@ def test_masked_labels_weights_and_ids_are_null():
     unmasked = encode(pairs, np.ma.array([1, 0]), items=SMALL, sample_weight=np.ma.array([1, 2]))
     assert unmasked.clicked.tolist() == [1, 0]
     assert unmasked.weight.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [np.array(["2020-01-01"], dtype="datetime64[D]"), np.array([3])],
+        [np.array(["2020-01-01"], dtype="datetime64[D]"), np.array(3)],
+        [[1], np.ma.masked, np.array(3)],
+        [[1], [np.array([1]), [2]], 3],
+    ],
+)
+def test_rows_that_arrow_cannot_mix_are_errors_and_no_crash(rows):
+    with pytest.raises(TypeError, match="histories are lists of item ids"):
+        encode(rows, items=SMALL)
