@@ -47,11 +47,31 @@ def iterate_batches(
     order = rng.permutation(len(examples))
     size = batch_size * n_processes
     for start in range(0, len(order), size):
-        pool = examples.sampler.draw(rng)
-        drawn = examples.draw(order[start : start + size], pool, rng)
+        drawn, pool = _draw(examples, order[start : start + size], rng)
         share = drawn.take(slice(rank, None, n_processes))
         batch = collate(share, pool, examples.history_codes, max_history, examples.sampler.log_q)
         yield replace(batch, n_rows=len(drawn.mask))
+
+
+def _draw(
+    examples: Examples, rows: np.ndarray, rng: np.random.Generator
+) -> tuple[ExampleBatch, Pool]:
+    """Draw the examples of some rows, and a pool in which each finds its negatives."""
+    sampler = examples.sampler
+    pool = sampler.draw(rng)
+    before = rng.bit_generator.state
+    sampler.n_missing = 0
+    drawn = examples.draw(rows, pool, rng)
+    while sampler.n_missing:
+        larger = sampler.extend(pool, rng)
+        if len(larger) == len(pool):
+            break
+        pool, after = larger, rng.bit_generator.state
+        rng.bit_generator.state = before  # the same targets again
+        sampler.n_missing = 0
+        drawn = examples.draw(rows, pool, rng)
+        rng.bit_generator.state = after
+    return drawn, pool
 
 
 def collate(
@@ -107,7 +127,7 @@ def collate(
         "shared": shared,
         "candidate_mask": np.concatenate([drawn.mask, sampled], axis=1),
         "labels": np.pad(drawn.labels, [(0, 0), (0, len(pool))]),
-        "log_q": _log_q_of_candidates(drawn.candidates, pool, sampled, log_q),
+        "log_q": _log_q_of_candidates(drawn, pool, sampled, log_q),
         "weight": drawn.weight,
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -115,13 +135,19 @@ def collate(
 
 
 def _log_q_of_candidates(
-    candidates: np.ndarray, pool: np.ndarray, sampled: np.ndarray, log_q: np.ndarray | None
+    drawn: ExampleBatch, pool: np.ndarray, sampled: np.ndarray, log_q: np.ndarray | None
 ) -> np.ndarray:
-    """Return the log-probabilities (B, C + S) of being sampled; 0 in rows without samples."""
+    """Return the log-probabilities (B, C + S) of sampled items; 0 for items that were shown.
+
+    If all negatives of a row are sampled, its click has one too, because the loss then asks which
+    of the items was clicked and which were sampled.
+    """
+    candidates = drawn.candidates
     if log_q is None:
         return np.zeros((len(candidates), candidates.shape[1] + len(pool)), dtype=np.float32)
-    shared = np.broadcast_to(log_q[pool], sampled.shape)
-    return np.concatenate([log_q[candidates], shared], axis=1) * sampled.any(axis=1, keepdims=True)
+    only_sampled = sampled.any(axis=1) & (drawn.mask.sum(axis=1) == 1)
+    clicked = (drawn.labels == 1) & only_sampled[:, None]
+    return np.concatenate([log_q[candidates] * clicked, log_q[pool] * sampled], axis=1)
 
 
 def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

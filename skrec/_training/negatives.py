@@ -9,6 +9,8 @@ import numpy as np
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import segment_blocks
 
+# number of times that a pool with replacement may be drawn for one batch
+LARGEST_POOL = 64
 # codes (S,) of the items that were sampled for a batch
 Pool = np.ndarray
 
@@ -18,7 +20,8 @@ class NegativeSampler:
 
     An item of the pool is encoded once per batch, so a large number of negatives is cheap. Items
     that must not be negatives of a row, such as those in its history, are masked. To make up for
-    them, the pool is larger than `n_negatives` by the expected number of masked items.
+    them, the pool is larger than `n_negatives` by the expected number of masked items. If it is
+    still too small for a row, it is extended.
 
     Parameters
     ----------
@@ -37,16 +40,24 @@ class NegativeSampler:
     log_q : ndarray of float32, shape (N,), or None
         Log of the probability with which each item is sampled, relative to uniform sampling. None
         if the sampling is uniform.
+    n_missing : int
+        Number of negatives that rows lacked because the pool was too small, since this was set
+        to 0.
     """
 
     def __init__(self, data: CodedInteractions, n_items: int, n_negatives: int, sampling: str):
         self.n_items, self.n_negatives = n_items, n_negatives
+        self.n_missing = 0
         lengths = np.diff(data.history_offsets)[data.history_of_row]
         masked = min(1.0, float(lengths.mean()) / n_items)  # fraction of the items, per row
         self._size = n_negatives + math.ceil(n_negatives * masked)
         self.log_q = self._cumulative = None
         if sampling == "popularity":
-            weight = count_clicks(data, n_items) + 1.0
+            clicks = count_clicks(data, n_items)
+            weight = clicks + 1.0
+            # popular items are in many histories, and are therefore masked more often
+            masked = min(1.0, float(clicks @ (weight / weight.sum())) / max(1, data.n_rows))
+            self._size = n_negatives + math.ceil(n_negatives * masked)
             self.log_q = np.log(weight * (n_items / weight.sum())).astype(np.float32)
             self._cumulative = np.cumsum(weight) / weight.sum()
 
@@ -56,6 +67,32 @@ class NegativeSampler:
             return rng.choice(self.n_items, min(self._size, self.n_items), replace=False)
         at = np.searchsorted(self._cumulative, rng.random(self._size), side="right")
         return np.minimum(at, self.n_items - 1)  # the last cumulative sum may round to less than 1
+
+    def extend(self, pool: Pool, rng: np.random.Generator) -> Pool:
+        """Return a pool with about twice the items; the same pool if it cannot grow.
+
+        Parameters
+        ----------
+        pool : ndarray of int64, shape (S,)
+            Codes of the pool.
+        rng : numpy.random.Generator
+            Generator of the new items.
+
+        Returns
+        -------
+        ndarray of int64, shape (S',)
+            The pool, followed by the new items.
+        """
+        if self._cumulative is not None:
+            return pool if len(pool) >= LARGEST_POOL * self._size else self._join(pool, rng)
+        rest = np.setdiff1d(np.arange(self.n_items), pool, assume_unique=True)
+        if not len(rest):
+            return pool
+        return np.concatenate([pool, rng.permutation(rest)[: len(pool)]])
+
+    def _join(self, pool: Pool, rng: np.random.Generator) -> Pool:
+        """Return a pool followed by as many items drawn with replacement."""
+        return np.concatenate([pool, *(self.draw(rng) for _ in range(len(pool) // self._size))])
 
     def fill(self, pool: Pool, need: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Choose items of the pool as negatives of each row: the first ones that are allowed.
@@ -81,13 +118,25 @@ class NegativeSampler:
         allowed = np.ones((len(need), len(distinct)), dtype=bool)
         allowed[rows[drawn], at[drawn]] = False
         allowed = allowed[:, inverse]
-        return allowed & (allowed.cumsum(axis=1) <= need[:, None])
+        filled = allowed & (allowed.cumsum(axis=1) <= need[:, None])
+        missing = need - filled.sum(axis=1)
+        if missing.any():
+            self.n_missing += int(np.minimum(missing, self._n_left(rows, codes, filled)).sum())
+        return filled
+
+    def _n_left(self, rows: np.ndarray, codes: np.ndarray, filled: np.ndarray) -> np.ndarray:
+        """Return the number of negatives (B,) that a larger pool could add to each row."""
+        row = np.unique(rows * self.n_items + codes) // self.n_items
+        n_allowed = self.n_items - np.bincount(row, minlength=len(filled))
+        if self._cumulative is not None:  # an item can be sampled any number of times
+            return np.where(n_allowed > 0, self.n_negatives, 0)
+        return n_allowed - filled.sum(axis=1)
 
 
 def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
-    """Return the number of clicks on each item (N,), in histories and on candidates.
+    """Return the number of clicks on each item (N,), in the rows' histories and on candidates.
 
-    Clicks in a history that several rows share are counted once.
+    A history that several rows share counts once per row.
 
     Parameters
     ----------
@@ -100,14 +149,13 @@ def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
     -------
     ndarray of int64, shape (N,)
     """
-    used = np.zeros(len(data.history_offsets) - 1, dtype=bool)
-    used[data.history_of_row] = True
+    n_rows = np.bincount(data.history_of_row, minlength=len(data.history_offsets) - 1)
     counts = np.zeros(n_items, dtype=np.int64)
     for block in segment_blocks(data.history_offsets):
         edges = data.history_offsets[block.start : block.stop + 1]
-        counted = np.repeat(used[block], np.diff(edges))
-        codes = data.history_codes[edges[0] : edges[-1]][counted]
-        counts += np.bincount(codes, minlength=n_items)
+        codes = data.history_codes[edges[0] : edges[-1]]
+        weight = np.repeat(n_rows[block], np.diff(edges))
+        counts += np.bincount(codes, weight, minlength=n_items).astype(np.int64)
     if data.clicked is not None:
         clicked = data.candidate_codes[np.flatnonzero(data.clicked)]
         counts += np.bincount(clicked, minlength=n_items)

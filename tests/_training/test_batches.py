@@ -58,15 +58,19 @@ def test_collate_equals_a_loop(max_history):
 
 def test_chances_to_be_drawn_go_with_rows_that_sample():
     drawn, codes = random_drawn(np.random.default_rng(0))
+    drawn.mask[::3, 1:] = False
+    drawn.mask[::3, 0] = True
     log_q = np.random.default_rng(1).normal(size=62).astype(np.float32)
     batch = collate(drawn, POOL, codes, 4, log_q)
     samples = drawn.sampled.any(axis=1)
     assert 0 < samples.sum() < len(samples)
     assert not batch.log_q[~samples].any()
-    expected = np.concatenate(
-        [drawn.candidates, np.tile(POOL[[0, 2, 3]], (len(samples), 1))], axis=1
-    )
-    assert_array_equal(batch.log_q[samples], log_q[expected[samples]])
+    # the items that were sampled, and the click if nothing was shown with it
+    alone = drawn.mask.sum(axis=1, keepdims=True) == 1
+    assert 0 < alone[samples].sum() < samples.sum()
+    own = np.where((drawn.labels == 1) & alone, log_q[drawn.candidates], 0)
+    shared = np.where(drawn.sampled[:, [0, 2, 3]], log_q[POOL[[0, 2, 3]]], 0)
+    assert_array_equal(batch.log_q[samples], np.concatenate([own, shared], axis=1)[samples])
 
 
 def test_collate_keeps_each_distinct_history_once():

@@ -4,6 +4,8 @@ from encoded import encode
 from numpy.testing import assert_array_equal
 
 from skrec import Items
+from skrec._training.batches import iterate_batches
+from skrec._training.examples import make_examples
 from skrec._training.negatives import NegativeSampler, count_clicks
 
 NONE = np.empty(0, dtype=np.int64)
@@ -63,15 +65,66 @@ def test_a_row_without_an_allowed_item_gets_none():
     assert not filled.any()
 
 
-def test_clicks_are_counted_in_distinct_histories_and_among_candidates():
+def test_clicks_are_counted_in_all_rows_and_among_candidates():
     X = {
         "history": [[0, 0, 1], [0, 0, 1], [2]],
         "candidates": [[3, 4], [3], [0, 1]],
         "clicked": [[1, 0], [1], [1, 0]],
     }
-    assert count_clicks(coded(6, X), 6).tolist() == [3, 1, 1, 2, 0, 0]
+    assert count_clicks(coded(6, X), 6).tolist() == [5, 2, 1, 2, 0, 0]
     # a history that no row has is not counted
     assert count_clicks(coded(6, X).take(np.array([2])), 6).tolist() == [1, 0, 1, 0, 0, 0]
+    assert count_clicks(coded(3, [[0, 1]] * 99 + [[2]]), 3).tolist() == [99, 99, 1]
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+@pytest.mark.parametrize("n_negatives", [4, 256])
+def test_each_click_has_the_number_of_negatives_that_was_asked_for(sampling, n_negatives):
+    rng = np.random.default_rng(0)
+    share = np.arange(1, 301) ** -1.2
+    share /= share.sum()
+    lengths = rng.integers(1, 90, size=200)
+    histories = [rng.choice(300, n, replace=sampling == "popularity", p=share) for n in lengths]
+    data = coded(300, [history.tolist() for history in histories])
+    drawn = NegativeSampler(data, 300, n_negatives, sampling)
+    examples = make_examples(data, "softmax", drawn)
+    n_clicks = 0
+    for batch in iterate_batches(examples, 32, 50, rng):
+        n_found = batch.candidate_mask.sum(dim=1).numpy() - 1
+        if sampling == "popularity" or n_negatives == 4:
+            assert (n_found == n_negatives).all()
+        else:  # no more than the catalogue has
+            assert n_found.min() >= 300 - 90
+        n_clicks += len(n_found)
+        assert not batch.log_q.any() or sampling == "popularity"
+    assert n_clicks == len(examples)
+
+
+def test_a_catalogue_without_enough_items_gives_all_that_it_has():
+    data = coded(6, [[0, 1, 2]] * 8)
+    for sampling in ("uniform", "popularity"):
+        examples = make_examples(data, "softmax", NegativeSampler(data, 6, 5, sampling))
+        for batch in iterate_batches(examples, 4, 9, np.random.default_rng(0)):
+            n_found = batch.candidate_mask.sum(dim=1) - 1
+            assert (n_found == {"uniform": 3, "popularity": 5}[sampling]).all()
+    nothing = make_examples(coded(3, [[0, 1, 2]]), "softmax", sampler(3, 5, [[0, 1, 2]]))
+    (batch,) = iterate_batches(nothing, 4, 9, np.random.default_rng(0))
+    assert not batch.has_negatives()
+
+
+def test_targets_are_the_same_if_the_pool_grows():
+    """A larger pool must not change which clicks are learned."""
+    histories = [np.random.default_rng(i).permutation(40)[:30].tolist() for i in range(20)]
+    data = coded(40, histories)
+    found = []
+    for n_negatives in (1, 10):
+        drawn = NegativeSampler(data, 40, n_negatives, "uniform")
+        drawn._size = 1
+        examples = make_examples(data, "softmax", drawn)
+        (batch,) = iterate_batches(examples, 20, 50, np.random.default_rng(3))
+        found.append(batch.items[batch.candidates[:, 0]].tolist())
+        assert (batch.candidate_mask.sum(dim=1) == 1 + n_negatives).all()
+    assert found[0] == found[1]
 
 
 def test_popular_items_are_drawn_in_proportion_to_their_clicks():

@@ -29,7 +29,7 @@ from skrec.content import ID
         {"history_targets": 3, "n_negatives": 16},
         {"history_targets": 2, "loss": "bce"},
         {"history_targets": 2, "loss": "bpr"},
-        {"negative_sampling": "popularity", "n_negatives": 30},
+        {"negative_sampling": "popularity", "n_negatives": 30, "early_stopping": False},
         {"precision": "bfloat16"},
         {"precision": "float64", "history_targets": 1},
     ],
