@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import safetensors.torch
 from safetensors import SafetensorError
 from sklearn.utils.validation import check_is_fitted
@@ -27,7 +28,10 @@ from skrec._saving.weights import check_finite
 
 FORMAT = 1
 # errors of reading a damaged folder, except ValueError, which is raised unchanged
-READ_ERRORS = (AttributeError, KeyError, RecursionError, RuntimeError, TypeError, SafetensorError)
+READ_ERRORS = (
+    *(AttributeError, KeyError, RecursionError, RuntimeError, TypeError),
+    *(SafetensorError, pa.ArrowException),
+)
 STATE, ARRAYS, ABOUT = "recommender.json", "arrays.safetensors", "README.md"
 README = """# A recommender
 

@@ -73,6 +73,9 @@ def _check_parameters(state: dict[str, Any]) -> None:
         check_random_state(state["random_state"])
     except ValueError as error:
         raise ValueError(f"random_state: {error}") from None
+    device = state["device"]
+    if isinstance(device, str | torch.device) and str(device).startswith("meta"):
+        raise ValueError("device must be one that computes, got 'meta'")
     for name, (_, family) in FAMILIES.items():
         if isinstance(state[name], str):
             resolve_operator(name, state[name], state["width"])

@@ -150,6 +150,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
         ("scoring", "nonsense"),
         ("random_state", "seed"),
         ("device", "toaster"),
+        ("device", "meta"),
         ("memory", 3),
         ("content", "nonsense"),
         ("content", None),
