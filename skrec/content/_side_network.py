@@ -105,6 +105,11 @@ class SideNetwork(PretrainedText):
     LanguageModel : Trains layers of the language model itself.
     skrec.cache : Lists and deletes stored states.
 
+    Notes
+    -----
+    The authors' code pools each layer to its first token, ``pooling="cls"``. The default is the
+    mean, because it also works for models whose first token was not trained to represent the text.
+
     References
     ----------
     .. [1] Fu et al., "IISAN: Efficiently Adapting Multimodal Representation for Sequential

@@ -23,9 +23,12 @@ class MINER(Predictor):
     Parameters
     ----------
     aggregation : {"weighted", "max", "mean"}, default="weighted"
-        How the K scores become one. "weighted" is their mean, weighted by
-        ``softmax_i(e_i . gelu(W v))`` for user vector e_i and candidate v. "max" is their maximum,
-        and "mean" their mean.
+        How the K scores become one. "weighted" is their mean, with weights that a learned
+        attention gives to the user vectors. "max" is their maximum, and "mean" their mean.
+    projection : {"candidate", "user"}, default="candidate"
+        Which vector the attention transforms. For user vectors e_i and candidate v, the weights are
+        ``softmax_i(e_i . gelu(W v))`` with "candidate", and ``softmax_i(gelu(W e_i) . v)`` with
+        "user". Ignored unless `aggregation` is "weighted".
 
     See Also
     --------
@@ -33,6 +36,9 @@ class MINER(Predictor):
 
     Notes
     -----
+    Independent implementations of the paper differ in the attention: some transform the candidate,
+    others (also that of Legommenders) the user vectors. `projection` selects one of the two.
+
     If users have one vector, W has no effect and its gradient is 0.
 
     References
@@ -48,22 +54,25 @@ class MINER(Predictor):
     ... )
     """
 
-    def __init__(self, aggregation: str = "weighted") -> None:
+    def __init__(self, aggregation: str = "weighted", *, projection: str = "candidate") -> None:
         self.aggregation = aggregation
+        self.projection = projection
 
     def check(self, width: int) -> None:
         check_choice("aggregation", self.aggregation, AGGREGATIONS)
+        check_choice("projection", self.projection, ("candidate", "user"))
 
     def build(self, width: int) -> nn.Module:
-        return InterestScores(width, self.aggregation)
+        return InterestScores(width, self.aggregation, self.projection == "user")
 
 
 class InterestScores(nn.Module):
     """Score of each user vector, and the weighted mean, maximum or mean of these scores."""
 
-    def __init__(self, width: int, aggregation: str) -> None:
+    def __init__(self, width: int, aggregation: str, projects_users: bool = False) -> None:
         super().__init__()
         self.aggregation = aggregation
+        self.projects_users = projects_users
         self.target = nn.Linear(width, width, bias=False) if aggregation == "weighted" else None
 
     def forward(
@@ -76,8 +85,11 @@ class InterestScores(nn.Module):
         user = user.masked_fill(~user_mask[:, None, :, None], 0.0)
         scores = torch.einsum("bckd,bcd->bck", user, item)  # (B, C, K)
         if self.target is not None:
-            target = F.gelu(self.target(item))  # (B, C, D)
-            suits = torch.einsum("bckd,bcd->bck", user, target)
+            if self.projects_users:
+                user = F.gelu(self.target(user))  # (B, C or 1, K, D)
+            else:
+                item = F.gelu(self.target(item))  # (B, C, D)
+            suits = torch.einsum("bckd,bcd->bck", user, item)
             return (masked_softmax(suits, user_mask.unsqueeze(1)) * scores).sum(dim=-1)
         pool = masked_max if self.aggregation == "max" else masked_mean
         return pool(scores.transpose(1, 2), user_mask)

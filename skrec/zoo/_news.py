@@ -62,10 +62,18 @@ def NRMS(**parameters: Any) -> ContentRecommender:
     ContentRecommender
         Unfitted recommender.
 
+    Notes
+    -----
+    The self-attention differs from the paper in three points: its scores are divided by the square
+    root of the head size, its projections have biases, and the outputs of the heads are mixed by a
+    final linear layer [2]_. Word pieces are learned from the catalogue, where the paper uses
+    pretrained word vectors; pass ``content.SelfAttention(word_vectors=...)`` to use some.
+
     References
     ----------
     .. [1] Wu et al., "Neural News Recommendation with Multi-Head Self-Attention",
        EMNLP-IJCNLP 2019.
+    .. [2] Vaswani et al., "Attention Is All You Need", arXiv 1706.03762.
 
     Examples
     --------

@@ -34,6 +34,19 @@ def test_equals_the_formula_over_the_real_vectors(aggregation):
         assert found[b, c] == pytest.approx(wanted, rel=0, abs=1e-10)
 
 
+def test_the_attention_may_transform_the_user_vectors():
+    module = build(predictor.MINER(projection="user"))
+    user, item = pairs(K)
+    found = scores(module, user, item)
+    weight = array(module.target.weight)
+    for b, c in np.ndindex(found.shape):
+        v, interests = item[b, c], user[b, 0]
+        weights = softmax(np.array([gelu(weight @ interest) @ v for interest in interests]))
+        wanted = weights @ np.array([interest @ v for interest in interests])
+        assert found[b, c] == pytest.approx(wanted, rel=0, abs=1e-10)
+    assert not np.allclose(found, scores(build(predictor.MINER()), user, item))
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_users_of_each_candidate(aggregation):
     # candidate-aware operators give other interests for each candidate
