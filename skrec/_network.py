@@ -64,7 +64,8 @@ class Batch:
         1 for clicks, 0 otherwise.
     log_q : float tensor of shape (B, C + S)
         Log-probability with which each candidate is sampled. The softmax loss subtracts it from
-        the score. 0 in rows without sampled candidates and if all items are equally likely.
+        the score. 0 for negatives that were shown, and if all items are equally likely. That of a
+        click is 0 unless all negatives of its row are sampled.
     weight : float tensor of shape (B,)
         Weight of each row in the loss.
     n_rows : int

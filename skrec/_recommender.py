@@ -84,8 +84,9 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     negative_sampling : {"uniform", "popularity"}, default="uniform"
         Distribution from which negatives are sampled. The clicks and the history of a row are
         never sampled as its negatives. With "popularity", the probability of an item is
-        proportional to its number of clicks in the training data plus one, and the "softmax"
-        loss subtracts the log-probabilities from the scores (logQ correction [3]_).
+        proportional to its number of clicks in the training rows plus one, and the "softmax"
+        loss subtracts the log-probabilities of sampled items from their scores (logQ correction
+        [3]_).
     history_targets : int, default=0
         Number of additional next-click targets drawn from inside each history. They teach the
         order of clicks and work best with many negatives. For bare histories, they are added to
@@ -790,9 +791,6 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_progress" in state:  # its name in folders that 0.1.0.dev0 saved
-            state = {**state, "_training_state": state["_progress"]}
-            del state["_progress"]
         arrays = state.get("network_")
         super().__setstate__(state)
         if arrays is not None:
