@@ -112,6 +112,9 @@ def _check_shapes(state: dict[str, Any], width: int) -> None:
         if "meta" in str(error):
             return
         raise ValueError(f"the network can't be built: {error}") from error
+    for reader in (content, side):
+        if reader is not None and state["items_"].n_items:
+            _check_reader(reader, state["items_"].take([0]))
     found = state["network_"]
     for name, weight in network.trained_state().items():
         if name in found and found[name].shape != tuple(weight.shape):
@@ -119,6 +122,15 @@ def _check_shapes(state: dict[str, Any], width: int) -> None:
                 f"network_.{name}: size mismatch, got {found[name].shape}, and the operators need "
                 f"{tuple(weight.shape)}"
             )
+
+
+def _check_reader(operator: Any, items: Items) -> None:
+    """Raise a ValueError if a fitted operator can't read an item."""
+    try:
+        operator.prepare(items)
+    except Exception as error:  # any part of the operator may be of a wrong type
+        name = type(operator).__name__
+        raise ValueError(f"the fitted {name} can't read the catalogue: {error!r}") from error
 
 
 def _is_number(value: Any) -> bool:

@@ -198,6 +198,13 @@ def test_methods_of_operators_are_not_replaced(folder, part, name):
         skrec.load(folder)
 
 
+@pytest.mark.parametrize("name", ["tokenizer_", "vocabularies_", "schema_"])
+def test_fitted_parts_of_operators_are_checked_too(folder, name):
+    rewrite(folder, lambda state: state["content_"]["state"].update({name: 3}))
+    with pytest.raises(ValueError, match="can't read the catalogue|what save writes"):
+        skrec.load(folder)
+
+
 def test_an_operator_of_another_family_is_refused(folder):
     rewrite(folder, lambda state: state.update(behavior_=state["predictor_"]))
     with pytest.raises(ValueError, match="behavior_ must be a BehaviorOperator, got Dot"):
