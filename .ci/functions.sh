@@ -2,6 +2,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 temporary=$(mktemp -d)
+chmod 755 "$temporary" # some tests give up the rights of root, and then read the checkout
 trap 'rm -rf "$temporary"' EXIT
 
 export MPLBACKEND=Agg
