@@ -206,7 +206,7 @@ TOPICS = {
             "Young inventors in {city} launch {device} for {people}",
             "Update brings {update} to older phones",
             "Is {device} worth it for {people}?",
-            "Repair café in {city} saves dozens of phones on {day}",
+            "Repair cafe in {city} saves dozens of phones on {day}",
             "Can {device} survive a week of rain? We tried",
             "How to free space on a full {machine}",
             "{device} that charges in {minutes} minutes shown in {city}",
