@@ -36,6 +36,7 @@ INSTALL_REQUIRES = [
     "safetensors>=0.6.1",  # saves uint32, the state of a RandomState
     "pooch>=1.8",
     "requests>=2.32",
+    "urllib3>=2",
     "filelock>=3.24",
     "xxhash>=3",
     "pandas>=2.2.2",  # the first built for numpy 2
