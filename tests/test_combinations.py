@@ -128,7 +128,7 @@ class SpoiltMean(nn.Module):
         ("nothing", None),
         ("idle", "no gradient: behavior.linear.weight, behavior.linear.bias"),
         ("zero", "gradient zero in both steps: behavior.linear.weight, behavior.linear.bias"),
-        ("nan", "probabilities are not finite"),
+        ("nan", "ValueError: the weights are not finite after epoch 1"),
         ("constant", "candidates have equal probabilities"),
         ("batch", "rows alone have other scores"),
         ("calls", "a second answer differs"),
@@ -138,7 +138,7 @@ class SpoiltMean(nn.Module):
 )
 def test_a_broken_operator_is_found(spoil, reason, data):
     found = faults([content.MeanPooling(), Mean(spoil), predictor.Dot()], data, None)
-    assert (reason in found) if reason else not found
+    assert any(each.startswith(reason) for each in found) if reason else not found
 
 
 def test_what_does_not_learn_is_found(data, monkeypatch):
