@@ -222,6 +222,7 @@ def run_epochs(
             UserWarning,
             stacklevel=6,
         )
+    trainer.network.eval()  # Ctrl-C may have come while the mode changed
     trainer.restore_best()
     trainer.check_weights()  # those of an interrupted epoch were not checked
 

@@ -138,8 +138,8 @@ class Trainer:
             If the loss is not finite, or the weights or their scores are not finite after the
             last step. The message names the epoch.
         """
-        self.network.train()
         try:
+            self.network.train()
             self.losses.append(self._train_epoch())
         finally:
             self.network.eval()
