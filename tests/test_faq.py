@@ -87,7 +87,13 @@ def test_the_table_has_the_tools_of_a_scikit_learn_user():
         assert tool in named
 
 
-@pytest.mark.parametrize("enabled", [False, True], ids=["without routing", "routing"])
+@pytest.mark.parametrize(
+    "enabled",
+    [
+        pytest.param(False, marks=pytest.mark.slow, id="without routing"),
+        pytest.param(True, id="routing"),
+    ],
+)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].replace("`", ""))
 def test_each_row_runs(row, enabled, trap, news, make_recommender):
     _, without, routed = row

@@ -57,6 +57,7 @@ def drawn(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_nested_progress_bars_show_the_epochs_of_a_search(
     n_jobs, drawn, news, make_recommender, capsys

@@ -44,6 +44,7 @@ def rows_of(rng, n=200, n_users=30, n_times=8):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_valid", "n_test"), [(1, 1), (0, 2), (3, 0), (2, 1), (0, 0)])
 @pytest.mark.parametrize("seed", range(3))
 def test_split_equals_user_by_user_computation(seed, n_valid, n_test):

@@ -67,6 +67,7 @@ def test_its_pickle_answers_alike(trained, news):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_clone_has_its_parameters_and_trains_to_the_same(trained, news):
     _, rec = trained
     twin = clone(rec)

@@ -93,11 +93,13 @@ def test_every_way_trains_predicts_and_pickles(name, make, fit_ways, news):
     assert_allclose(scores(again, X, items=new), scores(rec, X, items=new), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole", "split, LoRA", "frozen tokens", "frozen mean"])
 def test_passes_the_public_checks(name, tiny_bert):
     check_content_operator(LanguageModel(tiny_bert, **WAYS[name]))
 
 
+@pytest.mark.slow
 def test_a_recommender_of_it_passes_the_public_checks(make):
     check_recommender(make(trainable_layers=1))
 

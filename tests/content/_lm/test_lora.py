@@ -87,6 +87,7 @@ def test_only_the_trained_layers_have_adapters(name):
     assert not torch.allclose(hidden(copied), hidden(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_back_to_a_whole_model(name, tmp_path):
     model, copied, config = adapted(name)
