@@ -23,6 +23,7 @@ from skrec._saving.registry import PARTS, name_of, registered
 from skrec._saving.weights import to_array, to_tensor
 from skrec.content._lm import load_tokenizer, quiet
 from skrec.content._lm.pretrained import PretrainedText
+from skrec.content._texts import is_failure
 
 PRIVATE = {"_as_frame"}  # attributes of fitted operators without a final underscore
 TRUST_CODE = "trust_remote_code"
@@ -128,7 +129,12 @@ def _write_tokenizer(codec: Codec, value: Tokenizer, at: str) -> dict[str, Any]:
 
 
 def _read_tokenizer(codec: Codec, value: dict[str, Any]) -> Tokenizer:
-    return Tokenizer.from_str(value["value"])
+    try:
+        return Tokenizer.from_str(value["value"])
+    except BaseException as error:  # a panic of the tokenizers library is no Exception
+        if not is_failure(error):
+            raise
+        raise Damaged(f"a tokenizer cannot be read: {error}") from error
 
 
 def _write_pretrained(codec: Codec, value: Any, at: str) -> dict[str, Any]:
