@@ -102,12 +102,11 @@ def chunks(raw: Any, limit: int) -> Iterator[bytes]:
     """
     from urllib3.exceptions import HTTPError
 
-    # `read` would wait for all bytes of a chunk, however slowly they come
-    read = getattr(raw, "read1", None) or raw.read
     began, n_recent, n_bytes = time.monotonic(), 0, 0
     while True:
         try:
-            chunk = read(1 << 16, decode_content=False)
+            # `read` would wait for all bytes of a chunk, however slowly they come
+            chunk = raw.read1(1 << 16, decode_content=False)
         except (HTTPError, TimeoutError) as error:
             raise ConnectionError(f"{error!r}") from error
         if not chunk:
