@@ -1,0 +1,331 @@
+"""Counts of clicks, similarities of items that the same users clicked, and weighted histories.
+
+::
+
+    CodedInteractions --click_matrix--> clicks (M, N) --cosine, ease--> similarities (N, N), sparse
+                      --history_weights--> weights (n, N)                      |
+                                                |                              |
+                                                +------------- @ --------------+--> scores (n, N)
+
+Users are told apart by `user_id` if the codes of users are known. Otherwise, each bare history is
+a user, and all rows of impressions or pairs with the same history belong to one user, except rows
+with an empty history, which are users of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack
+
+from skrec._data.coded import CodedInteractions
+from skrec._data.ragged import gather_segments, iterate_blocks, segment_ids
+
+CELL_BLOCK = 1 << 23  # similarities that are computed at a time
+
+
+def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
+    """Count the clicks on each item, each click once.
+
+    Bare histories are counted row by row. Other histories are counted once, even if several rows
+    of a user share them. Clicked candidates are counted in each row. Counts are weighted if rows
+    have weights.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        The rows.
+    n_items : int
+        N, the number of items in the catalogue.
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+    """
+    row_weight = np.ones(data.n_rows) if data.weight is None else data.weight
+    if data.kind == "histories":
+        histories, weight = data.history_of_row, row_weight
+    else:
+        histories, _, of_row = data.history_user_pairs()
+        weight = _means(of_row, row_weight, len(histories))
+    at, offsets = gather_segments(data.history_offsets, histories)
+    weight = np.repeat(weight, np.diff(offsets))
+    counts = np.bincount(data.history_codes[at], weight, minlength=n_items)
+    if data.clicked is not None:
+        at = np.flatnonzero(data.clicked)
+        weight = row_weight[data.row_of_candidate(at)]
+        counts += np.bincount(data.candidate_codes[at], weight, minlength=n_items)
+    return counts
+
+
+def click_matrix(data: CodedInteractions, n_items: int, dtype: Any = np.float32) -> Any:
+    """Return which user clicked which item, in histories or as a candidate.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        The rows.
+    n_items : int
+        N, the number of items in the catalogue.
+    dtype : dtype, default=float32
+        Type of the values.
+
+    Returns
+    -------
+    csr_array of shape (M, N)
+        1 for each pair of a user and an item that the user clicked. If rows have weights, it is
+        the square root of the mean weight of the user's rows, so that products of two columns
+        have the weight itself.
+    """
+    user_of_row = _users(data)
+    pairs = np.unique(np.stack([data.history_of_row, user_of_row], axis=1), axis=0)
+    at, offsets = gather_segments(data.history_offsets, pairs[:, 0])
+    user, code = np.repeat(pairs[:, 1], np.diff(offsets)), data.history_codes[at]
+    if data.clicked is not None:
+        at = np.flatnonzero(data.clicked)
+        user = np.concatenate([user, user_of_row[data.row_of_candidate(at)]])
+        code = np.concatenate([code, data.candidate_codes[at]])
+    n_users = int(user_of_row.max(initial=-1)) + 1
+    cell = np.unique(user * np.int64(n_items) + code)
+    user, code = cell // n_items, cell % n_items
+    values = np.ones(len(cell), dtype=dtype)
+    if data.weight is not None:
+        values = np.sqrt(_means(user_of_row, data.weight, n_users))[user].astype(dtype)
+    return sparse.csr_array((values, (user, code)), shape=(n_users, n_items))
+
+
+def _users(data: CodedInteractions) -> np.ndarray:
+    """Return the number of each row's user (n,), without gaps; see the module's docstring."""
+    row = np.arange(data.n_rows)
+    user = data.users()
+    alone = np.diff(data.history_offsets)[data.history_of_row] == 0
+    if data.kind == "histories":
+        alone[:] = True
+    size = data.n_rows + len(data.history_offsets)
+    own = np.where(alone, row, data.n_rows + data.history_of_row)
+    return np.unique(np.where(user > 0, size + user, own), return_inverse=True)[1]
+
+
+def _means(groups: np.ndarray, values: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return the mean of the values (n,) of each group."""
+    n = np.bincount(groups, minlength=n_groups)
+    return np.bincount(groups, values, minlength=n_groups) / np.maximum(n, 1)
+
+
+def history_weights(
+    data: CodedInteractions, n_items: int, decay: float = 1.0, dtype: Any = np.float32
+) -> Any:
+    """Return the items of each row's history, weighted by their age.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        The rows.
+    n_items : int
+        N, the number of items in the catalogue.
+    decay : float, default=1.0
+        Factor per click. The latest click of a history has the weight 1, the one before `decay`,
+        the one before that ``decay ** 2``. Weights of repeated clicks are added.
+    dtype : dtype, default=float32
+        Type of the values.
+
+    Returns
+    -------
+    csr_array of shape (n, N)
+    """
+    at, offsets = data.history_positions()
+    row = segment_ids(offsets)
+    age = offsets[1:][row] - 1 - np.arange(len(at))
+    values = np.power(float(decay), age).astype(dtype)
+    codes = data.history_codes[at]
+    weights = sparse.csr_array((values, codes, offsets), shape=(data.n_rows, n_items))
+    weights.sum_duplicates()
+    weights.eliminate_zeros()  # those of old clicks may be too small for the type
+    return weights
+
+
+def cosine(clicks: Any, shrinkage: float = 0.0, k: int | None = None) -> Any:
+    """Compute the cosines of the items' columns in a click matrix.
+
+    The similarity of items i and j is ``c_ij / (sqrt(c_ii * c_jj) + shrinkage)``, where c_ij is
+    the number of users who clicked both. It is 0 for an item and itself.
+
+    Parameters
+    ----------
+    clicks : csr_array of shape (M, N)
+        As returned by `click_matrix`.
+    shrinkage : float, default=0.0
+        Lowers the similarity of items with few clicks in common.
+    k : int, default=None
+        Number of the most similar items that are kept per row. None keeps all.
+
+    Returns
+    -------
+    csr_array of shape (N, N)
+    """
+    n_items = clicks.shape[1]
+    columns, rows = clicks.tocsc(), clicks.T.tocsr()
+    n_clicks = np.asarray(columns.multiply(columns).sum(axis=0)).ravel()
+    norms = np.sqrt(n_clicks)
+    parts = []
+    for block in iterate_blocks(n_items, max(1, CELL_BLOCK // max(1, n_items))):
+        common = (rows[block] @ clicks).tocsr()
+        common.sort_indices()
+        item = segment_ids(common.indptr)
+        norm = norms[block.start + item] * norms[common.indices]
+        common.data = (common.data / (norm + shrinkage)).astype(clicks.dtype)
+        common.data[common.indices == block.start + item] = 0
+        common.eliminate_zeros()
+        parts.append(keep_largest(common, k))
+    return sparse.vstack(parts, format="csr")
+
+
+def ease(
+    clicks: Any,
+    regularization: float,
+    *,
+    min_clicks: float = 1,
+    max_items: int | None = None,
+    k: int | None = None,
+) -> Any:
+    """Compute the item weights of EASE [1]_ in closed form.
+
+    Only items with enough clicks take part, because the computation takes memory of the order of
+    the square of their number m, and time of the order of its cube: a dense matrix of
+    ``m * m`` values of the type of `clicks`. If there are fewer users than items, the time grows
+    with the number of users instead.
+
+    Parameters
+    ----------
+    clicks : csr_array of shape (M, N)
+        As returned by `click_matrix`.
+    regularization : float
+        L2 penalty of the weights, positive.
+    min_clicks : float, default=1
+        Least number of clicks of an item that takes part.
+    max_items : int, default=None
+        Largest number of items that take part: those with the most clicks. None means all.
+    k : int, default=None
+        Number of weights with the largest absolute values that are kept per row. None keeps all.
+
+    Returns
+    -------
+    csr_array of shape (N, N)
+        Weight of the click on item i (row) in the score of item j (column). The diagonal is 0.
+
+    References
+    ----------
+    .. [1] Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", arXiv 1905.03375.
+    """
+    n_items = clicks.shape[1]
+    n_clicks = np.asarray(clicks.multiply(clicks).sum(axis=0)).ravel()
+    used = np.flatnonzero(n_clicks >= max(min_clicks, np.finfo(np.float32).tiny))
+    if max_items is not None and len(used) > max_items:
+        by_clicks = np.argsort(-n_clicks[used], kind="stable")
+        used = np.sort(used[by_clicks[:max_items]])
+    if not len(used):
+        return sparse.csr_array((n_items, n_items), dtype=clicks.dtype)
+    chosen = clicks[:, used]
+    chosen = chosen[np.diff(chosen.indptr) > 0]
+    inverse = _Inverse(chosen, regularization)
+    diagonal = inverse.diagonal()
+    parts = []
+    for block in iterate_blocks(len(used), max(1, CELL_BLOCK // len(used))):
+        weights = inverse.rows(block) / -diagonal
+        weights[np.arange(len(weights)), np.arange(block.start, block.stop)] = 0
+        parts.append(_largest_of_dense(weights, k))
+    small = sparse.vstack(parts, format="csr")
+    n_values = np.zeros(n_items, dtype=np.int64)
+    n_values[used] = np.diff(small.indptr)
+    offsets = np.concatenate([[0], np.cumsum(n_values)])
+    return sparse.csr_array((small.data, used[small.indices], offsets), shape=(n_items, n_items))
+
+
+class _Inverse:
+    """The inverse of ``clicks.T @ clicks + regularization * I``, of which rows can be read."""
+
+    def __init__(self, clicks: Any, regularization: float):
+        self.clicks, self.regularization = clicks, regularization
+        self.by_users = clicks.shape[0] < clicks.shape[1]
+        gram = clicks @ clicks.T if self.by_users else clicks.T @ clicks
+        self.matrix = _inverse_of(gram.toarray(order="F"), regularization)
+        # Woodbury's identity: (X'X + r)^-1 = (1 - X' (XX' + r)^-1 X) / r
+        self.half = self.matrix @ clicks if self.by_users else None
+
+    def diagonal(self) -> np.ndarray:
+        """Return the diagonal (m,)."""
+        if not self.by_users:
+            return self.matrix.diagonal().copy()
+        products = self.clicks.multiply(self.half).sum(axis=0)
+        return (1 - np.asarray(products).ravel()) / self.regularization
+
+    def rows(self, block: slice) -> np.ndarray:
+        """Return some rows (b, m), whose diagonal may be wrong."""
+        if not self.by_users:
+            return self.matrix[block]
+        return -(self.clicks[:, block].T @ self.half) / self.regularization
+
+
+def _inverse_of(gram: np.ndarray, regularization: float) -> np.ndarray:
+    """Return the inverse of a Gram matrix plus a multiple of the identity, in place."""
+    gram[np.diag_indices_from(gram)] += regularization
+    potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (gram,))
+    factor, failed = potrf(gram, lower=True, overwrite_a=True, clean=True)
+    if not failed:
+        inverse, failed = potri(factor, lower=True, overwrite_c=True)
+    if failed:
+        raise ValueError(
+            f"regularization={regularization!r} is too small for these clicks: their matrix can't "
+            "be inverted"
+        )
+    for block in iterate_blocks(len(inverse), 1024):  # only the lower triangle is filled
+        upper = inverse[block.start : block.stop, block.start :]
+        lower = inverse[block.start :, block.start : block.stop]
+        square = slice(0, block.stop - block.start)
+        upper[:, square.stop :] = lower[square.stop :].T
+        corner = np.tril(upper[:, square])
+        upper[:, square] = corner + np.tril(corner, -1).T
+    return inverse
+
+
+def _largest_of_dense(matrix: np.ndarray, k: int | None) -> Any:
+    """Return the same as `keep_largest`, for a dense matrix; faster than a sort of all values."""
+    n_columns = matrix.shape[1]
+    if k is None or k >= n_columns:
+        return sparse.csr_array(matrix)
+    sizes = np.abs(matrix)
+    last = np.partition(sizes, n_columns - k, axis=1)[:, n_columns - k, None]
+    kept = sizes > last
+    tied = sizes == last
+    kept |= tied & (tied.cumsum(axis=1) <= k - kept.sum(axis=1, keepdims=True))
+    row, column = np.nonzero(kept & (matrix != 0))
+    return sparse.csr_array((matrix[row, column], (row, column)), matrix.shape)
+
+
+def keep_largest(matrix: Any, k: int | None) -> Any:
+    """Return a sparse matrix with the k values of largest absolute value in each row.
+
+    Equal values are kept in the order of their columns.
+
+    Parameters
+    ----------
+    matrix : csr_array
+        Matrix with sorted indices.
+    k : int or None
+        Number of values per row. None keeps all.
+
+    Returns
+    -------
+    csr_array
+    """
+    lengths = np.diff(matrix.indptr)
+    if k is None or not (lengths > k).any():
+        return matrix
+    row = segment_ids(matrix.indptr)
+    order = np.lexsort((-np.abs(matrix.data), row))
+    rank = np.arange(len(order)) - matrix.indptr[row]
+    kept = np.sort(order[rank < k])
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, k))])
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], offsets), matrix.shape)
