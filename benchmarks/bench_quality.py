@@ -44,7 +44,7 @@ def recommender(operator, **parameters):
 
 
 # published models as they are; those with a language model need its folder
-PRETRAINED = ("PLMNR", "ONCE", "IISAN", "MINER")
+PRETRAINED = ("PLMNR", "ONCE", "IISAN", "MINER", "UniSRec")
 ZOO = {name: getattr(zoo, name) for name in zoo.__all__ if name not in PRETRAINED}
 OURS = {
     "columns side by side": recommender(content.CNN(fusion="concat")),

@@ -15,6 +15,7 @@ from skrec.content._id import ID
 from skrec.content._language_model import LanguageModel
 from skrec.content._max_pooling import MaxPooling
 from skrec.content._mean_pooling import MeanPooling
+from skrec.content._mixture_of_experts import MixtureOfExperts
 from skrec.content._self_attention import SelfAttention
 from skrec.content._side_network import SideNetwork
 from skrec.content._static_words import StaticWords
@@ -36,6 +37,7 @@ __all__ = [
     "LanguageModel",
     "MaxPooling",
     "MeanPooling",
+    "MixtureOfExperts",
     "Packed",
     "Resources",
     "SelfAttention",

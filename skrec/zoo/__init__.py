@@ -10,7 +10,7 @@ of an operator.
 
 from skrec.zoo._clicks import BST, DIN
 from skrec.zoo._crosses import DCN, GDCN, PNN, AutoInt, DCNv2, DeepFM, FinalMLP, MaskNet
-from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR
+from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR, UniSRec
 from skrec.zoo._news import LSTUR, NAML, NRMS, Fastformer, LateFusion
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "FinalMLP",
     "LateFusion",
     "MaskNet",
+    "UniSRec",
 ]

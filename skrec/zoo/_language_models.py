@@ -170,3 +170,58 @@ def IISAN(model: Any = BERT, **parameters: Any) -> ContentRecommender:
         behavior=behavior.Transformer(),
         predictor=predictor.Dot(),
     )
+
+
+def UniSRec(model: Any = BERT, **parameters: Any) -> ContentRecommender:
+    """Build UniSRec, whitened text vectors with a mixture of experts, and a causal Transformer.
+
+    Use it when the order of the clicks matters and items have texts, above all if a model is to
+    serve several catalogues [1]_: nothing in it depends on item ids. The language model is frozen
+    and runs once per item. The state of its first token passes 8 linear experts, each of which
+    learns a shift of its input. The user model is SASRec, two causal Transformer layers with two
+    heads and a hidden size of 256. The score is a cosine with temperature 0.07. The paper's vectors
+    have size 300, which ``width=300`` gives.
+
+    Parameters
+    ----------
+    model : str, Path or transformers.PreTrainedModel, or None
+        Language model; see :class:`skrec.content.LanguageModel`. The paper uses BERT base. None
+        reads the vector columns of the catalogue instead of texts.
+    **parameters : dict
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
+
+    Returns
+    -------
+    ContentRecommender
+        Unfitted recommender.
+
+    Notes
+    -----
+    This is the model, not the pretraining on several catalogues with contrastive losses: it is
+    trained with the recommender's `loss` on its own clicks. Layer norms come before the parts of
+    the Transformer's layers, whose activation is ReLU; the authors' come after them, with GELU, and
+    a layer norm and a dropout precede the layers. Positions are counted from the latest click. The
+    paper's transductive variant adds id vectors: pass
+    ``content=content.WithID(zoo.UniSRec(model).content)``.
+
+    References
+    ----------
+    .. [1] Hou et al., "Towards Universal Sequence Representation Learning for Recommender Systems",
+       arXiv 2206.05941.
+
+    Examples
+    --------
+    >>> from skrec import zoo
+    >>> rec = zoo.UniSRec("sentence-transformers/all-MiniLM-L6-v2", memory="~/.cache/skrec")
+    >>> zoo.UniSRec(None).content
+    MixtureOfExperts(noise=True)
+    """
+    frozen = None
+    if model is not None:
+        frozen = content.LanguageModel(model, trainable_layers=0, pooling="cls")
+    return make(
+        parameters,
+        content=content.MixtureOfExperts(frozen, noise=True),
+        behavior=behavior.Transformer(2, n_heads=2, hidden=256, dropout=0.5),
+        predictor=predictor.Cosine(temperature=0.07),
+    )

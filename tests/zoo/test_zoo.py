@@ -11,10 +11,10 @@ from sklearn.base import clone
 
 from skrec import ContentRecommender, behavior, content, predictor, zoo
 
-PRETRAINED = {"PLMNR", "MINER", "ONCE", "IISAN"}
+PRETRAINED = {"PLMNR", "MINER", "ONCE", "IISAN", "UniSRec"}
 PUBLISHED = set(
     "NAML NRMS LSTUR PLMNR Fastformer MINER ONCE IISAN PNN DeepFM DCN DIN AutoInt DCNv2 "
-    "MaskNet GDCN FinalMLP BST LateFusion".split()
+    "MaskNet GDCN FinalMLP BST LateFusion UniSRec".split()
 )
 NO_USER_VECTOR = {"DIN", "BST", "LateFusion"}
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "operators.rst"
@@ -116,7 +116,8 @@ def test_a_misspelt_parameter_raises(name):
 
 def test_models_read_the_language_model_they_are_given():
     for name in PRETRAINED:
-        assert unfitted(name).content.model == "a/model"
+        operator = unfitted(name).content
+        assert getattr(operator, "operator", operator).model == "a/model"
     with pytest.raises(TypeError, match="model"):
         zoo.ONCE()
 
@@ -132,6 +133,14 @@ def test_miner_reads_the_category_where_it_is_named(news, tiny_bert):
     assert rec.behavior.side_columns == ["topic"]
     assert make("MINER", tiny_bert).behavior.side_columns is None
     rec.fit(news.train.head(40), news.items)
+    assert np.isfinite(rec.score(news.test))
+
+
+def test_unisrec_reads_vector_columns_without_a_language_model(news):
+    vectors = np.random.default_rng(0).normal(size=(len(news.items), 5))
+    rec = zoo.UniSRec(None, width=16, max_epochs=1, random_state=0)
+    rec.fit(news.train, news.items.assign(vector=list(vectors)))
+    assert rec.content_.schema_ == 5
     assert np.isfinite(rec.score(news.test))
 
 
