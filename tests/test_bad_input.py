@@ -245,7 +245,7 @@ def test_k_must_be_positive(rec):
 
 
 def test_too_many_cells(rec, monkeypatch):
-    monkeypatch.setattr("skrec._inference.scorer.MAX_CELLS", 3)
+    monkeypatch.setattr("skrec._inference.ranker.MAX_CELLS", 3)
     with pytest.raises(ValueError, match=r"recommend\(X, k\) gives the best k"):
         rec.decision_function([[1]])
 

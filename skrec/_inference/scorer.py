@@ -1,31 +1,28 @@
-"""Scores, lists, user vectors and metrics of a trained network and its items."""
+"""Scores and user vectors of a trained network and its items."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit
 
 from skrec._data.coded import CodedInteractions
+from skrec._data.items import Items
 from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
-from skrec._inference.top_k import clicks_of, most_similar, rank_last_click, top_k
+from skrec._inference.ranker import Ranker, in_rows, monitored
+from skrec._inference.top_k import most_similar
 from skrec._network import Network
-from skrec.metrics import Metric, compute, compute_ranked, get_metric
 
-MAX_CELLS = 2e8  # largest number of scores that is returned for bare histories
+__all__ = ["Scorer", "in_rows", "monitored"]
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(Ranker):
     """Trained network with encoded items, which computes the results for rows of item codes.
-
-    It is immutable, so any number of threads may use it.
 
     Attributes
     ----------
@@ -46,70 +43,18 @@ class Scorer:
     calibration: tuple[float, float] = (1.0, 0.0)
     known_users: pa.Array | None = None
 
-    def scores(self, data: CodedInteractions) -> np.ndarray:
-        """Return the scores of all candidates (P,); for bare histories, of all items (n, N).
+    @property
+    def items(self) -> Items:
+        """Items that the codes refer to."""
+        return self.encoded_items.items
 
-        Parameters
-        ----------
-        data : CodedInteractions
-            Rows with P candidates in total.
+    def score_candidates(self, data: CodedInteractions) -> np.ndarray:
+        """Return the scores (P,) of the candidates of impressions or pairs."""
+        return self._compute(inference.score_candidates, data)
 
-        Returns
-        -------
-        ndarray of shape (P,) or (n, N)
-
-        Raises
-        ------
-        ValueError
-            If there would be more than `MAX_CELLS` scores of bare histories.
-        """
-        if data.kind != "histories":
-            return self._compute(inference.score_candidates, data)
-        shape = (data.n_rows, self.encoded_items.items.n_items)
-        if shape[0] * shape[1] > MAX_CELLS:
-            raise ValueError(
-                f"scores of {shape[0]} histories for each of {shape[1]} items are more than "
-                f"{MAX_CELLS:g} cells; recommend(X, k) gives the best k, or score fewer rows"
-            )
-        everything = np.empty(shape, dtype=np.float32)
-        for rows, scores in self.blocks(data):
-            everything[rows] = scores.cpu().numpy()
-        return everything
-
-    def logits(self, data: CodedInteractions) -> np.ndarray:
-        """Return the log odds of a click, in the shape of `scores`."""
-        a, b = self.calibration
-        return a * self.scores(data) + b
-
-    def recommend(
-        self,
-        data: CodedInteractions,
-        k: int,
-        exclude_seen: bool,
-        among: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the items with the highest scores.
-
-        Parameters
-        ----------
-        data : CodedInteractions
-            Rows whose histories are read.
-        k : int
-            Length of the lists.
-        exclude_seen : bool
-            Whether to leave out the items of a row's history.
-        among : ndarray of int64, shape (M,), default=None
-            Ascending codes of the items that may be recommended. None means all items.
-
-        Returns
-        -------
-        codes : ndarray of int64, shape (n, k)
-            Codes of the items. Lists with fewer than k items end with -1.
-        scores : ndarray of float32, shape (n, k)
-            Their scores; -inf where the code is -1.
-        """
-        seen = partial(clicks_of, data) if exclude_seen else None
-        return top_k(self.blocks(data, among), data.n_rows, k, seen, among)
+    def blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
+        """Yield blocks of rows with their scores of all items; see `score_catalogue`."""
+        return self._compute(inference.score_catalogue, data, among=among)
 
     def similar(
         self, codes: np.ndarray, k: int, among: np.ndarray | None = None
@@ -126,68 +71,6 @@ class Scorer:
         vectors, pair_of_row = self._compute(inference.user_vectors, data)
         return vectors.cpu().numpy()[pair_of_row]
 
-    def evaluate(self, names: str | list[str], data: CodedInteractions) -> dict[str, Any]:
-        """Compute metrics.
-
-        For bare histories, the last click is removed from the history and ranked among all items.
-
-        Parameters
-        ----------
-        names : str or list of str
-            Names of metrics.
-        data : CodedInteractions
-            Rows with clicks, or bare histories.
-
-        Returns
-        -------
-        dict of str to float
-            Values by the name of the metric, and ``"n_groups_used"``; see `skrec.metrics.compute`.
-
-        Raises
-        ------
-        ValueError
-            If a metric is unknown or all histories are empty.
-        """
-        names = [names] if isinstance(names, str) else list(names)
-        for name in names:
-            get_metric(name)  # raises for unknown names before rows are scored
-        if data.kind == "histories":
-            shorter, target = data.without_last_click()
-            if not len(target):
-                raise ValueError("all histories are empty, so there is no last click to predict")
-            ranking = rank_last_click(self.blocks(shorter), shorter, target)
-            return compute_ranked(names, ranking)
-        assert data.clicked is not None
-        scores = self.scores(data)
-        a, b = self.calibration
-        groups = None
-        if data.group_of_row is not None:
-            groups = data.group_of_row[data.row_of_candidate()]
-        return compute(names, data.clicked, scores, groups, expit(a * scores + b))
-
-    def monitor(self, scoring: str, data: CodedInteractions) -> float:
-        """Return the value that `score` returns and early stopping monitors; higher is better.
-
-        Parameters
-        ----------
-        scoring : str
-            Name of a metric; see `monitored`.
-        data : CodedInteractions
-            Rows with clicks, or bare histories.
-
-        Returns
-        -------
-        float
-            The metric, negated if lower is better.
-        """
-        metric = monitored(scoring, data)
-        value = self.evaluate(metric.name, data)[metric.name]
-        return value if metric.greater_is_better else -value
-
-    def blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
-        """Yield blocks of rows with their scores of all items; see `score_catalogue`."""
-        return self._compute(inference.score_catalogue, data, among=among)
-
     def _compute(
         self, function: Callable[..., Any], data: CodedInteractions, **options: Any
     ) -> Any:
@@ -195,59 +78,3 @@ class Scorer:
         encoding = self.encoded_items.encoding(self.network)
         rows, users = encoding.rows, encoding.users
         return function(self.network, rows, data, self.max_history, users, **options)
-
-
-def monitored(scoring: str, data: CodedInteractions) -> Metric:
-    """Return the metric that `score` and early stopping compute for some rows.
-
-    Parameters
-    ----------
-    scoring : str
-        Name of a metric.
-    data : CodedInteractions
-        Rows with clicks, or bare histories.
-
-    Returns
-    -------
-    Metric
-        The metric `scoring`. A metric that needs groups is replaced by AUC for pairs without
-        groups.
-
-    Raises
-    ------
-    ValueError
-        If the rows are bare histories and the metric needs labeled candidates.
-    """
-    metric = get_metric(scoring)
-    if data.kind == "histories" and metric.kind == "pointwise":
-        raise ValueError(
-            f"scoring={scoring!r} needs labelled candidates, which bare histories do not have; "
-            "use a metric of rankings, such as 'gauc' or 'ndcg@10'"
-        )
-    if data.kind == "pairs" and data.group_of_row is None and metric.kind == "grouped":
-        return get_metric("auc")
-    return metric
-
-
-def in_rows(values: np.ndarray, data: CodedInteractions) -> np.ndarray:
-    """Return the values of candidates (P, ...) in the form that `decision_function` returns.
-
-    Parameters
-    ----------
-    values : ndarray of shape (P, ...), or of shape (n, N) for bare histories
-        Values of all candidates.
-    data : CodedInteractions
-        The rows.
-
-    Returns
-    -------
-    ndarray
-        For impressions, an object array of shape (n,), with one array per row. Values of pairs and
-        bare histories are returned unchanged.
-    """
-    if data.kind != "impressions":
-        return values
-    rows = np.empty(data.n_rows, dtype=object)
-    for row, part in enumerate(np.split(values, data.candidate_offsets[1:-1])):
-        rows[row] = part
-    return rows
