@@ -10,6 +10,7 @@ of an operator.
 
 from skrec.zoo._clicks import BST, DIN
 from skrec.zoo._crosses import DCN, GDCN, PNN, AutoInt, DCNv2, DeepFM, FinalMLP, MaskNet
+from skrec.zoo._interests import MINS
 from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR, UniSRec
 from skrec.zoo._news import LSTUR, NAML, NRMS, Fastformer, LateFusion
 
@@ -21,6 +22,7 @@ __all__ = [
     "IISAN",
     "LSTUR",
     "MINER",
+    "MINS",
     "NAML",
     "NRMS",
     "ONCE",

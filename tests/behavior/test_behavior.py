@@ -28,6 +28,7 @@ ORDERED = [
     "cnn",
     "transformer",
     "token_transformer",
+    "parallel_gru",
 ]
 
 
