@@ -2,12 +2,11 @@
 
 import copy
 import os
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
+from killed import run
 
 import skrec
 from skrec._saving import folder as _folder
@@ -93,33 +92,26 @@ def test_an_unreadable_file_is_a_matter_of_permission(folder, monkeypatch):
 
 
 KILLED = """
-import os, random, signal, sys, time
-import numpy as np
-import torch
+import os
 
-torch.set_num_threads(1)
-import skrec
-
-rec = skrec.load(sys.argv[1])
+path = sys.argv[1]
+rec = skrec.load(path)
 expected = rec.recommend([[]], k=5)[1]
-chance = random.Random(0)
-for k in range(30):
-    child = os.fork()
-    if not child:
-        while True:
-            rec.max_history = rec.batch_size = rec.max_history + 1
-            rec.save(sys.argv[1])
-    time.sleep(chance.uniform(0, 0.15))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    found = skrec.load(sys.argv[1])
-    assert found.max_history == found.batch_size or k == 0
+
+def save(k):
+    while True:
+        rec.max_history = rec.batch_size = rec.max_history + 1
+        rec.save(path)
+
+for k, _ in killings(save, 0.15):
+    found = skrec.load(path)
+    assert found.max_history == found.batch_size
     assert (found.recommend([[]], k=5)[1] == expected).all()
     if k % 3 == 0:
         rec.max_history = rec.batch_size = 1000 * (k + 1)
-        rec.save(sys.argv[1])
-        assert os.listdir(os.path.dirname(sys.argv[1])) == ["model"], k
-        assert skrec.load(sys.argv[1]).max_history == 1000 * (k + 1)
+        rec.save(path)
+        assert os.listdir(os.path.dirname(path)) == ["model"], k
+        assert skrec.load(path).max_history == 1000 * (k + 1)
 """
 
 
@@ -128,6 +120,4 @@ def test_kill_at_random_moments_of_a_save(fitted, tmp_path):
     rec = copy.deepcopy(fitted)
     rec.max_history = rec.batch_size
     rec.save(tmp_path / "model")
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "model")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    run(KILLED, tmp_path / "model")
