@@ -152,6 +152,10 @@ def test_content_family_leaves_fit_and_prepare_to_subclasses():
         (content.CNN(max_length=-1), "max_length must be a positive int, got -1"),
         (content.SelfAttention(n_heads=5), "n_heads must divide width=64, got n_heads=5"),
         (content.SelfAttention(n_heads=0), "n_heads must be a positive int, got 0"),
+        (
+            content.SelfAttention(fusion="sum"),
+            "fusion must be one of 'attention', 'concat', got 'sum'",
+        ),
         (content.SelfAttention(dropout=-0.1), r"dropout must be a number in \[0, 1\), got -0.1"),
         (content.SelfAttention(vocab_size="9"), "vocab_size must be an int >= 2, got '9'"),
         (content.AdditiveAttention(hidden=0), "hidden must be a positive int, got 0"),

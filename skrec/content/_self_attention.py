@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec._common.checks import check_heads, check_real
+from skrec._common.checks import check_choice, check_heads, check_real
+from skrec.content._cnn import Concatenate
 from skrec.content._columns.network import ColumnNetwork, TextEncoder
 from skrec.content._columns.operator import ColumnOperator
 from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
@@ -27,6 +28,10 @@ class SelfAttention(ColumnOperator):
         Names of the columns to read. None reads all columns.
     n_heads : int, default=4
         Number of attention heads. Must divide the recommender's `width`.
+    fusion : {"attention", "concat"}, default="attention"
+        How the vectors of the columns are combined: "attention" computes a weighted mean,
+        "concat" applies a linear layer to their concatenation. Ignored if there is only one
+        column.
     dropout : float, default=0.2
         Dropout rate of the word embeddings and of the output of the self-attention during
         training.
@@ -76,6 +81,7 @@ class SelfAttention(ColumnOperator):
         columns: list[str] | None = None,
         *,
         n_heads: int = 4,
+        fusion: str = "attention",
         dropout: float = 0.2,
         max_length: int = 32,
         tokenizer: str | None = None,
@@ -84,6 +90,7 @@ class SelfAttention(ColumnOperator):
     ) -> None:
         self.columns = columns
         self.n_heads = n_heads
+        self.fusion = fusion
         self.dropout = dropout
         self.max_length = max_length
         self.tokenizer = tokenizer
@@ -93,6 +100,7 @@ class SelfAttention(ColumnOperator):
     def check(self, width: int) -> None:
         super().check(width)
         check_heads(self.n_heads, width)
+        check_choice("fusion", self.fusion, ("attention", "concat"))
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def build(self, schema: Any, width: int) -> nn.Module:
@@ -100,7 +108,11 @@ class SelfAttention(ColumnOperator):
             schema,
             width,
             lambda: SelfAttentionEncoder(width, self.n_heads, self.dropout),
-            lambda n_columns: AdditiveAttention(width, width),
+            lambda n_columns: (
+                Concatenate(n_columns, width)
+                if self.fusion == "concat"
+                else AdditiveAttention(width, width)
+            ),
         )
 
 

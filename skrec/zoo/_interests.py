@@ -52,3 +52,45 @@ def MINS(**parameters: Any) -> ContentRecommender:
         behavior=behavior.ParallelGRU(),
         predictor=predictor.Dot(),
     )
+
+
+def CAUM(**parameters: Any) -> ContentRecommender:
+    """Build CAUM, self-attention and convolution over the clicks that read the candidate.
+
+    Use it to rank short lists when users have several interests and the order of the clicks matters
+    [1]_: each part of the user model reads the candidate. Words are read by self-attention, and the
+    vectors of the columns are concatenated. Each head has size 16 here and 20 in the paper, whose
+    vectors have size 400: ``zoo.CAUM(width=400).set_params(behavior__n_heads=20)``. Users have no
+    vector, so ``transform`` raises an error.
+
+    Parameters
+    ----------
+    **parameters : dict
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
+
+    Returns
+    -------
+    ContentRecommender
+        Unfitted recommender.
+
+    Notes
+    -----
+    Entities of the texts are not read, unless the catalogue has a column of them. The
+    self-attention over words has a final linear layer. See
+    :class:`skrec.behavior.CandidateSelfAttention` for the user model.
+
+    References
+    ----------
+    .. [1] Qi et al., "News Recommendation with Candidate-aware User Modeling", arXiv 2204.04726.
+
+    Examples
+    --------
+    >>> from skrec import zoo
+    >>> rec = zoo.CAUM(max_epochs=5)
+    """
+    return make(
+        parameters,
+        content=content.SelfAttention(fusion="concat"),
+        behavior=behavior.CandidateSelfAttention(hidden=(400, 256)),
+        predictor=predictor.Dot(),
+    )

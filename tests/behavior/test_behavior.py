@@ -29,6 +29,7 @@ ORDERED = [
     "transformer",
     "token_transformer",
     "parallel_gru",
+    "candidate_self_attention",
 ]
 
 

@@ -330,8 +330,9 @@ def test_attention_over_the_columns_equals_the_formula(catalogue, name):
     torch.testing.assert_close(found[4], topic[4], **EXACT)
 
 
-def test_cnn_concat_lays_the_columns_side_by_side(catalogue):
-    operator = content.CNN(["title", "topic"], fusion="concat").fit(catalogue)
+@pytest.mark.parametrize("alias", ["cnn", "self_attention"])
+def test_concat_lays_the_columns_side_by_side(catalogue, alias):
+    operator = content.ALIASES[alias](["title", "topic"], fusion="concat").fit(catalogue)
     module, packed = build(operator), operator.prepare(catalogue)
     found = encode(module, packed, range(5))
     ids, mask = packed.take(torch.arange(5))["title"]
