@@ -4,7 +4,7 @@ A :class:`ContentRecommender` trains three operators together: content (an item'
 become its vector), behavior (clicked items become a user vector) and a click predictor.
 """
 
-from skrec import behavior, cache, content, datasets, metrics, predictor, zoo
+from skrec import baselines, behavior, cache, content, datasets, metrics, predictor, zoo
 from skrec._common.version import __version__
 from skrec._data.explode import explode
 from skrec._data.interactions import Interactions
@@ -17,6 +17,7 @@ __all__ = [
     "Interactions",
     "Items",
     "__version__",
+    "baselines",
     "behavior",
     "cache",
     "content",

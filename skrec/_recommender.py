@@ -45,6 +45,7 @@ from skrec._training.start import (
 )
 from skrec._training.state import TrainingState
 from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
+from skrec.baselines._saved import SAVED
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator, Resources
 from skrec.content._side import reader_of
@@ -812,8 +813,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return tags
 
 
-def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> ContentRecommender:
-    """Load a recommender that `ContentRecommender.save` wrote.
+def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
+    """Load a recommender that `ContentRecommender.save`, or `save` of a baseline, wrote.
 
     Nothing is unpickled and no code from the folder is run. Only skrec's own classes are built,
     from JSON, safetensors and parquet files whose checksums are verified. A language model that
@@ -833,7 +834,7 @@ def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Conte
 
     Returns
     -------
-    ContentRecommender
+    ContentRecommender or baseline
 
     Raises
     ------
@@ -853,4 +854,6 @@ def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Conte
     >>> rec = skrec.load("news-recommender")  # doctest: +SKIP
     """
     check = partial(restored_state, ContentRecommender)
-    return saving.load(ContentRecommender, path, device=device, trusted=trusted, check=check)
+    return saving.load(
+        ContentRecommender, path, device=device, trusted=trusted, check=check, others=SAVED
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import re
 from dataclasses import fields, is_dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from scipy import sparse
 from tokenizers import Tokenizer
 
 from skrec._data.item_files import read_items, write_items
@@ -35,9 +37,11 @@ def kinds() -> list[Kind]:
     from transformers import PreTrainedTokenizerBase as Pretrained
 
     return [
+        Kind("timedelta", (datetime.timedelta, np.timedelta64), _write_delta, _read_delta),
         Kind("scalar", (np.generic,), _write_array, _read_scalar),
         Kind("float", (float,), _write_as_str, _read_float),
         Kind("array", (np.ndarray,), _write_array, _read_array),
+        Kind("sparse", (sparse.csr_array,), _write_sparse, _read_sparse),
         Kind("arrow", (pa.Array,), _write_arrow, _read_arrow),
         Kind("path", (Path,), _write_as_str, _read_path),
         Kind("device", (torch.device,), _write_as_str, _read_device),
@@ -92,6 +96,30 @@ def _read_array(codec: Codec, value: dict[str, Any]) -> np.ndarray:
 
 def _read_scalar(codec: Codec, value: dict[str, Any]) -> Any:
     return _read_array(codec, value)[()]
+
+
+def _write_delta(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    return {"microseconds": float(np.timedelta64(value) / np.timedelta64(1, "us"))}
+
+
+def _read_delta(codec: Codec, value: dict[str, Any]) -> datetime.timedelta:
+    return datetime.timedelta(microseconds=value["microseconds"])
+
+
+def _write_sparse(codec: Codec, value: Any, at: str) -> dict[str, Any]:
+    parts = {name: getattr(value, name) for name in ("data", "indices", "indptr")}
+    arrays = {name: _write_array(codec, part, f"{at}.{name}") for name, part in parts.items()}
+    return {"shape": list(value.shape), **arrays}
+
+
+def _read_sparse(codec: Codec, value: dict[str, Any]) -> Any:
+    parts = tuple(_read_array(codec, value[name]) for name in ("data", "indices", "indptr"))
+    try:
+        matrix = sparse.csr_array(parts, shape=tuple(value["shape"]))
+        matrix.check_format(full_check=True)
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"a sparse matrix is damaged: {error}") from error
+    return matrix
 
 
 def _write_arrow(codec: Codec, value: pa.Array, at: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from skrec._saving.folder import (
 from skrec._saving.kinds import check_trusted, kinds
 from skrec._saving.weights import check_finite
 
+Check = Callable[[dict[str, Any]], dict[str, Any]]
 FORMAT = 1
 # errors of reading a damaged folder, except ValueError, which is raised unchanged
 READ_ERRORS = (
@@ -37,7 +38,7 @@ README = """# A recommender
 
 {recommender!r}
 
-{n_items} items with the columns {columns}; trained for {n_epochs} epochs. Saved by skrec {skrec}.
+{n_items} items with the columns {columns}{trained}. Saved by skrec {skrec}.
 
 ```python
 import skrec
@@ -57,13 +58,13 @@ def save(
     path: Any,
     *,
     include_base: bool = False,
-    check: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    check: Check = dict,
 ) -> None:
     """Save a fitted recommender to a folder.
 
     Parameters
     ----------
-    recommender : ContentRecommender
+    recommender : ContentRecommender or baseline
         A fitted recommender.
     kind : type
         Class of the recommender. Subclasses are refused.
@@ -83,7 +84,7 @@ def save(
     FileExistsError
         If `path` exists and is neither empty nor a saved recommender.
     """
-    check_is_fitted(recommender, "network_")
+    check_is_fitted(recommender, "items_")
     if type(recommender) is not kind:
         raise TypeError(
             f"save can hold a {kind.__name__}, not its subclass {type(recommender).__name__}; "
@@ -98,7 +99,7 @@ def save(
 def _fill(
     recommender: Any,
     state: dict[str, Any],
-    check: Callable[[dict[str, Any]], dict[str, Any]],
+    check: Check,
     name: str,
     include_base: bool,
     folder: Path,
@@ -110,16 +111,18 @@ def _fill(
     (folder / STATE).write_text(json.dumps(encoded, allow_nan=False), encoding="utf-8")
     safetensors.torch.save_file(codec.arrays, folder / ARRAYS)
     versions = {package: version(package) for package in ("torch", "scikit-learn", "transformers")}
+    n_epochs = getattr(recommender, "n_epochs_", None)
     text = README.format(
         recommender=recommender,
         n_items=recommender.items_.n_items,
         columns=", ".join(recommender.items_.roles),
-        n_epochs=recommender.n_epochs_,
+        trained="" if n_epochs is None else f"; trained for {n_epochs} epochs",
         skrec=__version__,
         name=name,
     )
     (folder / ABOUT).write_text(text, encoding="utf-8")
-    return {"format": FORMAT, "versions": {"skrec": __version__, **versions}}
+    kind = type(recommender).__name__
+    return {"format": FORMAT, "class": kind, "versions": {"skrec": __version__, **versions}}
 
 
 def load(
@@ -128,14 +131,15 @@ def load(
     *,
     device: Any = None,
     trusted: Iterable[Any] = (),
-    check: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    check: Check = dict,
+    others: Mapping[str, tuple[type, Check]] | None = None,
 ) -> Any:
     """Load a recommender from a folder.
 
     Parameters
     ----------
     kind : type
-        Class of the recommender.
+        Class of the recommender, if the folder does not name one of `others`.
     path : str or path-like
         The folder.
     device : str or torch.device, default=None
@@ -145,6 +149,8 @@ def load(
     check : callable, default=dict
         Function of the state of the recommender that raises an error if it is invalid, and
         otherwise returns the state to use.
+    others : dict of str to (type, callable), default=None
+        Other classes by name, with their `check`.
 
     Returns
     -------
@@ -159,15 +165,16 @@ def load(
     """
     trusted = check_trusted(trusted)
     path = Path(path).expanduser().absolute()
-    return while_replaced(path, lambda folder: _load(kind, folder, device, trusted, check))
+    classes = {kind.__name__: (kind, check), **(others or {})}
+    return while_replaced(path, lambda folder: _load(classes, kind, folder, device, trusted))
 
 
 def _load(
-    kind: type,
+    classes: Mapping[str, tuple[type, Check]],
+    default: type,
     folder: Path,
     device: Any,
     trusted: tuple[Any, ...],
-    check: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> Any:
     """Load a recommender from a folder that is not replaced meanwhile."""
     about = read_contents(folder)
@@ -178,6 +185,10 @@ def _load(
             f"format {FORMAT}"
         )
     check_files(folder, about)
+    name = about.get("class", default.__name__)  # folders of 0.1.0.dev0 do not name it
+    if not isinstance(name, str) or name not in classes:
+        raise Damaged(f"'{folder}' holds a recommender of the unknown class {name!r}")
+    kind, check = classes[name]
     codec = Codec(kinds(), folder, trusted=trusted)
     recommender: Any = object.__new__(kind)
     try:
@@ -186,16 +197,15 @@ def _load(
         state = {key: codec.decode(value) for key, value in encoded.items()}
         check_finite(state)
         state = _checked(folder, check, state)
-        recommender.__setstate__(state | ({} if device is None else {"device": device}))
-        check_is_fitted(recommender, "network_")
+        given = {} if device is None or "device" not in state else {"device": device}
+        recommender.__setstate__(state | given)
+        check_is_fitted(recommender, "items_")
     except READ_ERRORS as error:
         raise Damaged(f"'{folder}' does not hold what save writes: {error!r}") from error
     return recommender
 
 
-def _checked(
-    folder: Path, check: Callable[[dict[str, Any]], dict[str, Any]], state: dict[str, Any]
-) -> dict[str, Any]:
+def _checked(folder: Path, check: Check, state: dict[str, Any]) -> dict[str, Any]:
     """Return the checked state; errors name the folder."""
     try:
         return check(state)

@@ -153,11 +153,7 @@ class Features(DenseOperator):
         """Return the input of the transformer: a DataFrame or a list of texts."""
         if self._as_frame:
             return pa.table({name: items.column(name) for name in self.columns_}).to_pandas()
-        joined = pa.array([""] * items.n_items, pa.large_string())
-        for name, role in self.columns_.items():
-            if role in WORD_ROLES:
-                joined = _join(joined, as_texts(items.column(name), role, ", "))
-        return joined.to_pylist()
+        return joined_texts(items, self.columns_)
 
     def _check_words(self, texts: list[str]) -> None:
         """Raise a ValueError if all texts are empty."""
@@ -186,7 +182,7 @@ def _fit_default(texts: list[str]) -> tuple[Any, Any]:
     from sklearn.pipeline import make_pipeline
 
     # keep words of one letter, as in "vitamin C"; in some languages whole titles consist of them
-    tfidf = TfidfVectorizer(token_pattern=_word_pattern(), sublinear_tf=True)
+    tfidf = TfidfVectorizer(token_pattern=word_pattern(), sublinear_tf=True)
     counts = tfidf.fit_transform(texts)
     if counts.shape[1] == 1:  # an SVD needs at least two words
         return make_pipeline(tfidf), counts
@@ -196,7 +192,7 @@ def _fit_default(texts: list[str]) -> tuple[Any, Any]:
     return make_pipeline(tfidf, svd), made
 
 
-def _word_pattern() -> str:
+def word_pattern() -> str:
     """Return the pattern of words, with their combining marks.
 
     In scripts without spaces, each letter with its marks is a word.
@@ -211,6 +207,15 @@ def as_texts(column: pa.Array, role: str, separator: str) -> pa.Array:
         lists = pa.LargeListArray.from_arrays(column.offsets, values)
         column = pc.binary_join(lists, pa.scalar(separator, pa.large_string()))
     return pc.fill_null(column, "")
+
+
+def joined_texts(items: Items, columns: dict[str, str]) -> list[str]:
+    """Return one text per item, which joins its columns of words by ". "."""
+    joined = pa.array([""] * items.n_items, pa.large_string())
+    for name, role in columns.items():
+        if role in WORD_ROLES:
+            joined = _join(joined, as_texts(items.column(name), role, ", "))
+    return joined.to_pylist()
 
 
 def _join(first: pa.Array, second: pa.Array) -> pa.Array:

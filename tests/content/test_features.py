@@ -332,13 +332,13 @@ def test_recommender_by_alias(news):
     ],
 )
 def test_marks_belong_to_words_and_texts_without_spaces_have_several(text, words):
-    tfidf = TfidfVectorizer(token_pattern=_features._word_pattern()).fit([text])
+    tfidf = TfidfVectorizer(token_pattern=_features.word_pattern()).fit([text])
     assert set(tfidf.vocabulary_) == words
 
 
 def test_ascii_words_are_those_of_before():
     random = np.random.default_rng(0)
     texts = ["".join(map(chr, random.choice(range(32, 127), 80))) for _ in range(300)]
-    now = CountVectorizer(token_pattern=_features._word_pattern()).fit(texts)
+    now = CountVectorizer(token_pattern=_features.word_pattern()).fit(texts)
     before = CountVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
     assert now.vocabulary_ == before.vocabulary_

@@ -1,0 +1,196 @@
+"""The methods by which fitted recommenders answer, whatever computes their scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from skrec._common.checks import check_int
+from skrec._data.coded import CodedInteractions
+from skrec._data.encode import encode
+from skrec._data.items import codes_among, padded_lists
+from skrec._data.row_arrays import RowArrays
+from skrec._data.rows import as_table
+from skrec._inference.ranker import Ranker, in_rows
+from skrec._training.start import items_by_keyword
+
+
+class RankingVerbs:
+    """Methods that predict, score and recommend.
+
+    A subclass has the parameters `scoring` and `unknown_items`, and the method `_scorer`.
+    """
+
+    scoring: str
+    unknown_items: str
+
+    def _scorer(self, items: Any = None) -> Ranker:
+        """Return what scores items of the catalogue, extended by `items`."""
+        raise NotImplementedError
+
+    def _read(
+        self, X: Any, items: Any, y: Any = None, labels: str = "ignored"
+    ) -> tuple[CodedInteractions, Any]:
+        """Encode X as positions in the catalogue, extended by `items`."""
+        scorer = self._scorer(items)
+        drop = "histories" if self.unknown_items == "ignore" else "nothing"
+        table = as_table(X)
+        return encode(table, y, items=scorer.items, labels=labels, drop_unknown=drop), scorer
+
+    def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Predict the probabilities of no click and of a click.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories. A `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray
+            For impressions, an object array of shape (n_samples,) of arrays of shape
+            (n_candidates, 2). For pairs, an array of shape (n_samples, 2). For bare histories,
+            the click probabilities of all items, of shape (n_samples, n_items); columns are in
+            the order of ``items_.ids``.
+        """
+        data, scorer = self._read(X, items)
+        clicked = expit(scorer.logits(data))
+        if data.kind == "histories":
+            return clicked
+        rows = in_rows(np.stack([1 - clicked, clicked], axis=1), data)
+        return rows.view(RowArrays) if data.kind == "impressions" else rows
+
+    def decision_function(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Compute the scores by which candidates are ranked.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories. A `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray
+            For impressions, an object array of shape (n_samples,) of arrays of shape
+            (n_candidates,). For pairs, an array of shape (n_samples,). For bare histories, an
+            array of shape (n_samples, n_items); columns are in the order of ``items_.ids``.
+        """
+        data, scorer = self._read(X, items)
+        return in_rows(scorer.scores(data), data)
+
+    def predict(self, X: Any, *, items: Any = None) -> np.ndarray:
+        """Predict whether each candidate will be clicked.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions, pairs or bare histories. A `clicked` column is ignored.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        ndarray of 0/1
+            1 if the probability of a click is at least 0.5. The shape is that of
+            `decision_function`.
+        """
+        data, scorer = self._read(X, items)
+        return in_rows((scorer.logits(data) >= 0).astype(np.int64), data)
+
+    @items_by_keyword
+    def score(self, X: Any, y: Any = None, *, items: Any = None) -> float:
+        """Return the quality of the ranking; greater is better.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions or pairs with clicks, or bare histories.
+        y : array-like of shape (n_samples,), default=None
+            Labels of pairs, if X has no `clicked` column.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        float
+            The metric `scoring`, negated if lower values are better. For pairs without
+            `impression_id`, the AUC if `scoring` is computed within groups. For bare histories,
+            the last click is hidden and ranked among all items of the catalogue.
+        """
+        data, scorer = self._read(X, items, y, labels="required")
+        return scorer.monitor(self.scoring, data)
+
+    def evaluate(
+        self, X: Any, y: Any = None, *, metrics: Any = None, items: Any = None
+    ) -> dict[str, float]:
+        """Compute several metrics.
+
+        Parameters
+        ----------
+        X : table or list of id lists, of n_samples rows
+            Impressions or pairs with clicks, or bare histories. The last click of a bare history
+            is hidden and ranked among all items of the catalogue.
+        y : array-like of shape (n_samples,), default=None
+            Labels of pairs, if X has no `clicked` column.
+        metrics : str or list of str, default=None
+            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+
+        Returns
+        -------
+        dict of str to float
+            Values by metric. If a metric is computed within groups, ``n_groups_used`` is the
+            number of groups it could be computed for; some metrics need both a click and a
+            non-click.
+        """
+        data, scorer = self._read(X, items, y, labels="required")
+        return scorer.evaluate(self.scoring if metrics is None else metrics, data)
+
+    def recommend(
+        self,
+        X: Any,
+        k: int = 10,
+        *,
+        items: Any = None,
+        candidates: Any = None,
+        exclude_seen: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k items with the highest scores for each history.
+
+        The search is exact.
+
+        Parameters
+        ----------
+        X : list of id lists, or table with `history`, of n_samples rows
+            The histories. Candidates are ignored.
+        k : int, default=10
+            Length of the lists.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+        candidates : array-like of ids, default=None
+            Ids of the items to choose from, for example those in stock. None uses the whole
+            catalogue.
+        exclude_seen : bool, default=True
+            Whether to leave out the items of the history.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_samples, k)
+            Ids in descending order of their scores; ties are in catalogue order. Lists with fewer
+            than k items are filled with -1 (int ids) or None (str ids).
+        scores : ndarray of float32, shape (n_samples, k)
+            Scores as returned by `decision_function`; -inf where there is no item.
+        """
+        check_int("k", k)
+        data, scorer = self._read(X, items)
+        known = scorer.items
+        among = None if candidates is None else codes_among(known, candidates)
+        codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, among)
+        return padded_lists(known, codes, scores, k)
