@@ -1,0 +1,157 @@
+"""Click sequences of four public sets and of made-up users, for `bench_lists.py`.
+
+A set has one sequence of clicks per user, in the order of time, and the catalogue. The last click
+of each sequence is the test click, the one before is the valid click, and models are trained on the
+clicks before. Users with fewer than three clicks are left out.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from _ml100k import ROLES, read_films, read_split
+from skrec import Items
+
+N_NEGATIVES = 20
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A set of click sequences.
+
+    Parameters
+    ----------
+    name : str
+    sequences : Series of lists of ids
+        Clicks of each user, oldest first; the index holds the ids of the users.
+    items : Items
+    """
+
+    name: str
+    sequences: pd.Series
+    items: Items
+
+    @property
+    def has_text(self):
+        return "text" in self.items.roles.values()
+
+    def train(self):
+        """Return what models are trained on: bare histories, with the ids of their users."""
+        history = self.sequences.map(lambda clicks: clicks[:-2]).tolist()
+        return pd.DataFrame({"user_id": self.sequences.index, "history": history})
+
+    def ranked(self, split):
+        """Return bare histories whose last click is to be ranked among all unseen items."""
+        if split == "test":
+            return self.sequences.tolist()
+        return self.sequences.map(lambda clicks: clicks[:-1]).tolist()
+
+    def one_of(self, split, seed=0):
+        """Return impressions of the click and 20 random items that the user never clicked."""
+        rng = np.random.default_rng(seed)
+        ids = self.items.ids
+        place = pd.Series(np.arange(len(ids)), index=ids)
+        rows = []
+        for clicks in self.ranked(split):
+            seen = set(place[clicks].tolist())
+            drawn = rng.choice(len(ids), N_NEGATIVES + len(seen), replace=False)
+            others = [each for each in drawn if each not in seen][:N_NEGATIVES]
+            rows.append((clicks[:-1], [clicks[-1], *ids[others].tolist()]))
+        X = pd.DataFrame(rows, columns=["history", "candidates"])
+        return X.assign(clicked=[[1] + [0] * N_NEGATIVES] * len(X))
+
+
+def make(name, sequences, items):
+    sequences = sequences[sequences.map(len) >= 3]
+    return Lists(name, sequences, items)
+
+
+def ml100k(folder):
+    """MovieLens 100K: the sequence of a user is put together from the fixed set of impressions.
+
+    It is the history of the user's training impressions (at most 50 clicks), then the clicks of the
+    training, valid and test impressions, in their order. Clicks are ratings of at least 4.
+    """
+    parts = {name: read_split(folder, name) for name in ("train", "valid", "test")}
+    sequences = parts["train"].groupby("user_id").history.first().map(list)
+    for X in parts.values():
+        clicked = [
+            item
+            for row in X.itertuples()
+            for item, click in zip(row.candidates, row.clicked, strict=True)
+            if click
+        ]
+        user = np.repeat(X.user_id, [sum(clicks) for clicks in X.clicked])
+        more = pd.Series(clicked, index=user).groupby(level=0).agg(list)
+        sequences = sequences + more.reindex(sequences.index)
+    return make("MovieLens 100K", sequences, Items(read_films(folder), roles=ROLES))
+
+
+def latest_small(folder):
+    """MovieLens latest-small: clicks are ratings of at least 4, in the order of time, then id."""
+    folder = Path(folder)
+    films = pd.read_csv(folder / "movies.csv").rename(columns={"movieId": "item_id"})
+    films = films.assign(genres=films.genres.str.split("|"))
+    ratings = pd.read_csv(folder / "ratings.csv").query("rating >= 4")
+    ratings = ratings.sort_values(["userId", "timestamp", "movieId"])
+    sequences = ratings.groupby("userId").movieId.agg(list)
+    return make("MovieLens latest-small", sequences, Items(films))
+
+
+def games(folder):
+    """Amazon games: purchases, with the titles of the games."""
+    folder = Path(folder)
+    items = pd.read_csv(folder / "items.tsv", sep="\t", quoting=3, keep_default_na=False)
+    users = pd.read_csv(folder / "sequences.tsv", sep="\t", index_col="user_id")
+    sequences = users.item_ids.str.split().map(lambda ids: [int(each) for each in ids])
+    return make("Amazon games", sequences, Items(items))
+
+
+def beauty(folder):
+    """Amazon beauty: purchases, with ids only."""
+    lines = (Path(folder) / "sequences.txt").read_text().splitlines()
+    rows = [[int(each) for each in line.split()] for line in lines]
+    sequences = pd.Series([row[1:] for row in rows], index=[row[0] for row in rows])
+    ids = np.unique(np.concatenate(sequences.tolist()))
+    return make("Amazon beauty", sequences, Items({"item_id": ids}))
+
+
+def made_up(n_users=300, n_items=150, seed=0):
+    """Made-up users, each of whom clicks items of two topics, one topic after the other."""
+    rng = np.random.default_rng(seed)
+    topic = rng.integers(0, 10, n_items)
+    weight = rng.pareto(1.5, n_items) + 0.1
+    items = pd.DataFrame({"item_id": np.arange(n_items)})
+    words = rng.integers(0, 8, (n_items, 3))
+    items["title"] = [
+        " ".join(f"word{topic[i]}x{word}" for word in words[i]) for i in range(n_items)
+    ]
+    sequences = []
+    for _ in range(n_users):
+        clicks = []
+        for chosen in rng.choice(10, 2, replace=False):
+            of_topic = np.flatnonzero(topic == chosen)
+            chance = weight[of_topic] / weight[of_topic].sum()
+            n = min(len(of_topic), int(rng.integers(3, 8)))
+            clicks += rng.choice(of_topic, n, replace=False, p=chance).tolist()
+        sequences.append(clicks)
+    return make("made up", pd.Series(sequences), Items(items))
+
+
+READERS = {"ml100k": ml100k, "latest_small": latest_small, "games": games, "beauty": beauty}
+
+
+def read_sets(args):
+    """Return the sets whose folders the command line names; with `--quick`, made-up users."""
+    if args.quick:
+        return [made_up()]
+    folders = {name: getattr(args, name) for name in READERS if getattr(args, name)}
+    if not folders:
+        sys.exit("name the folder of a set: --ml100k, --latest-small, --games or --beauty FOLDER")
+    for folder in folders.values():
+        if not Path(folder).is_dir():
+            sys.exit(f"there is no folder {folder}")
+    return [READERS[name](folder) for name, folder in folders.items()]

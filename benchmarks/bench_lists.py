@@ -1,0 +1,142 @@
+"""Lists over the whole catalogue: HR@10, nDCG@10 and MRR of each user's last click.
+
+The last click of each user is ranked among all items that the user did not click before, and, as
+the 1 + 20 task, among 20 random ones (AUC). Models are trained on the clicks before the last two.
+The click before the last one chooses the parameters in `grid`, by nDCG@10; no model is trained on
+it, but it is in the history of the test. `_lists.py` says how each set becomes sequences.
+
+`--quick` runs on made-up users. `--models Popularity,EASE` measures some. `seconds` is the time of
+the fit with the chosen parameters, and `tuning` that of the whole search.
+"""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from _common import arguments, environment, report
+from _lists import read_sets
+from skrec import content
+from skrec.baselines import EASE, ContentKNN, ItemKNN, Popularity
+
+METRICS = ["hit@10", "ndcg@10", "mrr"]
+DECAYS = [1.0, 0.9, 0.8, 0.7, 0.5, 0.3]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to measure.
+
+    Parameters
+    ----------
+    make : callable
+        Function of a seed that returns an estimator.
+    grid : dict of str to list
+        Parameters to choose on valid, which need a fit each.
+    decays : list of float
+        Values of the parameter `decay` to choose on valid, which need no fit.
+    needs_text : bool
+        Whether the model is left out on sets without text.
+    is_random : bool
+        Whether the result depends on the seed.
+    """
+
+    make: Callable[[int], Any]
+    grid: dict[str, list] = field(default_factory=dict)
+    decays: list[float] = field(default_factory=list)
+    needs_text: bool = False
+    is_random: bool = False
+
+
+def baseline(kind, grid=None, decays=DECAYS, needs_text=False):
+    return Model(lambda seed: kind(calibration=None), grid or {}, decays, needs_text)
+
+
+MODELS = {
+    "Popularity": baseline(Popularity, decays=[]),
+    "ItemKNN": baseline(ItemKNN, {"k": [20, 100, 500], "shrinkage": [0.0, 5.0, 20.0, 50.0]}),
+    "EASE": baseline(EASE, {"regularization": [20.0, 100.0, 300.0, 1000.0]}),
+    "ContentKNN": baseline(ContentKNN, needs_text=True),
+}
+
+
+def models(args):
+    """Return the models to measure, by name."""
+    known = dict(MODELS)
+    if args.language_model:
+        operator = content.LanguageModel(
+            args.language_model, trainable_layers=0, pooling="mean", cache_dtype="float32"
+        )
+        known["ContentKNN of a language model"] = Model(
+            lambda seed: ContentKNN(operator, calibration=None), {}, DECAYS, needs_text=True
+        )
+    if not args.models:
+        return known
+    return {name.strip(): known[name.strip()] for name in args.models.split(",")}
+
+
+def fit(model, data, parameters, seed):
+    estimator = model.make(seed).set_params(**parameters)
+    start = time.perf_counter()
+    estimator.fit(data.train(), items=data.items)
+    return estimator, time.perf_counter() - start
+
+
+def combinations(grid):
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def tuned(model, data, quick):
+    """Return the estimator with the best nDCG@10 on valid, its parameters, and the seconds."""
+    valid, best = data.ranked("valid"), (-1.0, None, None, None)
+    for parameters in itertools.islice(combinations(model.grid), 2 if quick else None):
+        estimator, seconds = fit(model, data, parameters, seed=0)
+        for decay in model.decays or [None]:
+            more = {} if decay is None else {"decay": decay}
+            value = estimator.set_params(**more).evaluate(valid, metrics="ndcg@10")["ndcg@10"]
+            if value > best[0]:
+                best = value, estimator, parameters | more, seconds
+    value, estimator, parameters, seconds = best
+    return estimator.set_params(**parameters), value, parameters, seconds
+
+
+def measure(estimator, data):
+    figures = estimator.evaluate(data.ranked("test"), metrics=METRICS)
+    figures |= {"auc": estimator.evaluate(data.one_of("test"), metrics="gauc")["gauc"]}
+    return figures
+
+
+def report_model(name, model, data, seeds, quick):
+    start = time.perf_counter()
+    estimator, valid, parameters, seconds = tuned(model, data, quick)
+    tuning = time.perf_counter() - start
+    rows = [measure(estimator, data) | {"seconds": seconds}]
+    for seed in range(1, seeds if model.is_random else 1):
+        estimator, seconds = fit(model, data, parameters, seed)
+        rows.append(measure(estimator, data) | {"seconds": seconds})
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    spread = float(np.ptp([row["ndcg@10"] for row in rows]))
+    common = {"parameters": parameters, "seeds": len(rows), "tuning": tuning, "valid": valid}
+    report("lists", set=data.name, model=name, ndcg_spread=spread, **common, **means)
+
+
+def main():
+    folders = dict.fromkeys(("ml100k", "latest_small", "games", "beauty"), "")
+    args = arguments(__doc__, models="", language_model="", seeds=3, **folders)
+    report("environment", **environment())
+    chosen = models(args)
+    for data in read_sets(args):
+        lengths = data.sequences.map(len)
+        sizes = {"n_users": len(lengths), "n_items": data.items.n_items, "n_clicks": lengths.sum()}
+        report("lists", set=data.name, **sizes)
+        for name, model in chosen.items():
+            if data.has_text or not model.needs_text:
+                report_model(name, model, data, 1 if args.quick else args.seeds, args.quick)
+
+
+if __name__ == "__main__":
+    main()
