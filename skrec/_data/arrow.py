@@ -40,13 +40,20 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     ------
     ValueError
         If the values have mixed types, or types that Arrow lacks; if an int has more than 64 bits,
-        or text is not valid Unicode.
+        or text is not valid Unicode, which the text of Arrow tables may be as well.
 
     Notes
     -----
     Masked entries of NumPy's masked arrays are missing: they are null in one dimension, and left
     out of the lists of two dimensions.
     """
+    column = _to_arrow(values, what)
+    refuse_invalid_text(column.chunks, what)
+    return column
+
+
+def _to_arrow(values: Any, what: str) -> pa.ChunkedArray:
+    """Convert one column to Arrow, without a check of its text; see `to_arrow`."""
     values = _without_masks(values)
     if not isinstance(values, Iterable) or (isinstance(values, np.ndarray) and not values.ndim):
         raise ValueError(f"can't read {what}: it must be a sequence, got {values!r}")
@@ -59,7 +66,7 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
     if isinstance(values, np.ndarray) and values.ndim == 2:
         width = values.shape[1]
         if width:
-            flat = to_arrow(values.ravel(), what).combine_chunks()
+            flat = _to_arrow(values.ravel(), what).combine_chunks()
             return pa.chunked_array([pa.FixedSizeListArray.from_arrays(flat, width)])
         values = list(values)  # Arrow has no lists of fixed size 0
     if not isinstance(values, (pd.Series, pd.Index, ExtensionArray, np.ndarray)):
@@ -73,7 +80,7 @@ def to_arrow(values: Any, what: str) -> pa.ChunkedArray:
             # Arrow rejects rows of different dtypes, and np.array([]) is float64 among rows of
             # ints. It also rejects arrays of pandas as rows.
             rows = [row.tolist() if hasattr(row, "tolist") else row for row in values]
-            return to_arrow(rows, what)
+            return _to_arrow(rows, what)
         raise ValueError(f"can't read {what}, mixed types or objects: {error}") from error
     return _without_views(
         array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
@@ -124,9 +131,47 @@ def _unreadable(values: Any, what: str) -> UnreadableValueError:
                     f"{what} holds the number {each} in row {row}, which has more than the 64 bits "
                     "of a signed integer; write such ids as texts"
                 )
-            except (pa.ArrowException, TypeError):
+            except (pa.ArrowException, TypeError, ValueError):
                 continue
     return UnreadableValueError(f"can't read {what}: a text or number is out of range")
+
+
+def refuse_invalid_text(chunks: Iterable[pa.Array], what: str) -> None:
+    """Raise a ValueError if text of an Arrow column is not UTF-8, which Arrow itself allows.
+
+    Parameters
+    ----------
+    chunks : iterable of pyarrow.Array
+        The column.
+    what : str
+        Description of the column in the error message.
+    """
+    first = 0
+    for chunk in chunks:
+        if not _has_text(chunk.type):
+            return
+        try:
+            chunk.validate(full=True)
+        except pa.ArrowInvalid as error:
+            for row, value in enumerate(chunk):
+                try:
+                    value.as_py()
+                except UnicodeDecodeError as fault:
+                    shown = fault.object[:40]
+                    raise UnreadableValueError(
+                        f"{what} holds text that is not UTF-8 in row {first + row}: {shown!r}; "
+                        "decode it with the right encoding, such as latin-1"
+                    ) from error
+            raise ValueError(f"{what} is not a valid Arrow column: {error}") from error
+        first += len(chunk)
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is text, or contains text."""
+    types = pa.types
+    if types.is_dictionary(kind) or is_list(kind):
+        return _has_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:

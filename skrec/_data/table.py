@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from skrec._data.arrow import to_arrow, without_view
+from skrec._data.arrow import refuse_invalid_text, to_arrow, without_view
 
 ROWS = 1 << 16  # rows per chunk that is read from a file
 
@@ -84,7 +84,7 @@ class Table:
                     "a table is a data frame of pandas or polars, an Arrow table, a mapping of "
                     f"columns or the path of a parquet file, got {type(data).__name__}"
                 )
-            data = pa.table(data)
+            data = _exported(data)
         self._streams = isinstance(data, (ParquetColumns, DatasetColumns))
         self._arrow: dict[str, pa.ChunkedArray] = {}
         self._data = data
@@ -129,7 +129,13 @@ class Table:
         if not self._streams or name in self._arrow:
             return self.column(name).chunks
         self._check_unique(name)
-        return map(without_view, self._data.chunks(name))
+        return self._chunks_of_file(name)
+
+    def _chunks_of_file(self, name: str) -> Iterator[pa.Array]:
+        """Yield the chunks of a column of a file."""
+        for chunk in self._data.chunks(name):
+            refuse_invalid_text([chunk], f"column {name!r}")
+            yield without_view(chunk)
 
     def type(self, name: str) -> pa.DataType:
         """Return the type of a column."""
@@ -142,6 +148,16 @@ class Table:
     def _check_unique(self, name: str) -> None:
         if self.names.count(name) > 1:
             raise ValueError(f"there are several columns named {name!r}; keep one")
+
+
+def _exported(data: Any) -> pa.Table:
+    """Return the table of an object that exports Arrow data, or raise a TypeError for a column."""
+    try:
+        return pa.table(data)
+    except pa.ArrowInvalid as error:
+        raise TypeError(
+            f"a table with named columns is needed, got a single column, a {type(data).__name__}"
+        ) from error
 
 
 class ParquetColumns:

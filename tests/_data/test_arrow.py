@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from encoded import encode
 from numpy.testing import assert_array_equal
 
 from skrec import Items, explode
 from skrec._data.arrow import list_chunks, to_arrow
+from skrec._data.items import codes_of
 from skrec._data.table import Table
 
 ITEMS = Items({"a": "x", "b": "y", "c": "z"})
@@ -187,3 +189,52 @@ def test_texts_in_a_series_of_polars():
 
 def test_a_record_batch_is_a_table():
     assert Table(pa.RecordBatch.from_pydict({"history": [[1]]})).names == ["history"]
+
+
+# Text that is not UTF-8, which Arrow tables and parquet files may contain
+
+LATIN = pa.array([b"good"] * 3 + [b"caf\xe9"], pa.binary()).view(pa.string())
+NOT_UTF8 = {
+    "text": LATIN,
+    "large": pa.array([b"a", b"b", b"c", b"caf\xe9"], pa.large_binary()).view(pa.large_string()),
+    "chunks": pa.chunked_array([LATIN[:2], LATIN[2:]]),
+    "slice": pa.concat_arrays([LATIN[:1], LATIN])[1:],
+    "dictionary": LATIN.dictionary_encode(),
+    "lists": pa.ListArray.from_arrays(pa.array([0, 0, 2, 2, 4], pa.int32()), LATIN),
+    "views": LATIN.cast(pa.binary_view()).view(pa.string_view()),
+}
+
+
+@pytest.mark.parametrize("layout", NOT_UTF8)
+def test_text_that_is_not_utf8_names_column_and_row(layout, tmp_path):
+    table = pa.table({"item_id": range(4), "title": NOT_UTF8[layout]})
+    message = r"column 'title' holds text that is not UTF-8 in row 3: b'caf\\xe9'; decode it"
+    with pytest.raises(ValueError, match=message):
+        Items(table)
+    pq.write_table(table, tmp_path / "items.parquet")
+    with pytest.raises(ValueError, match=message):
+        Items(tmp_path / "items.parquet")
+
+
+def test_ids_that_are_not_utf8_name_the_column(tmp_path):
+    X = pa.table(
+        {"history": pa.ListArray.from_arrays(pa.array([0, 1, 2, 3, 4], pa.int32()), LATIN)}
+    )
+    message = "column 'history' holds text that is not UTF-8 in row 3"
+    with pytest.raises(ValueError, match=message):
+        encode(X, items=ITEMS)
+    pq.write_table(X, tmp_path / "X.parquet")
+    with pytest.raises(ValueError, match=message):
+        encode(tmp_path / "X.parquet", items=ITEMS)
+    with pytest.raises(ValueError, match="candidates holds text that is not UTF-8 in row 3"):
+        codes_of(ITEMS, LATIN, "candidates")
+
+
+def test_a_column_in_place_of_a_table_is_refused():
+    with pytest.raises(TypeError, match="a table with named columns is needed, got a single col"):
+        Table(pd.Series([1, 2]))
+
+
+def test_a_missing_time_before_a_large_int_is_an_error_of_ours():
+    with pytest.raises(ValueError, match="the rows holds the number 9223372036854775808 in row 1"):
+        to_arrow([pd.NaT, 2**63], "the rows")

@@ -20,7 +20,7 @@ from skrec.content._lm.network import part_size
 from skrec.content._lm.pages import item_keys
 from skrec.content._lm.sizes import DTYPES, check_padding, max_tokens, output_size
 from skrec.content._lm.store import PrefixStore
-from skrec.content._lm.text import check_template, render, token_ids
+from skrec.content._lm.text import check_template, describe_texts, render, token_ids
 from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
 from skrec.nn import micro_batches
 
@@ -198,7 +198,8 @@ class PretrainedText(ContentOperator):
         Packed
         """
         texts = render(items, self.template)
-        offsets, ids = token_ids(self.tokenizer_, texts, self.max_length)
+        what = describe_texts(items.roles, self.template)
+        offsets, ids = token_ids(self.tokenizer_, texts, self.max_length, what)
         if ids.max() >= self.schema_.vocab_size:
             raise ValueError(
                 f"the tokenizer gave the id {ids.max()}, but the language model knows "

@@ -131,6 +131,27 @@ def render(items: Items, template: str | None) -> list[str]:
     ]
 
 
+def describe_texts(roles: Mapping[str, str], template: str | None) -> str:
+    """Return the columns that texts are made of, for error messages.
+
+    Parameters
+    ----------
+    roles : mapping of str to str
+        Roles of the columns of the catalogue.
+    template : str or None
+        As in `render`.
+
+    Returns
+    -------
+    str
+    """
+    columns = [name for name, role in roles.items() if role in READABLE]
+    if template is not None:
+        parts = _parse(template, columns)
+        columns = list(dict.fromkeys(name for _, name in parts if name is not None))
+    return f"column{'s' * (len(columns) > 1)} {preview(columns, 20)}"
+
+
 def _values(items: Items, name: str) -> list[str]:
     """Return a column as texts. Nulls are empty."""
     column, role = items.column(name), items.roles[name]

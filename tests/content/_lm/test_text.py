@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from skrec import Items
-from skrec.content import _texts
+from skrec.content import LanguageModel, _texts
 from skrec.content._lm import check_template, render, token_ids
 
 ROLES = {"title": "text", "topic": "category", "year": "number", "image": "vector"}
@@ -227,3 +227,19 @@ def test_panic_of_a_tokenizer_is_an_error_that_names_the_row(tokenizer):
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.FixedLength(0)
     with pytest.raises(ValueError, match="texts of items, row 0: the tokenizer failed on 'one'"):
         token_ids(tokenizer, ["one", "two"], 8)
+
+
+@pytest.mark.parametrize(
+    ("template", "columns"),
+    [
+        (None, "columns 'title', 'topic'"),
+        ("{topic}: {title}, {topic}", "columns 'topic', 'title'"),
+        ("{title}!", "column 'title'"),
+    ],
+)
+def test_a_language_model_names_the_columns_of_the_texts(tiny_bert, tokenizer, template, columns):
+    items = Items({"item_id": [1, 2], "title": ["one", "two"], "topic": ["three", "three"]})
+    operator = LanguageModel(tiny_bert, tokenizer=tokenizer, template=template).fit(items)
+    operator.tokenizer_.backend_tokenizer.pre_tokenizer = pre_tokenizers.FixedLength(0)
+    with pytest.raises(ValueError, match=f"^{columns}, row 0: the tokenizer failed on '"):
+        operator.prepare(items)
