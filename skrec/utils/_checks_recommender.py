@@ -26,23 +26,35 @@ from skrec.utils._checks_common import (
 
 N_THREADS = 8
 FITTED = ("classes_", "items_", "content_", "behavior_", "predictor_", "network_", "n_epochs_")
+FITTED_BASELINE = ("classes_", "items_", "popularity_", "calibration_")
 
 
-def small(estimator: ContentRecommender, **parameters: Any) -> ContentRecommender:
-    """Return a clone with few epochs and a fixed seed."""
-    return clone(estimator).set_params(**{"max_epochs": 2, "random_state": 0, **parameters})
+def behavior_of(rec: Any) -> Any:
+    """Return the behavior operator of a recommender; None for a baseline, which has none."""
+    return getattr(rec, "behavior", None)
 
 
-def fit(estimator: ContentRecommender, **parameters: Any) -> ContentRecommender:
-    """Return a clone with few epochs and a fixed seed, fitted to impressions."""
+def fitted_names(estimator: Any) -> tuple[str, ...]:
+    """Return the fitted attributes that a recommender must have."""
+    return FITTED if isinstance(estimator, ContentRecommender) else FITTED_BASELINE
+
+
+def small(estimator: Any, **parameters: Any) -> Any:
+    """Return a clone with a fixed seed and, unless it is a baseline, few epochs."""
+    few = {"max_epochs": 2} if isinstance(estimator, ContentRecommender) else {}
+    return clone(estimator).set_params(**{"random_state": 0, **few, **parameters})
+
+
+def fit(estimator: Any, **parameters: Any) -> Any:
+    """Return a clone of `small`, fitted to impressions."""
     rec = small(estimator, **parameters)
-    rec.fit(news().train, items=catalogue_for(rec.behavior))
+    rec.fit(news().train, items=catalogue_for(behavior_of(rec)))
     return rec
 
 
 def scores(rec: ContentRecommender) -> np.ndarray:
     """Return the scores of all items for several histories, one of which is empty."""
-    return rec.decision_function(histories(news().test, rec.behavior))
+    return rec.decision_function(histories(news().test, behavior_of(rec)))
 
 
 def require_probabilities(proba: Any, shape: tuple[int, ...], estimator: Any) -> None:
@@ -56,11 +68,13 @@ def require_probabilities(proba: Any, shape: tuple[int, ...], estimator: Any) ->
     require(good, estimator, "probabilities must be within [0, 1], and not NaN")
 
 
-def check_unfitted_raises(estimator: ContentRecommender) -> None:
+def check_unfitted_raises(estimator: Any) -> None:
     """Check that all methods that need a fitted model raise NotFittedError before `fit`."""
     rec, X = clone(estimator), news().test
     methods = ["predict", "predict_proba", "decision_function", "score", "evaluate", "recommend"]
-    for method in [*methods, "transform", "item_vectors"]:
+    if isinstance(rec, ContentRecommender):
+        methods += ["transform", "item_vectors"]
+    for method in methods:
         try:
             getattr(rec, method)(*(() if method == "item_vectors" else (X,)))
         except NotFittedError:
@@ -73,14 +87,14 @@ def check_unfitted_raises(estimator: ContentRecommender) -> None:
         raise AssertionError(f"{estimator!r}: {method} before fit must raise NotFittedError")
 
 
-def check_fit_returns_self(estimator: ContentRecommender) -> None:
+def check_fit_returns_self(estimator: Any) -> None:
     """Check that `fit` returns self, sets the fitted attributes, and does not change parameters."""
     rec = small(estimator)
     before = rec.get_params(deep=False)
     state = pickle.dumps(before)
-    found = rec.fit(news().train, items=catalogue_for(rec.behavior))
+    found = rec.fit(news().train, items=catalogue_for(behavior_of(rec)))
     require(found is rec, estimator, "fit must return self")
-    missing = [name for name in FITTED if not hasattr(rec, name)]
+    missing = [name for name in fitted_names(rec) if not hasattr(rec, name)]
     require(not missing, estimator, f"fit must set {', '.join(missing)}")
     after = rec.get_params(deep=False)
     changed = [name for name in before if after[name] is not before[name]]
@@ -92,7 +106,7 @@ def check_fit_returns_self(estimator: ContentRecommender) -> None:
     )
 
 
-def check_impressions(estimator: ContentRecommender) -> None:
+def check_impressions(estimator: Any) -> None:
     """Check that `predict_proba` returns one array (n_candidates, 2) per impression."""
     rec, test = fit(estimator), news().test
     proba_of_row = rec.predict_proba(test)
@@ -107,11 +121,11 @@ def check_impressions(estimator: ContentRecommender) -> None:
     require(np.isfinite(rec.score(test)), estimator, "score of impressions must be a finite number")
 
 
-def check_pairs(estimator: ContentRecommender) -> None:
+def check_pairs(estimator: Any) -> None:
     """Check that pairs get probabilities (n_samples, 2) that sum to 1, and labels (n_samples,)."""
     (X, y), (test, _) = explode(news().train), explode(news().test)
     rec = small(estimator)
-    rec.fit(X, y, items=catalogue_for(rec.behavior))
+    rec.fit(X, y, items=catalogue_for(behavior_of(rec)))
     proba = rec.predict_proba(test)
     require_probabilities(proba, (len(test), 2), estimator)
     require(
@@ -127,13 +141,13 @@ def check_pairs(estimator: ContentRecommender) -> None:
     )
 
 
-def check_histories(estimator: ContentRecommender) -> None:
+def check_histories(estimator: Any) -> None:
     """Check that bare histories, including an empty one, get the probabilities of all items."""
     rec = small(estimator)
-    rec.fit(histories(news().train, rec.behavior), items=catalogue_for(rec.behavior))
-    X = histories(news().test, rec.behavior)
+    rec.fit(histories(news().train, behavior_of(rec)), items=catalogue_for(behavior_of(rec)))
+    X = histories(news().test, behavior_of(rec))
     require_probabilities(
-        rec.predict_proba(X), (len(X), catalogue_for(rec.behavior).n_items), estimator
+        rec.predict_proba(X), (len(X), catalogue_for(behavior_of(rec)).n_items), estimator
     )
     ids, best = rec.recommend(X, k=3)
     require(
@@ -143,21 +157,21 @@ def check_histories(estimator: ContentRecommender) -> None:
     )
 
 
-def check_new_items(estimator: ContentRecommender) -> None:
+def check_new_items(estimator: Any) -> None:
     """Check that items passed to a prediction with `items=` are scored, but not added for good."""
     rec = fit(estimator)
-    new = catalogue_for(rec.behavior).to_pandas().iloc[:3].assign(item_id=[-1, -2, -3])
+    new = catalogue_for(behavior_of(rec)).to_pandas().iloc[:3].assign(item_id=[-1, -2, -3])
     X = pd.DataFrame({"history": [[-1], []], "candidates": [[-2, -3], [-1]]})
     for proba, n in zip(rec.predict_proba(X, items=new), (2, 1), strict=True):
         require_probabilities(proba, (n, 2), estimator)
     require(
-        rec.items_.n_items == catalogue_for(rec.behavior).n_items,
+        rec.items_.n_items == catalogue_for(behavior_of(rec)).n_items,
         estimator,
         "a prediction with items= must not change items_",
     )
 
 
-def check_two_fits_are_equal(estimator: ContentRecommender) -> None:
+def check_two_fits_are_equal(estimator: Any) -> None:
     """Check that fits with the same seed are identical, whatever the state of torch's generator."""
     first = scores(fit(estimator))
     with torch.random.fork_rng(devices=[]):
@@ -170,11 +184,11 @@ def check_two_fits_are_equal(estimator: ContentRecommender) -> None:
     )
 
 
-def check_fit_twice_equals_once(estimator: ContentRecommender) -> None:
+def check_fit_twice_equals_once(estimator: Any) -> None:
     """Check that a second fit does not depend on the first."""
     once = fit(estimator)
     twice = small(estimator)
-    items = catalogue_for(twice.behavior)
+    items = catalogue_for(behavior_of(twice))
     twice.fit(news().test, items=items).fit(news().train, items=items)
     require(
         np.array_equal(scores(once), scores(twice)),
@@ -183,12 +197,12 @@ def check_fit_twice_equals_once(estimator: ContentRecommender) -> None:
     )
 
 
-def check_partial_fit_continues(estimator: ContentRecommender) -> None:
+def check_partial_fit_continues(estimator: Any) -> None:
     """Check that repeated calls of `partial_fit` equal a fit with the same number of epochs."""
     whole = fit(estimator, early_stopping=False, warm_start=False)
     rec = small(estimator)
     for _ in range(whole.n_epochs_):
-        found = rec.partial_fit(news().train, items=catalogue_for(rec.behavior))
+        found = rec.partial_fit(news().train, items=catalogue_for(behavior_of(rec)))
         require(found is rec, estimator, "partial_fit must return self")
     require(
         np.array_equal(scores(rec), scores(whole)),
@@ -199,14 +213,14 @@ def check_partial_fit_continues(estimator: ContentRecommender) -> None:
     )
 
 
-def check_clone_is_unfitted(estimator: ContentRecommender) -> None:
+def check_clone_is_unfitted(estimator: Any) -> None:
     """Check that a clone of a fitted recommender is not fitted, and can be fitted equally."""
     rec = fit(estimator)
     wanted = scores(rec)
     twin = clone(rec)
-    kept = [name for name in FITTED if hasattr(twin, name)]
+    kept = [name for name in fitted_names(rec) if hasattr(twin, name)]
     require(not kept, estimator, f"a clone must not have {', '.join(kept)}")
-    twin.fit(news().train, items=catalogue_for(rec.behavior))
+    twin.fit(news().train, items=catalogue_for(behavior_of(rec)))
     require(
         np.array_equal(scores(twin), wanted),
         estimator,
@@ -214,7 +228,7 @@ def check_clone_is_unfitted(estimator: ContentRecommender) -> None:
     )
 
 
-def check_pickles(estimator: ContentRecommender) -> None:
+def check_pickles(estimator: Any) -> None:
     """Check that a pickled recommender gives the same scores."""
     rec = fit(estimator)
     require(
@@ -224,7 +238,7 @@ def check_pickles(estimator: ContentRecommender) -> None:
     )
 
 
-def check_global_generators_are_untouched(estimator: ContentRecommender) -> None:
+def check_global_generators_are_untouched(estimator: Any) -> None:
     """Check that fit and prediction do not change the global generators of torch and numpy."""
     before = torch.get_rng_state(), pickle.dumps(np.random.get_state())  # noqa: NPY002
     scores(fit(estimator))
@@ -241,10 +255,10 @@ def check_global_generators_are_untouched(estimator: ContentRecommender) -> None
         )
 
 
-def check_data_are_unchanged(estimator: ContentRecommender) -> None:
+def check_data_are_unchanged(estimator: Any) -> None:
     """Check that `fit` and prediction do not modify X or the items in place."""
     rec = small(estimator)
-    X, items = news().train.copy(deep=True), catalogue_for(rec.behavior).to_pandas()
+    X, items = news().train.copy(deep=True), catalogue_for(behavior_of(rec)).to_pandas()
     before = pickle.dumps((X.to_dict("list"), items.to_dict("list")))
     rec.fit(X, items=items)
     rec.predict_proba(X)
@@ -255,13 +269,16 @@ def check_data_are_unchanged(estimator: ContentRecommender) -> None:
     )
 
 
-def check_two_estimators_are_independent(estimator: ContentRecommender) -> None:
+def check_two_estimators_are_independent(estimator: Any) -> None:
     """Check that fitting a second estimator does not change the first."""
     first = fit(estimator)
     before = scores(first)
-    other = fit(estimator, width=first.width * 2, random_state=1)
-    scores(other)
-    first.__dict__.pop("_encoded_items", None)  # cached item vectors would hide a change
+    if isinstance(first, ContentRecommender):
+        scores(fit(estimator, width=first.width * 2, random_state=1))
+        first.__dict__.pop("_encoded_items", None)  # cached item vectors would hide a change
+    else:
+        items = catalogue_for(None).take(range(2, catalogue_for(None).n_items))
+        scores(clone(estimator).set_params(unknown_items="ignore").fit(news().test, items=items))
     require(
         np.array_equal(scores(first), before),
         estimator,
@@ -269,26 +286,27 @@ def check_two_estimators_are_independent(estimator: ContentRecommender) -> None:
     )
 
 
-def check_threads(estimator: ContentRecommender) -> None:
+def check_threads(estimator: Any) -> None:
     """Check that 8 threads that predict at once get the same results as one thread.
 
     The threads share a recommender that has just been unpickled, so that nothing is cached.
     """
     rec = fit(estimator)
     tables = [news().test.iloc[i::N_THREADS] for i in range(N_THREADS)]
-    rows = [histories(table, rec.behavior) for table in tables]
-    new = catalogue_for(rec.behavior).to_pandas().iloc[:2].assign(item_id=[-1, -2])
-    verbs: dict[str, Callable[[ContentRecommender, int], Any]] = {
+    rows = [histories(table, behavior_of(rec)) for table in tables]
+    new = catalogue_for(behavior_of(rec)).to_pandas().iloc[:2].assign(item_id=[-1, -2])
+    verbs: dict[str, Callable[[Any, int], Any]] = {
         "decision_function": lambda r, i: r.decision_function(rows[i]),
         "predict_proba": lambda r, i: np.concatenate(r.predict_proba(tables[i])),
         "recommend": lambda r, i: r.recommend(rows[i], k=3)[1],
-        "similar_items": lambda r, i: r.similar_items(r.items_.ids[i : i + 2], k=3)[1],
         "evaluate": lambda r, i: list(r.evaluate(news().test, metrics=["auc", "mrr"]).values()),
         "decision_function with items=": lambda r, i: r.decision_function(rows[i], items=new),
-        "item_vectors": lambda r, i: r.item_vectors(),
     }
-    if rec.network_.has_user_vectors:
-        verbs["transform"] = lambda r, i: r.transform(rows[i])
+    if isinstance(rec, ContentRecommender):
+        verbs["similar_items"] = lambda r, i: r.similar_items(r.items_.ids[i : i + 2], k=3)[1]
+        verbs["item_vectors"] = lambda r, i: r.item_vectors()
+        if rec.network_.has_user_vectors:
+            verbs["transform"] = lambda r, i: r.transform(rows[i])
     wanted = [{name: verb(rec, i) for name, verb in verbs.items()} for i in range(N_THREADS)]
     shared = pickle.loads(pickle.dumps(rec))
 
@@ -330,3 +348,6 @@ CHECKS: list[Callable[[Any], None]] = [
     check_two_estimators_are_independent,
     check_threads,
 ]
+
+# baselines are trained at once, so that training can't be continued
+BASELINE_CHECKS = [check for check in CHECKS if check is not check_partial_fit_continues]

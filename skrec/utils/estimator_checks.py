@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from skrec._recommender import ContentRecommender
+from skrec.baselines._base import Baseline
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator
 from skrec.predictor import Predictor
@@ -42,6 +43,7 @@ CHECKS: dict[type, list[Check]] = {
     BehaviorOperator: _checks_behavior.CHECKS,
     Predictor: _checks_predictor.CHECKS,
     ContentRecommender: _checks_recommender.CHECKS,
+    Baseline: _checks_recommender.BASELINE_CHECKS,
 }
 
 
@@ -118,17 +120,18 @@ def check_predictor(operator: Predictor) -> None:
     _check(operator, Predictor)
 
 
-def check_recommender(estimator: ContentRecommender) -> None:
-    """Check a recommender: scikit-learn's conventions, `fit`, and the results of all methods.
+def check_recommender(estimator: Any) -> None:
+    """Check a recommender or baseline: scikit-learn's conventions, `fit`, and the results of all methods.
 
     Most checks of scikit-learn's ``check_estimator`` fit arrays of numbers, which a recommender
     does not accept. Those that need no data are included here.
 
     Parameters
     ----------
-    estimator : ContentRecommender
-        Instance of `ContentRecommender` or of a subclass, with the parameters to check. It is not
-        modified. Clones of it are fitted for two epochs, with ``random_state=0``.
+    estimator : ContentRecommender or baseline
+        Instance of `ContentRecommender`, of a class of :mod:`skrec.baselines`, or of a subclass,
+        with the parameters to check. It is not modified. Clones of it are fitted, recommenders for
+        two epochs, with ``random_state=0``.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def check_recommender(estimator: ContentRecommender) -> None:
     >>> from skrec.utils.estimator_checks import check_recommender
     >>> check_recommender(ContentRecommender("mean_pooling", width=8))
     """
-    _check(estimator, ContentRecommender)
+    _check(estimator, Baseline if isinstance(estimator, Baseline) else ContentRecommender)
 
 
 def iter_checks(estimators: Iterable[Any]) -> Iterator[tuple[Any, Check]]:
