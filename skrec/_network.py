@@ -37,6 +37,48 @@ CLICK_CELLS = 1 << 22
 
 
 @dataclass(frozen=True)
+class Targets:
+    """Clicks inside the histories of a batch, each predicted from the clicks before it.
+
+    Attributes
+    ----------
+    history : int64 tensor of shape (T,)
+        Index of the history of each target in `Batch.history`.
+    position : int64 tensor of shape (T,)
+        Position in that history of the click before the target. The state after this click
+        predicts the target. 0 for empty histories.
+    item : int64 tensor of shape (T,)
+        The target, as an index into `Batch.items`.
+    window : int64 tensor of shape (T,)
+        Row of `allowed` that belongs to each target.
+    allowed : bool tensor of shape (M, S)
+        Which of the shared items may be negatives.
+    log_q : float tensor of shape (T,)
+        Log-probability with which each target is sampled; 0 if all items are equally likely.
+    shared_log_q : float tensor of shape (S,)
+        Log-probability with which each shared item is sampled.
+    weight : float tensor of shape (T,)
+        Weight of each target in the loss.
+    """
+
+    history: torch.Tensor
+    position: torch.Tensor
+    item: torch.Tensor
+    window: torch.Tensor
+    allowed: torch.Tensor
+    log_q: torch.Tensor
+    shared_log_q: torch.Tensor
+    weight: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def to(self, device: torch.device) -> Targets:
+        """Return the targets on a device."""
+        return Targets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
 class Batch:
     """Input of one training step, with items as indices into its U distinct items.
 
@@ -69,8 +111,10 @@ class Batch:
     weight : float tensor of shape (B,)
         Weight of each row in the loss.
     n_rows : int
-        Number of rows of the step in all processes. It equals B unless the batch is the share of
-        one of several processes.
+        Number of rows and targets of the step in all processes. It equals B + T unless the batch
+        is the share of one of several processes.
+    targets : Targets or None
+        Clicks inside the histories, which are learned in addition to the rows.
     """
 
     items: torch.Tensor
@@ -85,18 +129,46 @@ class Batch:
     log_q: torch.Tensor
     weight: torch.Tensor
     n_rows: int
+    targets: Targets | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels) + (0 if self.targets is None else len(self.targets))
 
     def has_negatives(self) -> bool:
-        """Return whether any row has a candidate that was not clicked."""
+        """Return whether any row or target has a candidate that was not clicked."""
+        if self.targets is not None and len(self.targets) and self.targets.allowed.any():
+            return True
         return bool((self.candidate_mask & (self.labels == 0)).any())
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
         moved: dict[str, Any] = {
-            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            name: value.to(device) if isinstance(value, torch.Tensor | Targets) else value
             for name, value in vars(self).items()
         }
         return Batch(**moved)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network computes of a batch.
+
+    Attributes
+    ----------
+    scores : tensor of shape (B, C + S)
+        Scores of the rows' candidates. Those of masked candidates are arbitrary.
+    penalty : tensor of shape ()
+        Penalty of the behavior module, or 0 if it has none.
+    items : tensor of shape (U, W)
+        The part of the rows of the batch's items that represents candidates.
+    users : tensor of shape (T, K, D) or None
+        User vectors that predict the targets of the batch, if it has any.
+    """
+
+    scores: torch.Tensor
+    penalty: torch.Tensor
+    items: torch.Tensor
+    users: torch.Tensor | None = None
 
 
 class Network(nn.Module):
@@ -143,30 +215,56 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch, packed: Packed, token_budget: int) -> torch.Tensor:
         """Return the scores (B, C + S) of a batch; masked candidates have arbitrary scores."""
-        return self.scores_and_penalty(batch, packed, token_budget)[0]
+        return self.outputs(batch, packed, token_budget).scores
 
-    def scores_and_penalty(
-        self, batch: Batch, packed: Packed, token_budget: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the scores (B, C + S) of a batch and the penalty of the behavior module."""
+    def outputs(self, batch: Batch, packed: Packed, token_budget: int) -> Outputs:
+        """Return the scores of the rows of a batch, and the user vectors of its targets."""
         items = self.encode(packed, batch.items, token_budget)  # (U, R)
         clicks = F.embedding(batch.history, items)  # (H, L, R)
         items = items[:, : self.item_width]
+        clicks, mask = self.with_empty(clicks, batch.history_mask)
+        if batch.targets is not None:
+            return self._outputs_of_states(batch, batch.targets, items, clicks, mask)
         own = F.embedding(batch.candidates, items)  # (B, C, W)
         shared = F.embedding(batch.shared, items)  # (S, W)
-        clicks, mask = self.with_empty(clicks, batch.history_mask)
         rows = batch.history_of_row
         if not (self.has_user_vectors and len(shared)):
             item = torch.cat([own, shared.expand(len(own), -1, -1)], dim=1)
             users = self.users_of_rows(clicks, mask, rows, item, batch.user)
             scores = self.match(users, item, mask[rows] if self.late_fusion else None)
             real = users[batch.candidate_mask] if self.candidate_aware else users
-            return scores, self._penalty(real)
+            return Outputs(scores, self._penalty(real), items)
         users = self.users(clicks, mask, batch.user)  # (H, K, D)
         everyone = self.match_all(users, shared, len(users) * len(shared))  # (H, S)
         own_scores = self.match(users.index_select(0, rows).unsqueeze(1), own)
         scores = torch.cat([own_scores, everyone.index_select(0, rows)], dim=1)
-        return scores, self._penalty(users)
+        return Outputs(scores, self._penalty(users), items)
+
+    def _outputs_of_states(
+        self,
+        batch: Batch,
+        targets: Targets,
+        items: torch.Tensor,
+        clicks: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> Outputs:
+        """Return the outputs of a batch with targets, from the states after each click."""
+        arguments = [batch.user] if self.reads_users else []
+        behavior: Any = self.behavior
+        states = behavior.states(clicks, mask, *arguments)  # (H, L, K, D)
+        n_clicks = mask.sum(dim=1)
+        states, length = states.flatten(0, 1), mask.shape[1]
+        last = batch.history_of_row * length + n_clicks[batch.history_of_row] - 1  # (B,)
+        users = states.index_select(0, targets.history * length + targets.position)  # (T, K, D)
+        if not len(last):
+            return Outputs(states.new_zeros(batch.labels.shape), self._penalty(users), items, users)
+        own_users = states.index_select(0, last)  # (B, K, D)
+        scores = self.match(own_users.unsqueeze(1), F.embedding(batch.candidates, items))
+        if len(batch.shared):
+            shared = F.embedding(batch.shared, items)  # (S, W)
+            everyone = self.match_all(own_users, shared, len(own_users) * len(shared))
+            scores = torch.cat([scores, everyone], dim=1)
+        return Outputs(scores, self._penalty(torch.cat([own_users, users])), items, users)
 
     def _penalty(self, users: torch.Tensor) -> torch.Tensor:
         """Return the penalty of the behavior module for user vectors, or 0 if it has none."""

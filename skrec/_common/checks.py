@@ -45,10 +45,10 @@ def check_real(
         Value of the parameter.
     low, high : float, default=0.0 and inf
         Ends of the interval.
-    closed : {"both", "left", "none"}, default="both"
+    closed : {"both", "left", "right", "none"}, default="both"
         The ends that are valid values. An infinite end never is.
     """
-    left, right = closed in ("both", "left"), closed == "both" and high < float("inf")
+    left, right = closed in ("both", "left"), closed in ("both", "right") and high < float("inf")
     good = isinstance(value, Real) and not isinstance(value, bool)
     if good:
         number = float(value)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skrec._data.ragged import pad_histories
-from skrec._network import Batch
+from skrec._network import Batch, Targets
 from skrec._training.example_batch import ExampleBatch
 from skrec._training.examples import Examples
 from skrec._training.negatives import Pool
@@ -50,7 +50,7 @@ def iterate_batches(
         drawn, pool = _draw(examples, order[start : start + size], rng)
         share = drawn.take(slice(rank, None, n_processes))
         batch = collate(share, pool, examples.history_codes, max_history, examples.sampler.log_q)
-        yield replace(batch, n_rows=len(drawn.mask))
+        yield replace(batch, n_rows=len(drawn))
 
 
 def _draw(
@@ -101,19 +101,32 @@ def collate(
     -------
     Batch
     """
-    starts = np.maximum(drawn.starts, drawn.stops - max_history)
-    n_users = int(drawn.user.max(initial=0)) + 1
+    starts, stops, users = drawn.starts, drawn.stops, drawn.user
+    window, target = np.empty((2, 0), dtype=np.int64)
+    windows = drawn.windows
+    if windows is not None:
+        window, before, target = windows.targets()
+        # a window is read once, up to the last click but one; the first click has no history
+        read = np.minimum(windows.starts + max_history, windows.stops)[window]
+        starts = np.concatenate([starts, np.where(target > before, before, 0)])
+        stops = np.concatenate([stops, np.where(target > before, read, 0)])
+        users = np.concatenate([users, windows.user[window]])
+    starts = np.maximum(starts, stops - max_history)
+    n_users = int(users.max(initial=0)) + 1
     # one int per history and user: the start and length of its range, and the user
-    key = (starts * (max_history + 1) + (drawn.stops - starts)) * n_users + drawn.user
+    key = (starts * (max_history + 1) + (stops - starts)) * n_users + users
     key, history_of_row = np.unique(key, return_inverse=True)
     key, user = np.divmod(key, n_users)
     starts, lengths = np.divmod(key, max_history + 1)
     history, history_mask = pad_histories(history_codes, starts, starts + lengths)
+    history_of_row, history_of_target = np.split(history_of_row, [len(drawn.mask)])
     used = drawn.sampled.any(axis=0)
+    if windows is not None:
+        used |= windows.allowed.any(axis=0)
     pool, sampled = pool[used], drawn.sampled[:, used]
-    codes = [history[history_mask], drawn.candidates[drawn.mask], pool]
+    codes = [history[history_mask], drawn.candidates[drawn.mask], pool, history_codes[target]]
     items, index = _distinct(np.concatenate(codes))
-    clicks, own, shared = np.split(index, np.cumsum([len(part) for part in codes[:-1]]))
+    clicks, own, shared, learned = np.split(index, np.cumsum([len(part) for part in codes[:-1]]))
     history[history_mask] = clicks
     candidates = np.zeros(drawn.candidates.shape, dtype=np.int64)
     candidates[drawn.mask] = own
@@ -131,7 +144,21 @@ def collate(
         "weight": drawn.weight,
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    return Batch(**tensors, n_rows=len(drawn.mask))
+    batch = Batch(**tensors, n_rows=len(drawn))  # type: ignore[arg-type]
+    if windows is None:
+        return batch
+    arrays = {
+        "history": history_of_target,
+        "position": np.maximum(target - before - 1, 0),
+        "item": learned,
+        "window": window,
+        "allowed": windows.allowed[:, used],
+        "log_q": np.zeros(len(target), np.float32) if log_q is None else log_q[codes[3]],
+        "shared_log_q": np.zeros(len(pool), np.float32) if log_q is None else log_q[pool],
+        "weight": windows.weight[window],
+    }
+    targets = Targets(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    return replace(batch, targets=targets)
 
 
 def _log_q_of_candidates(

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import numpy as np
+
+from skrec._data.coded import CodedInteractions
+from skrec._training.negatives import NegativeSampler, Pool
+from skrec._training.windows import WindowBatch
+
+EMPTY_HISTORIES = (
+    "every history is empty; training on bare histories predicts a click from those before it"
+)
 
 # row numbers in a batch (m,) and one item code for each
 RowCodes = tuple[np.ndarray, np.ndarray]
@@ -31,6 +40,8 @@ class ExampleBatch:
         Weight of each example in the loss.
     user : ndarray of int64, shape (B,)
         Code of the user of each example.
+    windows : WindowBatch or None
+        Windows whose clicks are learned in addition to the examples.
     """
 
     starts: np.ndarray
@@ -41,21 +52,40 @@ class ExampleBatch:
     sampled: np.ndarray
     weight: np.ndarray
     user: np.ndarray
+    windows: WindowBatch | None = None
+
+    def __len__(self) -> int:
+        return len(self.mask) + (0 if self.windows is None else self.windows.n_targets())
 
     def take(self, rows: slice) -> ExampleBatch:
-        """Return the examples of a slice."""
-        return ExampleBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
+        """Return the examples and the windows of a slice."""
+        arrays = {name: getattr(self, name)[rows] for name in ARRAYS}
+        windows = None if self.windows is None else self.windows.take(rows)
+        return replace(self, windows=windows, **arrays)
 
     def stack(self, below: ExampleBatch) -> ExampleBatch:
         """Return these examples followed by others; the narrower arrays are padded."""
-        stacked = []
-        for field in fields(self):
-            parts = [getattr(self, field.name), getattr(below, field.name)]
+        stacked = {}
+        for name in ARRAYS:
+            parts = [getattr(self, name), getattr(below, name)]
             if parts[0].ndim == 2:
                 width = max(part.shape[1] for part in parts)
                 parts = [np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part in parts]
-            stacked.append(np.concatenate(parts))
-        return ExampleBatch(*stacked)
+            stacked[name] = np.concatenate(parts)
+        return replace(self, **stacked)  # type: ignore[arg-type]
+
+
+ARRAYS = tuple(field.name for field in fields(ExampleBatch) if field.name != "windows")
+
+
+def no_examples(n_shared: int) -> ExampleBatch:
+    """Return a batch without examples, for a pool of `n_shared` items."""
+    none = np.empty(0, dtype=np.int64)
+    square = np.empty((0, 0), dtype=np.int64)
+    shared = np.empty((0, n_shared), dtype=bool)
+    return with_negatives(
+        none, square, square.astype(bool), shared, (none, none), none.astype(float), none
+    )
 
 
 def with_negatives(
@@ -96,3 +126,69 @@ def with_negatives(
     labels = np.zeros(candidates.shape, dtype=np.float32)
     labels[:, 0] = 1.0
     return ExampleBatch(*ranges, candidates, mask, labels, sampled, weight, user)
+
+
+def rows_of_windows(windows: WindowBatch, codes: np.ndarray) -> ExampleBatch:
+    """Return the targets of windows as examples of their own, each with the clicks before it.
+
+    Parameters
+    ----------
+    windows : WindowBatch
+    codes : ndarray of int32
+        `Examples.history_codes`.
+
+    Returns
+    -------
+    ExampleBatch
+    """
+    window, starts, places = windows.targets()
+    none = np.empty((len(window), 0), dtype=np.int64)
+    ranges, weight, user = (starts, places), windows.weight[window], windows.user[window]
+    return with_negatives(
+        codes[places], none, none.astype(bool), windows.allowed[window], ranges, weight, user
+    )
+
+
+class Examples(Protocol):
+    """Interface of a training set, of which each epoch draws every row once.
+
+    Attributes
+    ----------
+    history_codes : ndarray of int32
+        Item codes of all histories.
+    n_skipped : int
+        Number of impressions or histories without a click to learn.
+    sampler : NegativeSampler
+        Sampler of the pool of negatives.
+    """
+
+    history_codes: np.ndarray
+    n_skipped: int
+    sampler: NegativeSampler
+
+    def __len__(self) -> int: ...
+
+    def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
+        """Draw the examples of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Row numbers in the training set.
+        pool : ndarray of int64, shape (S,)
+            Items that were sampled for the batch.
+        rng : numpy.random.Generator
+            Generator of the choice of negatives and targets.
+
+        Returns
+        -------
+        ExampleBatch
+        """
+        ...
+
+
+def weights_of(data: CodedInteractions) -> np.ndarray:
+    """Return the weight of each row (n,), scaled to a mean of 1."""
+    if data.weight is None:
+        return np.ones(data.n_rows)
+    return data.weight / data.weight.mean()

@@ -10,56 +10,29 @@ An example is a term of the loss: a click and its negatives, or with ``loss="bce
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import gather_ranges, gather_segments, offsets_of, segment_ids
-from skrec._training.example_batch import ExampleBatch, RowCodes, with_negatives
+from skrec._training.all_clicks import AllClicks
+from skrec._training.example_batch import (
+    EMPTY_HISTORIES,
+    ExampleBatch,
+    Examples,
+    RowCodes,
+    weights_of,
+    with_negatives,
+)
 from skrec._training.negatives import NegativeSampler, Pool
 
 
-class Examples(Protocol):
-    """Interface of a training set, of which each epoch draws every row once.
-
-    Attributes
-    ----------
-    history_codes : ndarray of int32
-        Item codes of all histories.
-    n_skipped : int
-        Number of impressions or histories without a click to learn.
-    sampler : NegativeSampler
-        Sampler of the pool of negatives.
-    """
-
-    history_codes: np.ndarray
-    n_skipped: int
-    sampler: NegativeSampler
-
-    def __len__(self) -> int: ...
-
-    def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
-        """Draw the examples of some rows.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Row numbers in the training set.
-        pool : ndarray of int64, shape (S,)
-            Items that were sampled for the batch.
-        rng : numpy.random.Generator
-            Generator of the choice of negatives and targets.
-
-        Returns
-        -------
-        ExampleBatch
-        """
-        ...
-
-
 def make_examples(
-    data: CodedInteractions, loss: str, sampler: NegativeSampler, history_targets: int = 0
+    data: CodedInteractions,
+    loss: str,
+    sampler: NegativeSampler,
+    history_targets: int | str = 0,
+    max_history: int = 50,
+    one_pass: bool = False,
 ) -> Examples:
     """Return the training set for a loss.
 
@@ -71,18 +44,27 @@ def make_examples(
         Name of the loss.
     sampler : NegativeSampler
         Sampler of the pool of negatives.
-    history_targets : int, default=0
-        Number of additional targets per example, which are drawn from inside its history.
+    history_targets : int or "all", default=0
+        Number of additional targets per example, which are drawn from inside its history. "all"
+        makes each click of a history a target.
+    max_history : int, default=50
+        Number of latest clicks that are read from a history.
+    one_pass : bool, default=False
+        Whether the network predicts all clicks of a window in one pass, if `history_targets` is
+        "all". Otherwise each click is an example of its own.
 
     Returns
     -------
-    ImpressionExamples, PairExamples, NextClickExamples or WithHistoryTargets
+    ImpressionExamples, PairExamples, NextClickExamples, WithHistoryTargets or AllClicks
     """
     if data.kind == "histories":
-        return NextClickExamples(data, sampler, 1 + history_targets)
-    kind = PairExamples if loss == "bce" else ImpressionExamples
-    examples: Examples = kind(data, sampler)
-    return WithHistoryTargets(examples, history_targets) if history_targets else examples
+        if history_targets == "all":
+            return AllClicks(data, sampler, max_history, one_pass)
+        return NextClickExamples(data, sampler, 1 + int(history_targets))
+    examples = PairExamples(data, sampler) if loss == "bce" else ImpressionExamples(data, sampler)
+    if history_targets == "all":
+        return AllClicks(data, sampler, max_history, one_pass, examples)
+    return WithHistoryTargets(examples, int(history_targets)) if history_targets else examples
 
 
 def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
@@ -154,15 +136,23 @@ class ImpressionExamples:
     def __len__(self) -> int:
         return len(self._at)
 
+    def row_of_example(self) -> np.ndarray:
+        """Return the row of X of each example."""
+        return self._data.row_of_candidate(self._at)
+
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
         """Draw the examples of some rows, whose first candidate is the click."""
         data, at = self._data, self._at[rows]
         row = data.row_of_candidate(at)
         history = data.history_of_row[row]
         clicks, not_clicked = self._shown_with(row)
+        n_shown = np.bincount(not_clicked[0], minlength=len(rows))
         n = self.sampler.n_negatives
-        shown, shown_mask = _choose(*not_clicked, len(rows), n, rng)
+        n_chosen = min(n, int(n_shown.max(initial=0)))
+        shown, shown_mask = _choose(*not_clicked, len(rows), n_chosen, rng)
         need = n - shown_mask.sum(axis=1)
+        if self.sampler.takes_all:  # items that were shown are better negatives than all others
+            need[n_shown > 0] = 0
         forbidden = self._forbidden(history, clicks, shown, shown_mask)
         sampled = self.sampler.fill(pool, need, *forbidden)
         used = shown_mask.any(axis=0)  # drops columns of padding, which are on the right
@@ -261,6 +251,10 @@ class PairExamples:
     def __len__(self) -> int:
         return len(self._data.candidate_codes)
 
+    def row_of_example(self) -> np.ndarray:
+        """Return the row of X of each example."""
+        return self._data.row_of_candidate()
+
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
         """Return the examples of some rows, which have one candidate each."""
         data, row = self._data, self._data.row_of_candidate(rows)
@@ -309,10 +303,7 @@ class NextClickExamples:
         self.sampler, self._n_targets = sampler, n_targets
         self.n_skipped = int((~filled).sum())
         if not len(self._history):
-            raise ValueError(
-                "every history is empty; training on bare histories predicts a click from those "
-                "before it"
-            )
+            raise ValueError(EMPTY_HISTORIES)
 
     def __len__(self) -> int:
         return len(self._history)
@@ -406,13 +397,6 @@ def next_clicks(
     return with_negatives(
         codes[place], none, none.astype(bool), sampled, (starts, place), weight, user
     )
-
-
-def weights_of(data: CodedInteractions) -> np.ndarray:
-    """Return the weight of each row (n,), scaled to a mean of 1."""
-    if data.weight is None:
-        return np.ones(data.n_rows)
-    return data.weight / data.weight.mean()
 
 
 def _choose(

@@ -1,16 +1,49 @@
-"""Losses. Each function receives the logits (B, C) of a batch and returns one loss per row (B,)."""
+"""Losses. Each function receives the logits (B, C) of some rows and returns one loss per row (B,).
+
+Targets inside histories are scored against all shared items in blocks of rows. If there are several
+blocks, the backward pass computes each block's scores again, so that the scores of all targets are
+never in memory at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from skrec._network import Batch
+from skrec._network import Batch, Network, Outputs, Targets
+from skrec._training.blocked_softmax import BlockedSoftmax
+from skrec.predictor import DotLikePredictor
+
+# largest number of scores of targets and shared items that are in memory at once
+TARGET_CELLS = 1 << 24
 
 
-def softmax_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
+class Candidates(Protocol):
+    """Mask, labels and log-probabilities of candidates; see `skrec._network.Batch`."""
+
+    @property
+    def candidate_mask(self) -> torch.Tensor: ...
+    @property
+    def labels(self) -> torch.Tensor: ...
+    @property
+    def log_q(self) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class TargetCandidates:
+    """Candidates (b, 1 + S) of a block of targets: the target itself, then the shared items."""
+
+    candidate_mask: torch.Tensor
+    labels: torch.Tensor
+    log_q: torch.Tensor
+
+
+def softmax_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
     """Return the cross-entropy of the first candidate, the click, among the candidates of its row.
 
     The log-probability with which a candidate is sampled is subtracted from its score [1]_ [2]_.
@@ -28,7 +61,7 @@ def softmax_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
     return F.cross_entropy(scores, first, reduction="none")
 
 
-def bpr_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
+def bpr_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
     """Return the mean of ``-log sigmoid(first - other)`` over the other candidates of a row [1]_.
 
     References
@@ -40,40 +73,138 @@ def bpr_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
     return _masked_mean(-F.logsigmoid(lead), batch.candidate_mask[:, 1:])
 
 
-def bce_loss(scores: torch.Tensor, batch: Batch) -> torch.Tensor:
+def bce_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
     """Return the mean binary cross-entropy of the candidates of a row."""
     labels = batch.labels.to(scores.dtype)
     each = F.binary_cross_entropy_with_logits(scores, labels, reduction="none")
     return _masked_mean(each, batch.candidate_mask)
 
 
-LOSSES: dict[str, Callable[[torch.Tensor, Batch], torch.Tensor]] = {
+LOSSES: dict[str, Callable[[torch.Tensor, Candidates], torch.Tensor]] = {
     "softmax": softmax_loss,
     "bpr": bpr_loss,
     "bce": bce_loss,
 }
 
 
-def batch_loss(name: str, scores: torch.Tensor, batch: Batch) -> torch.Tensor:
+def batch_loss(name: str, network: Network, outputs: Outputs, batch: Batch) -> torch.Tensor:
     """Return the share of this process in the weighted mean loss of a step.
 
-    The sum of the shares over all processes is the mean over all rows of the step.
+    The sum of the shares over all processes is the mean over all rows and targets of the step.
 
     Parameters
     ----------
     name : str
         A key of ``LOSSES``.
-    scores : tensor of shape (B, C)
-        Logits of the rows of this process.
+    network : Network
+        Scores the targets.
+    outputs : Outputs
+        What the network computed of the batch.
     batch : Batch
-        The rows of this process.
+        The rows and targets of this process.
 
     Returns
     -------
     tensor of shape ()
     """
-    rows = LOSSES[name](scores, batch)
-    return (rows * batch.weight.to(rows.dtype)).sum() / batch.n_rows
+    total = outputs.scores.new_zeros(())
+    if len(batch.labels):
+        rows = LOSSES[name](outputs.scores, batch)
+        total = total + (rows * batch.weight.to(rows.dtype)).sum()
+    if outputs.users is not None and batch.targets is not None:
+        shared = F.embedding(batch.shared, outputs.items)
+        total = total + target_loss(
+            name, network, outputs.users, outputs.items, shared, batch.targets
+        )
+    return total / batch.n_rows
+
+
+def target_loss(
+    name: str,
+    network: Network,
+    users: torch.Tensor,
+    items: torch.Tensor,
+    shared: torch.Tensor,
+    targets: Targets,
+    cells: int = TARGET_CELLS,
+) -> torch.Tensor:
+    """Return the weighted sum of the losses of targets, each against the shared items.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``LOSSES``.
+    network : Network
+    users : tensor of shape (T, K, D)
+        User vectors that predict the targets.
+    items : tensor of shape (U, W)
+        Vectors of the batch's items.
+    shared : tensor of shape (S, W)
+        Vectors of the shared items.
+    targets : Targets
+        The T targets.
+    cells : int, default=TARGET_CELLS
+        Largest number of scores that are in memory at once.
+
+    Returns
+    -------
+    tensor of shape ()
+    """
+    if name == "softmax" and users.shape[1] == 1 and len(shared):
+        if isinstance(network.predictor, DotLikePredictor):
+            return _softmax_of_dots(network.predictor, users.squeeze(1), items, shared, targets)
+    loss = LOSSES[name]
+
+    def block_loss(
+        user: torch.Tensor, items: torch.Tensor, shared: torch.Tensor, block: torch.Tensor
+    ) -> torch.Tensor:
+        own_item = F.embedding(targets.item[block], items).unsqueeze(1)  # (b, 1, W)
+        own = network.match(user.unsqueeze(1), own_item)  # (b, 1)
+        if len(shared):
+            others = network.match_all(user, shared, len(user) * len(shared))  # (b, S)
+            own = torch.cat([own, others], dim=1)
+        rows = loss(own, candidates_of(targets, block))
+        return (rows * targets.weight[block].to(rows.dtype)).sum()
+
+    places = torch.arange(len(users), device=users.device)
+    size = max(1, cells // (1 + len(shared)))
+    if len(users) <= size:
+        return block_loss(users, items, shared, places)
+    parts = [
+        checkpoint(block_loss, user, items, shared, block, use_reentrant=False)
+        for user, block in zip(users.split(size), places.split(size), strict=True)
+    ]
+    return torch.stack(parts).sum()
+
+
+def _softmax_of_dots(
+    predictor: DotLikePredictor,
+    users: torch.Tensor,
+    items: torch.Tensor,
+    shared: torch.Tensor,
+    targets: Targets,
+) -> torch.Tensor:
+    """Return the softmax loss of `target_loss`, if scores are dot products of users (T, D)."""
+    own_item = F.embedding(targets.item, items)
+    own = predictor.score(users.unsqueeze(1), own_item.unsqueeze(1)).squeeze(1) - targets.log_q
+    bias = predictor.bias_of(shared)
+    bias = -targets.shared_log_q if bias is None else bias - targets.shared_log_q
+    users, shared = predictor.of_users(users), predictor.of_items(shared)
+    dtype = torch.promote_types(users.dtype, torch.float32)  # float64, if training is
+    tensors = (each.to(dtype) for each in (users, shared, bias, own))
+    weight = targets.weight.to(dtype)
+    with torch.autocast(users.device.type, enabled=False):
+        return BlockedSoftmax.apply(*tensors, targets.allowed, targets.window, weight)
+
+
+def candidates_of(targets: Targets, block: torch.Tensor) -> TargetCandidates:
+    """Return the candidates of the targets at some places (b,)."""
+    mask = F.pad(targets.allowed[targets.window[block]], (1, 0), value=True)  # (b, 1 + S)
+    labels = torch.zeros((1, mask.shape[1]), device=mask.device)
+    labels[:, 0] = 1.0
+    shared = targets.shared_log_q.expand(len(block), -1)
+    log_q = torch.cat([targets.log_q[block].unsqueeze(1), shared], dim=1)
+    return TargetCandidates(mask, labels.expand(mask.shape), log_q)
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

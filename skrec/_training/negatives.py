@@ -29,8 +29,8 @@ class NegativeSampler:
         The training rows.
     n_items : int
         N, the number of items in the catalogue.
-    n_negatives : int
-        Number of negatives per row.
+    n_negatives : int or "all"
+        Number of negatives per row. With "all", the pool is the whole catalogue.
     sampling : {"uniform", "popularity"}
         "uniform" samples without replacement. "popularity" samples with replacement, in proportion
         to 1 plus the number of clicks on an item.
@@ -40,18 +40,27 @@ class NegativeSampler:
     log_q : ndarray of float32, shape (N,), or None
         Log of the probability with which each item is sampled, relative to uniform sampling. None
         if the sampling is uniform.
+    takes_all : bool
+        Whether the pool is the whole catalogue.
     n_missing : int
         Number of negatives that rows lacked because the pool was too small, since this was set
         to 0.
     """
 
-    def __init__(self, data: CodedInteractions, n_items: int, n_negatives: int, sampling: str):
+    def __init__(
+        self, data: CodedInteractions, n_items: int, n_negatives: int | str, sampling: str
+    ):
+        self.takes_all = n_negatives == "all"
+        n_negatives = n_items if self.takes_all else int(n_negatives)
         self.n_items, self.n_negatives = n_items, n_negatives
         self.n_missing = 0
+        self.log_q = self._cumulative = None
+        if self.takes_all:
+            self._size = n_items
+            return
         lengths = np.diff(data.history_offsets)[data.history_of_row]
         masked = min(1.0, float(lengths.mean()) / n_items)  # fraction of the items, per row
         self._size = n_negatives + math.ceil(n_negatives * masked)
-        self.log_q = self._cumulative = None
         if sampling == "popularity":
             clicks = count_clicks(data, n_items)
             weight = clicks + 1.0
@@ -63,6 +72,8 @@ class NegativeSampler:
 
     def draw(self, rng: np.random.Generator) -> Pool:
         """Sample the codes (S,) of the pool of one batch."""
+        if self.takes_all:
+            return np.arange(self.n_items)
         if self._cumulative is None:
             return rng.choice(self.n_items, min(self._size, self.n_items), replace=False)
         at = np.searchsorted(self._cumulative, rng.random(self._size), side="right")
@@ -118,6 +129,8 @@ class NegativeSampler:
         allowed = np.ones((len(need), len(distinct)), dtype=bool)
         allowed[rows[drawn], at[drawn]] = False
         allowed = allowed[:, inverse]
+        if self.takes_all:
+            return allowed & (need > 0)[:, None]
         filled = allowed & (allowed.cumsum(axis=1) <= need[:, None])
         missing = need - filled.sum(axis=1)
         if missing.any():

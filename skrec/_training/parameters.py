@@ -44,11 +44,11 @@ def check_parameters(estimator: Any) -> None:
         If `memory` is neither a path nor None.
     """
     e = estimator
-    for name in ("width", "max_history", "n_negatives", "batch_size", "max_epochs"):
+    for name in ("width", "max_history", "batch_size", "max_epochs", "n_iter_no_change"):
         check_int(name, getattr(e, name))
-    check_int("n_iter_no_change", e.n_iter_no_change)
-    check_int("history_targets", e.history_targets, minimum=0)
-    if e.history_targets > MAX_HISTORY_TARGETS:
+    _check_int_or_all("n_negatives", e.n_negatives, 1)
+    _check_int_or_all("history_targets", e.history_targets, 0)
+    if e.history_targets != "all" and e.history_targets > MAX_HISTORY_TARGETS:
         raise ValueError(
             f"history_targets must be at most {MAX_HISTORY_TARGETS}, got {e.history_targets}; each "
             "step learns this number of additional clicks per row of the batch"
@@ -71,6 +71,14 @@ def check_parameters(estimator: Any) -> None:
         get_metric(e.scoring)
     except ValueError as error:
         raise ValueError(f"scoring: {error}") from None
+
+
+def _check_int_or_all(name: str, value: Any, minimum: int) -> None:
+    """Raise a ValueError unless a value is a large enough integer or "all"."""
+    if isinstance(value, str):
+        check_choice(name, value, ("all",))
+    else:
+        check_int(name, value, minimum)
 
 
 def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:

@@ -71,7 +71,10 @@ class FitInputs:
         """Return the training examples of some rows."""
         r = recommender
         sampler = NegativeSampler(data, self.items.n_items, r.n_negatives, r.negative_sampling)
-        return make_examples(data, self.loss, sampler, r.history_targets)
+        behavior = self.operators["behavior"]
+        return make_examples(
+            data, self.loss, sampler, r.history_targets, r.max_history, behavior.causal
+        )
 
 
 def read_inputs(

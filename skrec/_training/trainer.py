@@ -187,12 +187,14 @@ class Trainer:
         if not all(map(_is_bounded, self.network.parameters())):
             return False
         batch = self._last_batch
-        if batch is None or not len(batch.labels):
+        if batch is None or not len(batch):
             return True
         batch = batch.to(device_of(self.network))
         with torch.no_grad(), memory_advice(), self._stepper.autocast():
-            scores = self.network(batch, self.packed, TOKEN_BUDGET)
-        return bool(scores[batch.candidate_mask].isfinite().all())
+            outputs = self.network.outputs(batch, self.packed, TOKEN_BUDGET)
+        if outputs.users is not None and not outputs.users.isfinite().all():
+            return False
+        return bool(outputs.scores[batch.candidate_mask].isfinite().all())
 
     def _raise_unless(self, usable: bool) -> None:
         """Raise a ValueError if the weights cannot be used."""
@@ -345,11 +347,12 @@ class Stepper:
         """
         self._optimizer.zero_grad(set_to_none=True)
         value = torch.zeros((), device=batch.labels.device)
-        if len(batch.labels):  # in the last step, a process may have no rows
+        if len(batch):  # in the last step, a process may have no rows
             with self.autocast():
-                scores, penalty = self.network.scores_and_penalty(batch, packed, TOKEN_BUDGET)
-                share = len(batch.labels) / batch.n_rows
-                value = batch_loss(self.loss, scores, batch) + penalty * share
+                outputs = self.network.outputs(batch, packed, TOKEN_BUDGET)
+                share = len(batch) / batch.n_rows
+                value = batch_loss(self.loss, self.network, outputs, batch)
+                value = value + outputs.penalty * share
             self._scaler.scale(value).backward()
         self.processes.sum_gradients(self.network)
         # counted before the weights change, so that Ctrl-C in between leaves no stale vectors

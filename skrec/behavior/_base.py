@@ -23,6 +23,11 @@ class BehaviorOperator(JointOperator):
     ----------
     candidate_aware : bool
         Whether ``forward`` also reads the candidates (B, C, D). It then returns (B, C, K, D).
+    causal : bool
+        Whether the module also has a method ``states(x, mask)``, which returns the user vectors
+        (B, L, K, D) after each click. The vector after click l is the one that ``forward`` returns
+        for the history that ends with this click. Training then learns all clicks of a history in
+        one pass. If ``reads_users`` is true, ``states`` also reads ``user``.
     late_fusion : bool
         Whether there is one user vector per click, K = L. The predictor then scores each of them
         separately, and the scores are averaged over the clicks. Padding is ignored.
@@ -41,6 +46,7 @@ class BehaviorOperator(JointOperator):
     """
 
     candidate_aware = False
+    causal = False
     late_fusion = False
     reads_tokens = False
     reads_users = False

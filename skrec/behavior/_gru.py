@@ -52,6 +52,8 @@ class GRU(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.GRU(user_embedding="ini"))
     """
 
+    causal = True
+
     def __init__(
         self,
         *,
@@ -94,8 +96,11 @@ class LastState(nn.Module):
         """Map clicks x (B, L, D) under mask (B, L), with initial states (1, B, D), to (B, D)."""
         # padding comes after all clicks, so it does not affect the state after the last click;
         # packed sequences would copy the lengths to the CPU
-        states, _ = self.gru(self.dropout(x), start)  # (B, L, D)
-        return last_real(states, mask)
+        return last_real(self.all(x, start), mask)
+
+    def all(self, x: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
+        """Map clicks x (B, L, D), with initial states (1, B, D), to the states (B, L, D)."""
+        return self.gru(self.dropout(x), start)[0]
 
 
 class GRUOverClicks(LastState):
@@ -104,6 +109,10 @@ class GRUOverClicks(LastState):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
         return self.last(x, mask).unsqueeze(1)
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to the states after each (B, L, 1, D)."""
+        return self.all(x).unsqueeze(2)
 
 
 class UserEmbedding(nn.Module):
@@ -139,6 +148,10 @@ class GRUFromUser(LastState):
         """Map clicks x (B, L, D) under mask (B, L) of users (B,) to (B, 1, D)."""
         return self.last(x, mask, self.users(user, x).unsqueeze(0)).unsqueeze(1)
 
+    def states(self, x: torch.Tensor, mask: torch.Tensor, user: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) of users (B,) to the states (B, L, 1, D)."""
+        return self.all(x, self.users(user, x).unsqueeze(0)).unsqueeze(2)
+
 
 class GRUWithUser(LastState):
     """Last state of a GRU and the user's embedding, projected to one vector."""
@@ -150,6 +163,13 @@ class GRUWithUser(LastState):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor, user: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) of users (B,) to (B, 1, D)."""
-        last = self.last(x, mask)  # (B, D)
-        both = torch.cat([last, self.users(user, last)], dim=-1)  # (B, 2 D)
-        return self.project(both).unsqueeze(1)
+        return self._project(self.last(x, mask).unsqueeze(1), user)
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor, user: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) of users (B,) to vectors (B, L, 1, D)."""
+        return self._project(self.all(x), user).unsqueeze(2)
+
+    def _project(self, states: torch.Tensor, user: torch.Tensor) -> torch.Tensor:
+        """Combine states (B, L, D) with the embeddings of users (B,) to (B, L, D)."""
+        users = self.users(user, states).unsqueeze(1).expand_as(states)
+        return self.project(torch.cat([states, users], dim=-1))

@@ -26,6 +26,8 @@ class LastItem(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.LastItem())
     """
 
+    causal = True
+
     def build(self, width: int) -> nn.Module:
         return LastClick()
 
@@ -36,3 +38,7 @@ class LastClick(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
         return last_real(x, mask).unsqueeze(1)
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to themselves (B, L, 1, D)."""
+        return x.unsqueeze(2)

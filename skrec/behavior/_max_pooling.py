@@ -25,6 +25,8 @@ class MaxPooling(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.MaxPooling())
     """
 
+    causal = True
+
     def build(self, width: int) -> nn.Module:
         return MaxOfClicks()
 
@@ -35,3 +37,7 @@ class MaxOfClicks(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
         return masked_max(x, mask).unsqueeze(1)
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to the maxima of all beginnings (B, L, 1, D)."""
+        return x.cummax(dim=1).values.unsqueeze(2)  # padding comes last

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
+from skrec._common.checks import check_real
 from skrec.behavior._base import BehaviorOperator
-from skrec.nn import masked_mean
+from skrec.nn import causal_pooling, masked_softmax
 
 
 class MeanPooling(BehaviorOperator):
     """Mean of the vectors of the clicked items; it has no weights to learn.
 
-    All clicks have the same weight, and their order is ignored. Use it as the baseline for all
-    other operators.
+    By default, all clicks have the same weight, and their order is ignored. Use it as the baseline
+    for all other operators.
+
+    Parameters
+    ----------
+    decay : float, default=1.0
+        Weight of a click relative to the next, later one. With 0.7, a click of age n, counted in
+        clicks, has the weight 0.7**n before the weights are scaled to a sum of 1.
 
     See Also
     --------
@@ -26,13 +35,35 @@ class MeanPooling(BehaviorOperator):
     >>> rec = ContentRecommender(behavior=behavior.MeanPooling())
     """
 
+    causal = True
+
+    def __init__(self, *, decay: float = 1.0) -> None:
+        self.decay = decay
+
+    def check(self, width: int) -> None:
+        check_real("decay", self.decay, 0, 1, closed="right")
+
     def build(self, width: int) -> nn.Module:
-        return MeanOfClicks()
+        return MeanOfClicks(self.decay)
 
 
 class MeanOfClicks(nn.Module):
-    """Masked mean over the clicks."""
+    """Mean over the clicks, weighted by their age."""
+
+    def __init__(self, decay: float = 1.0) -> None:
+        super().__init__()
+        self.rate = -math.log(decay)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
-        return masked_mean(x, mask).unsqueeze(1)
+        weights = masked_softmax(self._scores(mask, x.dtype), mask)
+        return torch.bmm(weights.unsqueeze(1), x)
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to the means of all beginnings (B, L, 1, D)."""
+        return causal_pooling(self._scores(mask, x.dtype), x, mask).unsqueeze(2)
+
+    def _scores(self, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return the logarithms of the weights (B, L), up to a constant per row."""
+        place = torch.arange(mask.shape[1], device=mask.device, dtype=dtype)
+        return (self.rate * place).expand(mask.shape)

@@ -7,7 +7,7 @@ from torch import nn
 
 from skrec._common.checks import check_int, check_real
 from skrec.behavior._base import BehaviorOperator
-from skrec.nn import masked_softmax, unit
+from skrec.nn import causal_pooling, masked_softmax, unit
 
 
 class PolyAttention(BehaviorOperator):
@@ -82,6 +82,11 @@ class PolyAttention(BehaviorOperator):
         return self.category is not None
 
     @property
+    def causal(self) -> bool:  # type: ignore[override]
+        """Whether the user vectors after each click are computed in one pass."""
+        return self.category is None
+
+    @property
     def side_columns(self) -> list[str] | None:  # type: ignore[override]
         """Name of the category column in a list, or None without a category."""
         return None if self.category is None else [self.category]
@@ -128,6 +133,11 @@ class Interests(ContextCodes):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, K, D)."""
         return masked_softmax(self.scores(x), mask.unsqueeze(1)) @ x
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to the user vectors (B, L, K, D) after each."""
+        scores = self.scores(x).unbind(dim=1)  # K times (B, L)
+        return torch.stack([causal_pooling(each, x, mask) for each in scores], dim=2)
 
 
 class InterestsInCategories(ContextCodes):

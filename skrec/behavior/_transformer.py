@@ -7,7 +7,7 @@ from torch import nn
 
 from skrec._common.checks import check_int, check_layers
 from skrec.behavior._base import BehaviorOperator
-from skrec.nn import LayerStack, Positions, last_real, recency, transformer
+from skrec.nn import LayerStack, Positions, last_real, transformer
 
 
 class Transformer(BehaviorOperator):
@@ -28,8 +28,8 @@ class Transformer(BehaviorOperator):
     dropout : float, default=0.2
         Dropout rate of the vectors of the clicks and of the output of each part of a layer.
     n_positions : int, default=50
-        Number of latest clicks that have their own position. Older clicks share the last position,
-        so longer histories raise no error. The recommender's `max_history` is a good value.
+        Number of clicks that have their own position. Later clicks share the last position, so
+        longer histories raise no error. It should be at least the recommender's `max_history`.
 
     See Also
     --------
@@ -38,9 +38,10 @@ class Transformer(BehaviorOperator):
 
     Notes
     -----
-    Positions are counted from the latest click, so they depend neither on padding nor on
-    `max_history`. As in the paper, a layer norm comes before each part. The tests compare
-    the layers with those of ``torch.nn``.
+    Positions are counted from the oldest click that is read. The paper counts them from the latest
+    click of the whole sequence, so that the same prefix has other positions in a longer sequence.
+    As in the paper, a layer norm comes before each part. The tests compare the layers with those of
+    ``torch.nn``.
 
     References
     ----------
@@ -51,6 +52,8 @@ class Transformer(BehaviorOperator):
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.Transformer(n_layers=1, n_heads=4))
     """
+
+    causal = True
 
     def __init__(
         self,
@@ -88,5 +91,13 @@ class LastStateOfLayers(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map clicks x (B, L, D) under mask (B, L) to (B, 1, D)."""
-        x = self.positions(x, recency(mask))
-        return last_real(self.layers(x, mask), mask).unsqueeze(1)
+        return last_real(self._all(x, mask), mask).unsqueeze(1)
+
+    def states(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to the states after each (B, L, 1, D)."""
+        return self._all(x, mask).unsqueeze(2)
+
+    def _all(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map clicks x (B, L, D) under mask (B, L) to states (B, L, D)."""
+        place = torch.arange(x.shape[1], device=x.device)
+        return self.layers(self.positions(x, place), mask)

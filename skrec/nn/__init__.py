@@ -1,6 +1,11 @@
 """Layers and functions shared by the operators, built on plain ``torch.nn``."""
 
-from skrec.nn._attention import AdditiveAttention, MultiHeadSelfAttention, masked_softmax
+from skrec.nn._attention import (
+    AdditiveAttention,
+    MultiHeadSelfAttention,
+    causal_pooling,
+    masked_softmax,
+)
 from skrec.nn._buckets import encode_by_length, in_parts, micro_batches
 from skrec.nn._convolution import Convolution
 from skrec.nn._cross import CrossNetwork, FullCross, GatedCross, LowRankCross, VectorCross
@@ -42,6 +47,7 @@ __all__ = [
     "SideBlocks",
     "TransformerLayer",
     "VectorCross",
+    "causal_pooling",
     "encode_by_length",
     "fastformer",
     "in_parts",

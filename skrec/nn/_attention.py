@@ -29,6 +29,28 @@ def masked_softmax(scores: torch.Tensor, mask: torch.Tensor, dim: int = -1) -> t
     return torch.softmax(scores, dim=dim) * mask
 
 
+def causal_pooling(scores: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Pool all beginnings of a sequence with weights ``softmax(scores)``.
+
+    Parameters
+    ----------
+    scores : tensor of shape (B, L)
+        Logits of the weights.
+    x : tensor of shape (B, L, D)
+        Vectors.
+    mask : bool tensor of shape (B, L)
+        Whether each vector counts.
+
+    Returns
+    -------
+    tensor of shape (B, L, D)
+        The vector at position l is the weighted mean of the vectors up to l.
+    """
+    square = torch.ones(mask.shape[1:] * 2, dtype=torch.bool, device=mask.device)  # (L, L)
+    seen = mask.unsqueeze(1) & square.tril()  # (B, L, L)
+    return torch.bmm(masked_softmax(scores.unsqueeze(1).expand_as(seen), seen), x)
+
+
 class AdditiveAttention(nn.Module):
     """Weighted mean of a sequence with weights ``softmax(w tanh(W x + b))``.
 
@@ -52,9 +74,12 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Pool x (B, L, D) under mask (B, L) to (B, D)."""
-        scores = self.query(torch.tanh(self.project(x))).squeeze(-1)  # (B, L)
-        weights = masked_softmax(scores, mask)  # (B, L)
+        weights = masked_softmax(self.scores(x), mask)  # (B, L)
         return torch.bmm(weights.unsqueeze(1), x).squeeze(1)  # (B, D)
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Map x (B, L, D) to the logits of the weights (B, L)."""
+        return self.query(torch.tanh(self.project(x))).squeeze(-1)
 
 
 class MultiHeadSelfAttention(nn.Module):

@@ -6,7 +6,7 @@ class name.
 
 from skrec._operators import aliases
 from skrec.predictor._autoint import AutoInt
-from skrec.predictor._base import OneVectorPredictor, Predictor
+from skrec.predictor._base import DotLikePredictor, OneVectorPredictor, Predictor
 from skrec.predictor._bilinear import Bilinear
 from skrec.predictor._cosine import Cosine
 from skrec.predictor._dcn import DCN
@@ -30,6 +30,7 @@ __all__ = [
     "DCNv2",
     "DeepFM",
     "Dot",
+    "DotLikePredictor",
     "FinalMLP",
     "GDCN",
     "MINER",

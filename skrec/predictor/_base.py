@@ -19,7 +19,8 @@ class Predictor(JointOperator):
     ``OneVectorPredictor``, which reduces the K vectors to one.
 
     If a module can score the whole catalogue faster than pair by pair, it defines the method
-    ``score_all(user (H, D), items (N, D)) -> (H, N)``.
+    ``score_all(user (H, D), items (N, D)) -> (H, N)``. If scores are dot products, it derives from
+    ``DotLikePredictor``, which defines this method and makes training against many items fast.
 
     See Also
     --------
@@ -95,3 +96,34 @@ class OneVectorPredictor(nn.Module):
         tensor of shape (B, C)
         """
         raise NotImplementedError
+
+
+class DotLikePredictor(OneVectorPredictor):
+    """Base class of modules whose scores are dot products of transformed vectors, plus a bias.
+
+    A subclass defines `of_users` and, if it transforms the items, `of_items` and `bias_of`.
+    """
+
+    def of_users(self, user: torch.Tensor) -> torch.Tensor:
+        """Transform user vectors (..., D)."""
+        raise NotImplementedError
+
+    def of_items(self, item: torch.Tensor) -> torch.Tensor:
+        """Transform item vectors (..., D)."""
+        return item
+
+    def bias_of(self, item: torch.Tensor) -> torch.Tensor | None:
+        """Return what is added to the scores of items (..., D), or None."""
+        return None
+
+    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
+        scores = (self.of_users(user) * self.of_items(item)).sum(dim=-1)
+        bias = self.bias_of(item)
+        return scores if bias is None else scores + bias
+
+    def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Score all items (N, D) for users (H, D); return (H, N)."""
+        scores = self.of_users(user) @ self.of_items(items).T
+        bias = self.bias_of(items)
+        return scores if bias is None else scores + bias

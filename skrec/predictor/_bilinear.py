@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from skrec.predictor._base import OneVectorPredictor, Predictor
+from skrec.predictor._base import DotLikePredictor, Predictor
 
 
 class Bilinear(Predictor):
@@ -33,17 +33,12 @@ class Bilinear(Predictor):
         return BilinearForm(width)
 
 
-class BilinearForm(OneVectorPredictor):
+class BilinearForm(DotLikePredictor):
     """Bilinear form ``u W v``."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.eye(width) / math.sqrt(width))
 
-    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
-        return ((user @ self.weight) * item).sum(dim=-1)
-
-    def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D); return (H, N)."""
-        return user @ self.weight @ items.T
+    def of_users(self, user: torch.Tensor) -> torch.Tensor:
+        return user @ self.weight

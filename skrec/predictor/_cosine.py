@@ -7,8 +7,7 @@ from torch import nn
 
 from skrec._common.checks import check_real
 from skrec.nn import unit
-from skrec.predictor._base import Predictor
-from skrec.predictor._dot import DotProduct
+from skrec.predictor._base import DotLikePredictor, Predictor
 
 
 class Cosine(Predictor):
@@ -40,16 +39,18 @@ class Cosine(Predictor):
         check_real("temperature", self.temperature, 0, closed="none")
 
     def build(self, width: int) -> nn.Module:
-        return CosineProduct(width, self.temperature)
+        return CosineProduct(self.temperature)
 
 
-class CosineProduct(DotProduct):
+class CosineProduct(DotLikePredictor):
     """Dot product of unit vectors, ``cos(u, v) / t``."""
 
-    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
-        return super().score(unit(user), unit(item))
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
 
-    def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D); return (H, N)."""
-        return super().score_all(unit(user), unit(items))
+    def of_users(self, user: torch.Tensor) -> torch.Tensor:
+        return unit(user) / self.temperature
+
+    def of_items(self, item: torch.Tensor) -> torch.Tensor:
+        return unit(item)

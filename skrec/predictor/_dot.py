@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from skrec._common.checks import check_choice, check_real
-from skrec.predictor._base import OneVectorPredictor, Predictor
+from skrec.predictor._base import DotLikePredictor, Predictor
 
 
 class Dot(Predictor):
@@ -49,7 +49,7 @@ class Dot(Predictor):
         return DotProduct(width, self.temperature, self.item_bias)
 
 
-class DotProduct(OneVectorPredictor):
+class DotProduct(DotLikePredictor):
     """Dot product ``u . v / t``, plus ``w . v`` if items have a bias."""
 
     def __init__(self, width: int, temperature: float, item_bias: bool = False) -> None:
@@ -57,12 +57,8 @@ class DotProduct(OneVectorPredictor):
         self.temperature = temperature
         self.bias = nn.Parameter(torch.zeros(width)) if item_bias else None
 
-    def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
-        scores = (user * item).sum(dim=-1) / self.temperature
-        return scores if self.bias is None else scores + item @ self.bias
+    def of_users(self, user: torch.Tensor) -> torch.Tensor:
+        return user / self.temperature
 
-    def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D); return (H, N)."""
-        scores = (user / self.temperature) @ items.T
-        return scores if self.bias is None else scores + items @ self.bias
+    def bias_of(self, item: torch.Tensor) -> torch.Tensor | None:
+        return None if self.bias is None else item @ self.bias
