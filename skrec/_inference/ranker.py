@@ -12,7 +12,7 @@ from scipy.special import expit
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 from skrec._inference.top_k import Blocks, clicks_of, rank_last_click, top_k
-from skrec.metrics import Metric, compute, compute_ranked, get_metric
+from skrec.metrics import Metric, Ranking, compute, compute_ranked, get_metric
 
 MAX_CELLS = 2e8  # largest number of scores that is returned for bare histories
 
@@ -149,11 +149,7 @@ class Ranker(ABC):
         for name in names:
             get_metric(name)  # raises for unknown names before rows are scored
         if data.kind == "histories":
-            shorter, target = data.without_last_click()
-            if not len(target):
-                raise ValueError("all histories are empty, so there is no last click to predict")
-            ranking = rank_last_click(self.blocks(shorter), shorter, target)
-            return compute_ranked(names, ranking)
+            return compute_ranked(names, self.rank_last_clicks(data))
         assert data.clicked is not None
         scores = self.scores(data)
         a, b = self.calibration
@@ -161,6 +157,19 @@ class Ranker(ABC):
         if data.group_of_row is not None:
             groups = data.group_of_row[data.row_of_candidate()]
         return compute(names, data.clicked, scores, groups, expit(a * scores + b))
+
+    def rank_last_clicks(self, data: CodedInteractions) -> Ranking:
+        """Rank the last click of each history that is not empty among all other items.
+
+        Raises
+        ------
+        ValueError
+            If all histories are empty.
+        """
+        shorter, target = data.without_last_click()
+        if not len(target):
+            raise ValueError("all histories are empty, so there is no last click to predict")
+        return rank_last_click(self.blocks(shorter), shorter, target)
 
     def monitor(self, scoring: str, data: CodedInteractions) -> float:
         """Return the value that `score` returns and early stopping monitors; higher is better.

@@ -84,9 +84,9 @@ class PopularityDisplay:
         PopularityDisplay
             Display with the drawn points.
         """
-        check_is_fitted(estimator, "network_")
+        check_is_fitted(estimator, "items_")
         data, scorer = estimator._read(X, items, y, labels="required")
-        n_items = scorer.encoded_items.items.n_items
+        n_items = scorer.items.n_items
         n_clicks = np.bincount(data.history_codes, minlength=n_items)
         if data.clicked is not None:
             clicked = data.candidate_codes[data.clicked == 1]

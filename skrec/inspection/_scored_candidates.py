@@ -33,7 +33,7 @@ class ScoredCandidates:
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, items: Any) -> ScoredCandidates:
         """Score the candidates of labeled impressions or pairs with a fitted recommender."""
-        check_is_fitted(estimator, "network_")
+        check_is_fitted(estimator, "items_")
         data, scorer = estimator._read(X, items, y, labels="required")
         if data.kind == "histories":
             raise ValueError(

@@ -121,7 +121,7 @@ def check_predictor(operator: Predictor) -> None:
 
 
 def check_recommender(estimator: Any) -> None:
-    """Check a recommender or baseline: scikit-learn's conventions, `fit`, and the results of all methods.
+    """Check a recommender or baseline: scikit-learn's conventions, `fit`, and all methods.
 
     Most checks of scikit-learn's ``check_estimator`` fit arrays of numbers, which a recommender
     does not accept. Those that need no data are included here.
