@@ -2,8 +2,9 @@
 
 The last click of each user is ranked among all items that the user did not click before, and, as
 the 1 + 20 task, among 20 random ones (AUC). Models are trained on the clicks before the last two.
-The click before the last one chooses the parameters in `grid`, by nDCG@10; no model is trained on
-it, but it is in the history of the test. `_lists.py` says how each set becomes sequences.
+The click before the last one chooses the parameters in `grid`, by the nDCG@10 of at most
+`--valid-users` users; no model is trained on it, but it is in the history of the test. `_lists.py`
+says how each set becomes sequences.
 
 `--quick` runs on made-up users. `--models Popularity,EASE` measures some. `seconds` is the time of
 the fit with the chosen parameters, and `tuning` that of the whole search.
@@ -90,9 +91,12 @@ def combinations(grid):
         yield dict(zip(grid, values, strict=True))
 
 
-def tuned(model, data, quick):
+def tuned(model, data, n_users, quick):
     """Return the estimator with the best nDCG@10 on valid, its parameters, and the seconds."""
     valid, best = data.ranked("valid"), (-1.0, None, None, None)
+    if len(valid) > n_users:
+        rows = np.random.default_rng(0).choice(len(valid), n_users, replace=False)
+        valid = [valid[row] for row in np.sort(rows)]
     for parameters in itertools.islice(combinations(model.grid), 2 if quick else None):
         estimator, seconds = fit(model, data, parameters, seed=0)
         for decay in model.decays or [None]:
@@ -110,9 +114,9 @@ def measure(estimator, data):
     return figures
 
 
-def report_model(name, model, data, seeds, quick):
+def report_model(name, model, data, seeds, n_users, quick):
     start = time.perf_counter()
-    estimator, valid, parameters, seconds = tuned(model, data, quick)
+    estimator, valid, parameters, seconds = tuned(model, data, n_users, quick)
     tuning = time.perf_counter() - start
     rows = [measure(estimator, data) | {"seconds": seconds}]
     for seed in range(1, seeds if model.is_random else 1):
@@ -126,7 +130,8 @@ def report_model(name, model, data, seeds, quick):
 
 def main():
     folders = dict.fromkeys(("ml100k", "latest_small", "games", "beauty"), "")
-    args = arguments(__doc__, models="", language_model="", seeds=3, **folders)
+    options = {"models": "", "language_model": "", "seeds": 3, "valid_users": 4000}
+    args = arguments(__doc__, **options, **folders)
     report("environment", **environment())
     chosen = models(args)
     for data in read_sets(args):
@@ -135,7 +140,8 @@ def main():
         report("lists", set=data.name, **sizes)
         for name, model in chosen.items():
             if data.has_text or not model.needs_text:
-                report_model(name, model, data, 1 if args.quick else args.seeds, args.quick)
+                seeds = 1 if args.quick else args.seeds
+                report_model(name, model, data, seeds, args.valid_users, args.quick)
 
 
 if __name__ == "__main__":
