@@ -34,12 +34,12 @@ from skrec._data.rows import (
     match_clicks,
     read_clicks,
     read_groups,
-    read_time,
     read_users,
     read_weight,
     warn_misspelled_columns,
 )
 from skrec._data.table import Table
+from skrec._data.times import read_time
 
 
 def encode(

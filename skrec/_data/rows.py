@@ -377,24 +377,6 @@ def _user_column(table: Table) -> pa.Array:
     raise TypeError(f"column 'user_id' must hold one int or string in each row, got {kind}")
 
 
-def read_time(table: Table, n_rows: int) -> np.ndarray | None:
-    """Return the column `time` as finite floats (n,), or None if X has no such column."""
-    if "time" not in table:
-        return None
-    column = table.column("time")
-    if column.null_count or is_list(column.type):
-        raise ValueError("column 'time' must hold one number or timestamp in each row, no nulls")
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    try:
-        time = column.cast(pa.float64(), safe=False).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"column 'time' must hold numbers or timestamps: {error}") from error
-    if not np.isfinite(time).all():
-        raise ValueError("column 'time' holds NaN or infinite values")
-    return time
-
-
 def read_weight(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     """Return the weights of rows.
 

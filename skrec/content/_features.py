@@ -142,10 +142,11 @@ class Features(DenseOperator):
             self.transformer_, made = _fit_default(given)
         else:
             self.transformer_ = clone(self.transformer)
-            if hasattr(self.transformer_, "fit_transform"):
-                made = self.transformer_.fit_transform(given)
-            else:
-                made = self.transformer_.fit(given).transform(given)
+            with np.errstate(all="ignore"):  # numbers that are not finite are reported below
+                if hasattr(self.transformer_, "fit_transform"):
+                    made = self.transformer_.fit_transform(given)
+                else:
+                    made = self.transformer_.fit(given).transform(given)
         self._fit_scale(_as_vectors(made, items, self._as_frame))
         return self
 
@@ -165,7 +166,8 @@ class Features(DenseOperator):
             )
 
     def _read(self, items: Items) -> np.ndarray:
-        made = self.transformer_.transform(self._input(items))
+        with np.errstate(all="ignore"):
+            made = self.transformer_.transform(self._input(items))
         vectors = _as_vectors(made, items, self._as_frame)
         if vectors.shape[1] != self.schema_:
             raise ValueError(
@@ -249,7 +251,8 @@ def _as_vectors(made: Any, items: Items, as_frame: bool) -> np.ndarray:
                 "make_pipeline(..., TruncatedSVD(128))"
             )
         made = made.toarray()
-    vectors = np.asarray(made, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        vectors = np.asarray(made, dtype=np.float32)
     bad = ~np.isfinite(vectors).all(axis=1)
     if bad.any():
         raise ValueError(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from skrec._data.arrow import as_ids
-from skrec._data.rows import read_groups, read_time
+from skrec._data.rows import read_groups
 from skrec._data.table import Table
+from skrec._data.times import read_time
 
 
 def read_impression_of_row(table: Table) -> np.ndarray:

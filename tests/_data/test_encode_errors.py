@@ -270,10 +270,27 @@ def test_bad_impression_ids_raise(ids):
     [
         ([1, None], "one number or timestamp in each row, no nulls"),
         ([[1], [2]], "one number or timestamp in each row"),
-        (["monday", "tuesday"], "numbers or timestamps: .*day"),
+        (
+            ["monday", "tuesday"],
+            r"'monday', .*pandas.to_datetime\(X\['time'\], format",
+        ),
+        (
+            ["1700000000", "900000000"],
+            r"'1700000000', .* X\['time'\].astype\('int64'",
+        ),
+        (pd.Categorical(["5", "40"]), "texts such as '5', which sort by their letters"),
+        ([b"5", b"40"], "texts such as b'5', which sort by their letters"),
+        ([True, False], "must hold numbers or timestamps, got bool"),
+        ([{"a": 1}, {"a": 2}], "must hold numbers or timestamps: "),
         ([1, np.inf], "NaN or infinite values"),
     ],
 )
 def test_bad_times_raise(time, message):
     with pytest.raises(ValueError, match=f"column 'time' .*{message}"):
         encode(pairs(time=time), items=INTS)
+
+
+@pytest.mark.parametrize("time", [pd.Categorical([5, 40]), pd.to_datetime(["2020", "2021"])])
+def test_times_of_other_types_keep_their_order(time):
+    data = encode(pairs(time=time), items=INTS)
+    assert data.time[0] < data.time[1]

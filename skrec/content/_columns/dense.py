@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from skrec._common.checks import check_hidden, check_real
+from skrec._common.messages import preview
 from skrec._data.items import Items
 from skrec._data.packed import Column, Dense, Packed
 from skrec.content._base import ContentOperator
+from skrec.content._columns.scales import standardized
 from skrec.nn import MLP
 
 
@@ -20,10 +22,11 @@ class DenseOperator(ContentOperator):
     """Base class of operators that map one vector per item to the item vector by a perceptron.
 
     A subclass has the parameters `columns`, `hidden` and `dropout`, and a method `_read`. Its `fit`
-    ends with a call of `_fit_scale`.
+    sets `columns_` and ends with a call of `_fit_scale`.
     """
 
     columns: Any
+    columns_: Any
     hidden: Any
     dropout: float
 
@@ -34,6 +37,10 @@ class DenseOperator(ContentOperator):
     def _read(self, items: Items) -> np.ndarray:
         """Return the vectors of items, of shape (n_items, n_features)."""
         raise NotImplementedError
+
+    def _describe(self) -> str:
+        """Return where the vectors come from, for error messages."""
+        return f"a vector of content.{type(self).__name__} (columns {preview(self.columns_, 20)})"
 
     def _fit_scale(self, vectors: np.ndarray) -> None:
         """Set the size and the scale from the vectors of the training catalogue.
@@ -57,7 +64,7 @@ class DenseOperator(ContentOperator):
         -------
         Packed
         """
-        vectors = (self._read(items) / self.scale_).astype(np.float32)
+        vectors = standardized(self._read(items), 0.0, self.scale_, self._describe())
         return Packed({"vector": Dense(torch.from_numpy(vectors))})
 
     def build(self, schema: Any, width: int) -> nn.Module:

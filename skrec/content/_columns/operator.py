@@ -15,6 +15,7 @@ from skrec._common.messages import did_you_mean, preview
 from skrec._data.items import Items
 from skrec._data.packed import Dense, Packed, Ragged
 from skrec.content._base import ContentOperator
+from skrec.content._columns.scales import mean_and_scale, standardized
 from skrec.content._columns.word_pieces import (
     encode_texts,
     load_fast_tokenizer,
@@ -94,7 +95,7 @@ class ColumnOperator(ContentOperator):
             if role in ("category", "multi-category")
         }
         self.scales_ = {
-            name: _mean_and_scale(items.column(name))
+            name: mean_and_scale(items.column(name).to_numpy())
             for name, role in roles.items()
             if role == "number"
         }
@@ -163,7 +164,7 @@ class ColumnOperator(ContentOperator):
             return Dense(torch.from_numpy(codes)[:, None])
         if column.role == "number":
             mean, scale = self.scales_[column.name]
-            scaled = ((values.to_numpy() - mean) / scale).astype(np.float32)
+            scaled = standardized(values.to_numpy(), mean, scale, f"column {column.name!r}")
             return Dense(torch.from_numpy(scaled)[:, None])
         flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
         return Dense(torch.from_numpy(flat.reshape(len(values), column.size)))
@@ -200,14 +201,6 @@ def _category_codes(values: pa.Array, vocabulary: pa.Array) -> np.ndarray:
     """Return the codes of values, from 1 up. Null and unseen values have code 0."""
     found = pc.index_in(values, value_set=vocabulary, skip_nulls=True)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
-
-
-def _mean_and_scale(column: pa.Array) -> tuple[float, float]:
-    """Return mean and standard deviation of a column. The scale of a constant column is 1."""
-    values = column.to_numpy()
-    if values.min() == values.max():  # rounding may give them a deviation above zero
-        return float(values[0]), 1.0
-    return float(values.mean()), float(values.std())
 
 
 def _ragged(offsets: np.ndarray, ids: np.ndarray) -> Ragged:

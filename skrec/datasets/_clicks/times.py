@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from skrec._common.messages import preview
 from skrec._data.table import Table
+from skrec._data.times import decoded, describe_text_times, is_text
 
 N_SAMPLED = 100  # number of rows that decide whether a column of texts looks like times
 # words in names such as event_time, createdAt and t_dat
@@ -56,11 +57,11 @@ def read_times(table: Table, name: str) -> pa.Array | None:
     """
     if "time" not in table:
         return None
-    column, what = _decoded(table.column("time")), f"column 'time' of {name}"
+    column, what = decoded(table.column("time")), f"column 'time' of {name}"
     if column.null_count:
         raise ValueError(f"{what} has {column.null_count} nulls")
-    if _is_text(column.type):
-        raise TypeError(f"{what} contains {_describe_text('time', column)}")
+    if is_text(column.type):
+        raise TypeError(f"{what} contains {describe_text_times('clicks', 'time', column)}")
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     if not (_is_number(column.type) or _is_date(column.type) or pa.types.is_duration(column.type)):
@@ -108,8 +109,8 @@ def check_row_order(data: Any, table: Table, user: np.ndarray) -> None:
     column = columns[first]
     if column is None:
         reasons.append("it can't be read")
-    elif _is_text(column.type):
-        reasons.append(f"it contains {_describe_text(first, column)}")
+    elif is_text(column.type):
+        reasons.append(f"it contains {describe_text_times('clicks', first, column)}")
     raise ValueError(
         f"clicks has no column 'time', but {preview(wrong)} looks like one, and "
         f"{', and '.join(reasons)}; rename the column with the times of the clicks, for instance "
@@ -141,7 +142,7 @@ def _find_times(data: Any, table: Table) -> dict[str, pa.ChunkedArray | None]:
         try:
             if name in ("user_id", "item_id") or not _may_be_time(sample, name, by_name):
                 continue
-            column = _decoded(table.column(name))
+            column = decoded(table.column(name))
             if not (by_name and _is_number(column.type) and _is_duration(name, column)):
                 found[name] = column
         except (ValueError, TypeError, pa.ArrowException):
@@ -196,17 +197,17 @@ def _may_be_time(sample: Table, name: str, by_name: bool) -> bool:
         return True
     if _is_number(kind):
         return by_name
-    if not _is_text(kind):
+    if not is_text(kind):
         return False
     chunk = next((chunk for chunk in sample.chunks(name) if len(chunk)), pa.array([], kind))
-    texts = _decoded(pa.chunked_array([chunk[:N_SAMPLED]])).drop_null()
+    texts = decoded(pa.chunked_array([chunk[:N_SAMPLED]])).drop_null()
     pattern = r"\d" if by_name else _ISO
     return bool(len(texts)) and pc.all(pc.match_substring_regex(texts, pattern)).as_py()
 
 
 def _parsed(column: pa.ChunkedArray | None) -> pa.ChunkedArray | None:
     """Return texts as times or numbers, or None if their format is not clear."""
-    if column is None or not _is_text(column.type):
+    if column is None or not is_text(column.type):
         return column
     for kind in (pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC")):
         try:
@@ -227,28 +228,6 @@ def _steps(column: pa.ChunkedArray, user: np.ndarray) -> tuple[bool, bool]:
     is_same = user[1:] == user[:-1]
     rises, falls = values[1:] > values[:-1], values[1:] < values[:-1]
     return bool((rises & is_same).any()), bool((falls & is_same).any())
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values of a dictionary column. Other columns are returned unchanged."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _describe_text(name: str, column: pa.ChunkedArray) -> str:
-    """Return what a column of texts contains, and how to convert it."""
-    texts = column.drop_null()
-    example = texts[0].as_py() if len(texts) else ""
-    how = f"pandas.to_datetime(clicks[{name!r}], format=...)"
-    if isinstance(example, str) and re.fullmatch(r"\s*-?\d+(\.\d*)?\s*", example):
-        how = f"clicks[{name!r}].astype('int64')"
-    return f"texts such as {example!r}, which sort by their letters; convert them with {how}"
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    types = pa.types
-    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_binary))
 
 
 def _is_number(kind: pa.DataType) -> bool:
