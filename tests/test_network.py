@@ -171,10 +171,11 @@ def slow_scores(network, packed, history, candidates):
         clicks, mask = padded_tokens(tokens or [network.empty_history[None]])
     shown = [padded_vectors(network.content, padded_item(packed, code))[0] for code in candidates]
     item = torch.stack(shown)[None]
+    user = [torch.tensor([0])] if network.reads_users else []  # an unknown one
     if network.candidate_aware:
-        users = network.behavior(clicks, mask, item)
+        users = network.behavior(clicks, mask, item, *user)
     else:
-        users = network.behavior(clicks, mask).unsqueeze(1)
+        users = network.behavior(clicks, mask, *user).unsqueeze(1)
     if network.late_fusion:
         one = torch.ones(1, 1, dtype=torch.bool)
         real = [k for k in range(len(slots)) if mask[0, k]]

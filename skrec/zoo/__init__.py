@@ -12,7 +12,7 @@ from skrec.zoo._clicks import BST, DIN
 from skrec.zoo._crosses import DCN, GDCN, PNN, AutoInt, DCNv2, DeepFM, FinalMLP, MaskNet
 from skrec.zoo._interests import CAUM, MINS
 from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR, UniSRec
-from skrec.zoo._news import LSTUR, NAML, NRMS, Fastformer, LateFusion
+from skrec.zoo._news import LSTUR, NAML, NPA, NRMS, Fastformer, LateFusion
 
 __all__ = [
     "BST",
@@ -25,6 +25,7 @@ __all__ = [
     "MINER",
     "MINS",
     "NAML",
+    "NPA",
     "NRMS",
     "ONCE",
     "PLMNR",

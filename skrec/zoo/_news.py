@@ -126,6 +126,49 @@ def LSTUR(**parameters: Any) -> ContentRecommender:
     )
 
 
+def NPA(**parameters: Any) -> ContentRecommender:
+    """Build NPA, attention over the clicks whose query depends on the user.
+
+    Use it for returning users: a learned embedding per `user_id` of the training rows decides which
+    clicks are informative about the user [1]_. Embeddings have size 50 and queries size 200.
+    Unknown users share one query. Words are read in windows of 3, as in :func:`NAML`. The paper's
+    vectors have size 400, which ``width=400`` gives.
+
+    Parameters
+    ----------
+    **parameters : dict
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
+
+    Returns
+    -------
+    ContentRecommender
+        Unfitted recommender.
+
+    Notes
+    -----
+    In the paper, the attention over words also depends on the user, so each user has other item
+    vectors. Here, all users share the learned query of the attention over words. Item vectors
+    therefore depend on the item only and are computed once.
+
+    References
+    ----------
+    .. [1] Wu et al., "NPA: Neural News Recommendation with Personalized Attention",
+       arXiv 1907.05559.
+
+    Examples
+    --------
+    >>> from skrec import zoo
+    >>> zoo.NPA(random_state=0).behavior
+    PersonalizedAttention(dropout=0.2)
+    """
+    return make(
+        parameters,
+        content=content.CNN(kernel_size=3, dropout=0.2),
+        behavior=behavior.PersonalizedAttention(dropout=0.2),
+        predictor=predictor.Dot(),
+    )
+
+
 def Fastformer(**parameters: Any) -> ContentRecommender:
     """Build Fastformer, additive attention in linear time over words and over clicks.
 

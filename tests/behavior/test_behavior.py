@@ -20,6 +20,7 @@ UNORDERED = [
     "max_pooling",
     "fastformer",
     "token_fastformer",
+    "personalized_attention",
 ]
 ORDERED = [
     "gru",
@@ -55,7 +56,10 @@ class Users(nn.Module):
             return self.module(x.unsqueeze(2), mask.unsqueeze(2))
         if self.late_fusion:
             return masked_mean(self.module(x, mask), mask).unsqueeze(1)
-        return self.module(x, mask, candidates) if self.candidate_aware else self.module(x, mask)
+        user = [torch.zeros(len(x), dtype=torch.long)] if self.operator.reads_users else []
+        if self.candidate_aware:
+            return self.module(x, mask, candidates, *user)
+        return self.module(x, mask, *user)
 
 
 @pytest.fixture(params=sorted(behavior.ALIASES))

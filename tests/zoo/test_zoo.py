@@ -14,7 +14,7 @@ from skrec import ContentRecommender, behavior, content, predictor, zoo
 PRETRAINED = {"PLMNR", "MINER", "ONCE", "IISAN", "UniSRec"}
 PUBLISHED = set(
     "NAML NRMS LSTUR PLMNR Fastformer MINER ONCE IISAN PNN DeepFM DCN DIN AutoInt DCNv2 "
-    "MaskNet GDCN FinalMLP BST LateFusion UniSRec MINS CAUM".split()
+    "MaskNet GDCN FinalMLP BST LateFusion UniSRec MINS CAUM NPA".split()
 )
 NO_USER_VECTOR = {"DIN", "BST", "CAUM", "LateFusion"}
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "operators.rst"
@@ -144,9 +144,10 @@ def test_unisrec_reads_vector_columns_without_a_language_model(news):
     assert np.isfinite(rec.score(news.test))
 
 
-def test_lstur_tells_known_users_apart(news):
+@pytest.mark.parametrize("name", ["LSTUR", "NPA"])
+def test_models_of_users_tell_known_users_apart(name, news):
     train = news.train.assign(user_id=np.arange(len(news.train)) % 7)
-    rec = make("LSTUR", None, max_epochs=2).fit(train, news.items)
+    rec = make(name, None, max_epochs=2).fit(train, news.items)
     rows = news.test.head(10)
     known, other, unknown = (
         np.concatenate(rec.decision_function(rows.assign(user_id=user))) for user in (0, 1, 999)
