@@ -20,11 +20,11 @@ from skrec._data.encode import encode
 from skrec._data.items import Items
 from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table
+from skrec._inference.history_ranker import HistoryRanker, Matcher
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.holdout import hold_out
 from skrec._training.start import items_by_keyword, labels_and_catalogue, read_catalogue
 from skrec._verbs import RankingVerbs
-from skrec.baselines._ranker import BaselineRanker, Matcher
 from skrec.baselines._restored import restored_state
 from skrec.metrics import get_metric
 
@@ -165,15 +165,15 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
         own: Items,
         items: Items,
         calibration: tuple[float, float],
-    ) -> BaselineRanker:
+    ) -> HistoryRanker:
         """Return what ranks items with some fitted attributes."""
         known = fitted["popularity_"]
         popularity = np.zeros(items.n_items, dtype=np.float32)
         popularity[: len(known)] = known
         match = self._matcher(fitted, own, items)
-        return BaselineRanker(items, calibration, popularity, match, getattr(self, "decay", 1.0))
+        return HistoryRanker(items, calibration, popularity, match, getattr(self, "decay", 1.0))
 
-    def _scorer(self, items: Any = None) -> BaselineRanker:
+    def _scorer(self, items: Any = None) -> HistoryRanker:
         """Return what predicts with the current model, which another thread may replace."""
         check_is_fitted(self, "items_")
         now = self.__dict__.copy()  # all attributes of one model

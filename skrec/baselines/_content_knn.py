@@ -12,9 +12,9 @@ from sklearn.base import clone
 from skrec._common.checks import check_real
 from skrec._data.items import Items
 from skrec._data.table import Table
+from skrec._inference.history_ranker import ByVectors, Matcher, normalized
 from skrec._training.processes import resolve_device
 from skrec.baselines._base import Baseline
-from skrec.baselines._ranker import ByVectors, Matcher, normalized
 from skrec.baselines._texts import fit_default, input_of
 from skrec.content import ContentOperator, LanguageModel, Resources
 from skrec.content._columns.dense import DenseOperator
@@ -163,6 +163,11 @@ class ContentKNN(Baseline):
             vectorizer.use(self._resources())
             vectorizer.fit(items)
         else:
+            if not items.roles:
+                raise ValueError(
+                    "ContentKNN compares the content of items, and the catalogue has no column "
+                    f"besides {items.id!r}; add texts or other content, or use ItemKNN()"
+                )
             columns = chosen_roles(items, self.columns)
             given = input_of(items, columns, self._reads_frame)
             if self.vectorizer is None:

@@ -8,8 +8,8 @@ from skrec._common.checks import check_int, check_real
 from skrec._data.co_clicks import click_matrix, cosine
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
+from skrec._inference.history_ranker import BySimilarity, Matcher, extended
 from skrec.baselines._base import Baseline
-from skrec.baselines._ranker import BySimilarity, Matcher, extended
 
 
 class ItemKNN(Baseline):

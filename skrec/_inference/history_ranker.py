@@ -1,4 +1,4 @@
-"""Scores of baselines for rows of item codes.
+"""Scores of items for weighted histories, without a network.
 
 ::
 
@@ -51,8 +51,8 @@ class Matcher(Protocol):
 
 
 @dataclass(frozen=True)
-class BaselineRanker(Ranker):
-    """What a fitted baseline computes for rows of item codes.
+class HistoryRanker(Ranker):
+    """What scores items for rows of item codes by their weighted histories.
 
     Attributes
     ----------
