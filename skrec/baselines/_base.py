@@ -185,13 +185,16 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
         """Let one thread at a time change the fitted attributes. Prediction needs no lock."""
         return lock_of(self).held()
 
-    def save(self, path: Any) -> Self:
+    def save(self, path: Any, *, include_base: bool = False) -> Self:
         """Save the fitted baseline to a folder without code and without pickles.
 
         Parameters
         ----------
         path : str or Path
             The folder. A saved recommender at this path is replaced; other contents are not.
+        include_base : bool, default=False
+            Whether to save the weights of a pretrained language model. If False, its name and
+            revision are saved, and `load` reads the model from its original source.
 
         Returns
         -------
@@ -210,7 +213,8 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
         """
         package = __name__.rpartition(".")[0]
         kind = next(c for c in type(self).__mro__ if c.__module__.startswith(f"{package}."))
-        saving.save(self, kind, path, check=partial(restored_state, kind))
+        check = partial(restored_state, kind)
+        saving.save(self, kind, path, include_base=include_base, check=check)
         return self
 
     def __sklearn_tags__(self) -> Any:
