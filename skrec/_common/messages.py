@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+import joblib
+import sklearn
+
+# files between a user's line and a warning of skrec
+_INSIDE = (
+    *(f"{Path(file).parent}{os.sep}" for file in (sklearn.__file__, joblib.__file__)),
+    f"{Path(__file__).parents[1]}{os.sep}",
+    contextlib.__file__,
+)
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -33,6 +47,26 @@ def preview(values: Iterable[Any], n: int = 5) -> str:
     values = list(values)
     shown = ", ".join(repr(value) for value in values[:n])
     return shown + (", ..." if len(values) > n else "")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Show a warning at the user's line that called skrec, directly or through scikit-learn.
+
+    Parameters
+    ----------
+    message : str
+        Text of the warning.
+    category : type, default=UserWarning
+        Class of the warning.
+    """
+    # skip_file_prefixes of warnings.warn does this in Python 3.12
+    frame, level = sys._getframe(1), 2
+    while frame.f_code.co_filename.startswith(_INSIDE):
+        if frame.f_back is None:
+            level = 2  # a thread that runs nothing but skrec
+            break
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def say(text: str, verbose: bool = True) -> None:

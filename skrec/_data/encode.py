@@ -86,7 +86,7 @@ def encode(
         If columns or ids have invalid types.
     """
     kind = kind_of(table)
-    warn_misspelled_columns(table, stacklevel=3)
+    warn_misspelled_columns(table)
     unknown = _UnknownIds()
     keep = drop_unknown == "nothing"
     offsets, codes = _encode_lists(table, "history", items, unknown if keep else None)

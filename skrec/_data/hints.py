@@ -6,7 +6,6 @@ A name is compared in lower case and without separators, so that "itemId" and "i
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skrec._common.messages import warn
 from skrec._data.table import Table
 
 ITEM_NAMES = frozenset(
@@ -191,9 +191,7 @@ def hint_for_catalogue(names: list[str]) -> str:
     return ". It has a column 'history', so it is X: write rec.fit(X, items)"
 
 
-def warn_odd_columns(
-    columns: dict[str, pa.ChunkedArray], roles: dict[str, str], stacklevel: int
-) -> None:
+def warn_odd_columns(columns: dict[str, pa.ChunkedArray], roles: dict[str, str]) -> None:
     """Warn about columns whose default role is probably wrong.
 
     Parameters
@@ -202,8 +200,6 @@ def warn_odd_columns(
         Content columns with a default role.
     roles : dict of str to str
         Their roles.
-    stacklevel : int
-        Stack level of the warning, where 1 is the function that calls this one.
     """
     for name, column in columns.items():
         if roles[name] != "number":
@@ -227,7 +223,7 @@ def warn_odd_columns(
                 "them, or take logarithms"
             )
         if message:
-            warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
+            warn(message)
 
 
 def _is_huge(column: pa.ChunkedArray) -> bool:

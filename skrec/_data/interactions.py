@@ -69,7 +69,7 @@ class Interactions:
         else:
             read = as_table(X)
             kind_of(read)
-            warn_misspelled_columns(read, stacklevel=2)
+            warn_misspelled_columns(read)
             names = list(dict.fromkeys(read.names))
             self._table = pa.table({name: read.column(name) for name in names})
         self.kind = kind_of(as_table(self._table))

@@ -108,7 +108,7 @@ class Items:
             name: cast_column(column, self.roles[name], name) for name, column in columns.items()
         }
         guessed = {name: column for name, column in columns.items() if name not in (roles or {})}
-        warn_odd_columns(guessed, self.roles, stacklevel=2)
+        warn_odd_columns(guessed, self.roles)
 
     @staticmethod
     def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._common.messages import did_you_mean, preview
+from skrec._common.messages import did_you_mean, preview, warn
 from skrec._data.arrow import (
     SLICE,
     UnreadableValueError,
@@ -140,26 +139,22 @@ def _nearest(name: str, names: list[str]) -> str:
     return did_you_mean(name, names, cutoff=0.7).replace("did you mean", "is it")
 
 
-def warn_misspelled_columns(table: Table, stacklevel: int) -> None:
+def warn_misspelled_columns(table: Table) -> None:
     """Warn about unused columns that may be columns of X under another name.
 
     Parameters
     ----------
     table : Table
         X as a table.
-    stacklevel : int
-        Stack level of the warning, where 1 is the function that calls this one.
     """
     for name in table.names:
         hint = "" if name in COLUMNS else did_you_mean(name, COLUMNS, cutoff=0.7)
         if hint and not any(known in table for known in COLUMNS if repr(known) in hint):
-            warnings.warn(
-                f"column {name!r} of X is not used{hint}", UserWarning, stacklevel=stacklevel + 1
-            )
+            warn(f"column {name!r} of X is not used{hint}")
     if "candidates" not in table and "candidate" not in table:
         message = unread_candidates(table.names)
         if message:
-            warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
+            warn(message)
 
 
 def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import torch
 
+from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
@@ -207,6 +207,7 @@ def run_epochs(
     """
     try:
         stopped = False
+        trainer.score_start()
         while not (trainer.finished or stopped):
             epoch = context.subcontext(task_name="epoch")
             epoch.call_on_fit_task_begin(**callback_kwargs)
@@ -217,10 +218,8 @@ def run_epochs(
     except KeyboardInterrupt:
         if context.parent is not None:
             raise  # a search would score an interrupted model as if it were complete
-        warnings.warn(
+        warn(
             f"training was interrupted in epoch {len(trainer.losses) + 1}; the model is kept",
-            UserWarning,
-            stacklevel=6,
         )
     trainer.network.eval()  # Ctrl-C may have come while the mode changed
     trainer.restore_best()

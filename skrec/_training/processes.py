@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+from skrec._common.messages import warn
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,6 @@ def resolve_device(device: Any, *, fall_back: bool = False) -> torch.device:
     if found.type == "cuda" and not torch.cuda.is_available():
         if not fall_back:
             raise ValueError(f"device={device!r}, but torch finds no CUDA GPU here; take None")
-        warnings.warn(f"no CUDA GPU here for device={device!r}; the CPU is used", stacklevel=3)
+        warn(f"no CUDA GPU here for device={device!r}; the CPU is used")
         return torch.device("cpu")
     return found

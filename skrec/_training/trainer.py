@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
 from skrec._data.packed import Packed
 from skrec._network import TOKEN_BUDGET, Batch, Network, device_of
@@ -94,6 +94,8 @@ class Trainer:
         Mean loss and validation score of each epoch.
     best_score : float
         Best validation score; NaN if there is none.
+    start_score : float
+        Validation score before training; NaN if there is none.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class Trainer:
         self.validate, self.processes = validate, processes
         self.losses: list[float] = []
         self.scores: list[float] = []
-        self.best_score = float("nan")
+        self.best_score = self.start_score = float("nan")
         self._best_epoch = 0
         self._last_batch: Batch | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
@@ -125,9 +127,15 @@ class Trainer:
         """Whether all epochs were run, or the last `n_iter_no_change` did not improve the score."""
         patience_ended = (
             self._best_weights is not None
-            and len(self.losses) - self._best_epoch >= self.plan.n_iter_no_change
+            and len(self.losses) - max(self._best_epoch, 1) >= self.plan.n_iter_no_change
         )
         return patience_ended or len(self.losses) >= self.plan.max_epochs
+
+    def score_start(self) -> None:
+        """Validate the weights before training, which may remain the best ones."""
+        if self.validate is not None:
+            self._remember(self.validate())
+            self.start_score = self.scores.pop()
 
     def run_epoch(self) -> None:
         """Train for one epoch, then validate.
@@ -174,7 +182,7 @@ class Trainer:
             n_rows += batch.n_rows
             self._last_batch = batch
         if not (has_negatives or self.losses):
-            warnings.warn(NO_NEGATIVES, UserWarning, stacklevel=5)
+            warn(NO_NEGATIVES)
         self.processes.average_buffers(self.network.behavior, self.network.predictor)
         return total / n_rows
 
@@ -245,11 +253,10 @@ class Trainer:
         if self._best_weights is not None:
             self.network.load_trained_state(self._best_weights)
         elif self.scores:
-            warnings.warn(
+            warn(
                 "the validation score was NaN in every epoch, so the last weights are kept; does "
                 "the held-out part have impressions with both a click and a non-click?",
                 ConvergenceWarning,
-                stacklevel=2,
             )
 
 

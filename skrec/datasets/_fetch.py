@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from skrec._common.checks import check_choice, check_int, check_real
-from skrec._common.messages import say
+from skrec._common.messages import say, warn
 from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon
 from skrec.datasets._files.bunch import DataBunch
@@ -105,7 +104,7 @@ def _fetch(
     if found and not download_if_missing:
         raise OSError(f"{source.title}: {found}, and download_if_missing is False. {help}")
     if "is damaged" in found:
-        warnings.warn(f"{found}, in '{folder}'; downloaded again", stacklevel=3)
+        warn(f"{found}, in '{folder}'; downloaded again")
     say(f"{source.title}: {source.license}. The terms: {source.terms}", verbose and bool(found))
     delays = [0.0, *(delay * 2**attempt for attempt in range(n_retries))]
     for file in (file for file in files if faults[file]):

@@ -10,13 +10,13 @@ and `mean_average_precision`, which treat tied rows as one block, as scikit-lear
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skrec._common.messages import warn
 from skrec.metrics._groups import check_groups
 from skrec.metrics._kernels import (
     average_precision_by_group,
@@ -373,9 +373,8 @@ def mean_over(values: np.ndarray, usable: np.ndarray, name: str) -> float:
     """
     if usable.any():
         return float(values[usable].mean())
-    warnings.warn(
+    warn(
         f"{name} is undefined: none of the {len(usable)} groups contains the classes it needs",
         UndefinedMetricWarning,
-        stacklevel=3,
     )
     return float("nan")

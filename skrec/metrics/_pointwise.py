@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import brier_score_loss, f1_score, log_loss
 
+from skrec._common.messages import warn
 from skrec.metrics._kernels import gauc_by_group
 from skrec.metrics._ranking import rank_groups
 from skrec.metrics._validation import (
@@ -49,9 +48,7 @@ def auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     """
     ranking = rank_groups(*_check_pair(y_true, check_scores(y_score), "y_score"))
     if not ranking.with_both.all():
-        warnings.warn(
-            "auc is undefined: y_true has only one class", UndefinedMetricWarning, stacklevel=2
-        )
+        warn("auc is undefined: y_true has only one class", UndefinedMetricWarning)
         return float("nan")
     return float(gauc_by_group(ranking)[0])
 

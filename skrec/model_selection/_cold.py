@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import Bunch
 
 from skrec._common.checks import check_choice, check_int, check_real
+from skrec._common.messages import warn
 from skrec._common.random import as_generator
 from skrec.model_selection._appearances import ItemAppearances, read_item_appearances
 
@@ -131,10 +131,8 @@ def split_cold_items(
     valid = seen.rows_of(seen.with_targets_only_in(valid_items) & ~with_test_items)
     test = seen.rows_of(seen.with_targets_only_in(test_items))
     if not len(train):
-        warnings.warn(
+        warn(
             f"no row of {seen.n_rows} is free of the {n_valid + n_test} cold items; {ADVICE}",
-            UserWarning,
-            stacklevel=2,
         )
     return Bunch(
         train=train,
@@ -259,9 +257,7 @@ class ColdItemSplit(BaseCrossValidator):
                 raise ValueError(f"{found}; {ADVICE}")
             if n_left_out > seen.n_rows / 2 and not has_warned:
                 has_warned = True
-                warnings.warn(
-                    f"{found}; the others name a cold item: {ADVICE}", UserWarning, stacklevel=2
-                )
+                warn(f"{found}; the others name a cold item: {ADVICE}")
             yield train, test
 
     def _cold_items_of_folds(self, seen: ItemAppearances) -> list[np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
 
 from skrec._common.checks import check_int, check_real
+from skrec._common.messages import warn
 from skrec._data.rows import as_table
 from skrec.model_selection._impressions import read_impression_of_row, read_impression_times
 
@@ -73,7 +73,7 @@ def split_by_time(
         )
     for name, size, rows in (("valid", valid_size, valid), ("test", test_size, test)):
         if size and not len(rows):
-            warnings.warn(_describe_empty(name, size, time), stacklevel=2)
+            warn(_describe_empty(name, size, time))
     return train, valid, test
 
 

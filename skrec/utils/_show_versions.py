@@ -6,8 +6,8 @@ import importlib.metadata
 import platform
 import re
 import sys
-import warnings
 
+from skrec._common.messages import warn
 from skrec._common.version import __version__
 
 DISTRIBUTION = "contentrec"
@@ -75,7 +75,7 @@ def show_versions() -> None:
         sections.append(f"Warning: {message}")
     print("\n\n".join(sections))
     if conflicts:
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warn(message)
 
 
 def _section(title: str, entries: dict[str, str]) -> str:

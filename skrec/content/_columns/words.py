@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import warnings
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._common.messages import preview
+from skrec._common.messages import preview, warn
 from skrec._data.ragged import gather_ranges, gather_segments, offsets_of
 from skrec.content._columns.scripts import marks
 from skrec.content._columns.word_vectors import read_word_vectors
@@ -171,10 +170,8 @@ def fit_word_tokenizer(
             f"word_vectors={source!r}; {hint}"
         )
     if n_found < MIN_COVERAGE * n_words:
-        warnings.warn(
+        warn(
             f"only {n_found} of the {n_words} words in the catalogue's texts have a vector in "
             f"word_vectors={source!r}; {hint}",
-            UserWarning,
-            stacklevel=2,
         )
     return tokenizer, matrix

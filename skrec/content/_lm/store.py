@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import xxhash
 
 from skrec._common.files import NO_SPACE, check_space, no_space
 from skrec._common.locks import ForkSafeLock
+from skrec._common.messages import warn
 from skrec._data.states import States
 from skrec.content._lm import store_folders as folders
 from skrec.content._lm.pages import DamagedPage, Page, PageIndex, open_page, write_page
@@ -173,9 +173,7 @@ class PrefixStore:
                     continue  # deleted by another process
                 except DamagedPage as error:
                     self._damaged = self._damaged | {path.name}
-                    warnings.warn(
-                        f"'{path}' is damaged: {error}; its items are computed again", stacklevel=4
-                    )
+                    warn(f"'{path}' is damaged: {error}; its items are computed again")
                 else:
                     self._pages = {**self._pages, path.name: page}
             if len(self._index.pages) != len(self._pages):

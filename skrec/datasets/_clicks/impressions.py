@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from skrec._common.checks import check_count
-from skrec._common.messages import did_you_mean
+from skrec._common.messages import did_you_mean, warn
 from skrec._data.arrow import to_arrow
 from skrec._data.table import Table
 from skrec.datasets._clicks.cut_clicks import (
@@ -144,10 +143,9 @@ def impressions_from_clicks(
     )
     parts = cut_table(clicks, seen, item_ids, settings)
     if parts.n_left_out:
-        warnings.warn(
+        warn(
             f"{parts.n_left_out:,} of {parts.n_left_out + parts.n_users:,} users have fewer than "
             f"min_clicks={min_clicks} clicks and are left out",
-            stacklevel=2,
         )
     return parts.bunch()
 

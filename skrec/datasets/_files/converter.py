@@ -6,7 +6,6 @@ import hashlib
 import os
 import tarfile
 import time
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from skrec._common.files import sha256
-from skrec._common.messages import say
+from skrec._common.messages import say, warn
 from skrec.datasets._files.files import (
     AnyPath,
     OnRead,
@@ -169,9 +168,8 @@ class Converter:
         late_rows = _iterate_batches(map_table(late_file))
         valid = self.write("valid", (split(part)[1] for part in late_rows))
         if valid.num_rows and not train.num_rows:
-            warnings.warn(
+            warn(
                 f"valid_days={valid_days} leaves train empty: all impressions are in these days",
-                stacklevel=2,
             )
         return train, valid
 

@@ -23,14 +23,13 @@ import os
 import re
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from skrec._common.files import locked, new_folder, previous, remove_unfinished
-from skrec._common.messages import say
+from skrec._common.messages import say, warn
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.copy_folder import (
@@ -112,7 +111,7 @@ def read_cached(
         except OSError as error:
             if data_home is not None:
                 raise
-            warnings.warn(f"no converted copy of {path} is kept: {error}", stacklevel=3)
+            warn(f"no converted copy of {path} is kept: {error}")
             return _read_uncached(path, settings, read, verbose)
         data, converter = _read(path, settings, read, new, verbose, with_hashes=True)
         write_copy(new, name, data, converter)
@@ -125,9 +124,7 @@ def _open_valid(target: Path, is_locked: bool = False) -> DataBunch | None:
         return open_copy(target)
     except DamagedCopy as error:
         if is_locked:  # otherwise another process can be replacing it
-            warnings.warn(
-                f"the copy in '{target}' is damaged: {error}; it is made again", stacklevel=4
-            )
+            warn(f"the copy in '{target}' is damaged: {error}; it is made again")
         return None
 
 
