@@ -6,13 +6,13 @@ clicks before. Users with fewer than three clicks are left out.
 """
 
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from _ml100k import ROLES, read_films, read_split
 from skrec import Items
 
 N_NEGATIVES = 20
@@ -69,25 +69,30 @@ def make(name, sequences, items):
     return Lists(name, sequences, items)
 
 
-def ml100k(folder):
-    """MovieLens 100K: the sequence of a user is put together from the fixed set of impressions.
+def ml100k(wheel):
+    """MovieLens 100K: clicks are ratings of at least 4, in the order of time, then id.
 
-    It is the history of the user's training impressions (at most 50 clicks), then the clicks of the
-    training, valid and test impressions, in their order. Clicks are ratings of at least 4.
+    The wheel of `recbole` that `_ml100k.py` names carries the ratings. Users with fewer than 8
+    clicks are left out, as in the fixed set of impressions. That set is not read here, because its
+    histories are cut to 50 clicks, so that older clicks would count as unseen.
     """
-    parts = {name: read_split(folder, name) for name in ("train", "valid", "test")}
-    sequences = parts["train"].groupby("user_id").history.first().map(list)
-    for X in parts.values():
-        clicked = [
-            item
-            for row in X.itertuples()
-            for item, click in zip(row.candidates, row.clicked, strict=True)
-            if click
-        ]
-        user = np.repeat(X.user_id, [sum(clicks) for clicks in X.clicked])
-        more = pd.Series(clicked, index=user).groupby(level=0).agg(list)
-        sequences = sequences + more.reindex(sequences.index)
-    return make("MovieLens 100K", sequences, Items(read_films(folder), roles=ROLES))
+    with zipfile.ZipFile(wheel) as archive:
+
+        def read(name):
+            with archive.open(f"recbole/dataset_example/ml-100k/ml-100k.{name}") as file:
+                table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)
+            return table.rename(columns=lambda column: column.split(":")[0])
+
+        films, ratings = read("item"), read("inter")
+    names = {"movie_title": "title", "class": "genres", "release_year": "year"}
+    films = films.rename(columns=names)[["item_id", "title", "genres", "year"]]
+    films = films.astype({"item_id": int}).assign(genres=films.genres.str.split())
+    ratings = ratings.astype({"rating": float, "timestamp": float, "item_id": int})
+    ratings = ratings[(ratings.rating >= 4) & ratings.item_id.isin(films.item_id)]
+    ratings = ratings.sort_values(["user_id", "timestamp", "item_id"])
+    sequences = ratings.groupby("user_id").item_id.agg(list)
+    sequences = sequences[sequences.map(len) >= 8]
+    return make("MovieLens 100K", sequences, Items(films, roles={"year": "category"}))
 
 
 def latest_small(folder):
@@ -145,13 +150,13 @@ READERS = {"ml100k": ml100k, "latest_small": latest_small, "games": games, "beau
 
 
 def read_sets(args):
-    """Return the sets whose folders the command line names; with `--quick`, made-up users."""
+    """Return the sets whose files the command line names; with `--quick`, made-up users."""
     if args.quick:
         return [made_up()]
     folders = {name: getattr(args, name) for name in READERS if getattr(args, name)}
     if not folders:
-        sys.exit("name the folder of a set: --ml100k, --latest-small, --games or --beauty FOLDER")
+        sys.exit("name a set: --ml100k WHEEL, or --latest-small, --games or --beauty FOLDER")
     for folder in folders.values():
-        if not Path(folder).is_dir():
-            sys.exit(f"there is no folder {folder}")
+        if not Path(folder).exists():
+            sys.exit(f"there is no {folder}")
     return [READERS[name](folder) for name, folder in folders.items()]
