@@ -69,8 +69,19 @@ def make(name, sequences, items):
     return Lists(name, sequences, items)
 
 
+def in_order(ratings, user, item):
+    """Return the items of each user in the order of time.
+
+    Users rate pages of films, which have one time each. Their order is random: in the order of ids,
+    the last one would be a film that few know.
+    """
+    shuffled = ratings.iloc[np.random.default_rng(0).permutation(len(ratings))]
+    sorted_ = shuffled.sort_values([user, "timestamp"], kind="stable")
+    return sorted_.groupby(user)[item].agg(list)
+
+
 def ml100k(wheel):
-    """MovieLens 100K: clicks are ratings of at least 4, in the order of time, then id.
+    """MovieLens 100K: clicks are ratings of at least 4, in the order of time.
 
     The wheel of `recbole` that `_ml100k.py` names carries the ratings. Users with fewer than 8
     clicks are left out, as in the fixed set of impressions. That set is not read here, because its
@@ -89,20 +100,18 @@ def ml100k(wheel):
     films = films.astype({"item_id": int}).assign(genres=films.genres.str.split())
     ratings = ratings.astype({"rating": float, "timestamp": float, "item_id": int})
     ratings = ratings[(ratings.rating >= 4) & ratings.item_id.isin(films.item_id)]
-    ratings = ratings.sort_values(["user_id", "timestamp", "item_id"])
-    sequences = ratings.groupby("user_id").item_id.agg(list)
+    sequences = in_order(ratings, "user_id", "item_id")
     sequences = sequences[sequences.map(len) >= 8]
     return make("MovieLens 100K", sequences, Items(films, roles={"year": "category"}))
 
 
 def latest_small(folder):
-    """MovieLens latest-small: clicks are ratings of at least 4, in the order of time, then id."""
+    """MovieLens latest-small: clicks are ratings of at least 4, in the order of time."""
     folder = Path(folder)
     films = pd.read_csv(folder / "movies.csv").rename(columns={"movieId": "item_id"})
     films = films.assign(genres=films.genres.str.split("|"))
     ratings = pd.read_csv(folder / "ratings.csv").query("rating >= 4")
-    ratings = ratings.sort_values(["userId", "timestamp", "movieId"])
-    sequences = ratings.groupby("userId").movieId.agg(list)
+    sequences = in_order(ratings, "userId", "movieId")
     return make("MovieLens latest-small", sequences, Items(films))
 
 
