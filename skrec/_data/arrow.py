@@ -121,7 +121,7 @@ def _unreadable(values: Any, what: str) -> UnreadableValueError:
             try:
                 pa.array([each])
             except UnicodeError:
-                text = ascii(each if len(each) <= 40 else each[:40] + "...")
+                text = ascii(str(each if len(each) <= 40 else each[:40] + "..."))
                 return UnreadableValueError(
                     f"{what} holds text that is not valid Unicode in row {row}: {text}; replace "
                     "lone surrogates, for example with text.encode('utf-8', 'replace').decode()"

@@ -70,6 +70,31 @@ def test_texts_that_are_no_unicode_are_named_with_column_and_row(values):
         Items({"item_id": [1, 2], "title": values})
 
 
+OBJECTS = np.array(["ok", "bad \ud83d"], dtype=object)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: pd.Series(OBJECTS, dtype=object),
+        lambda: pd.Series(OBJECTS, dtype=pd.StringDtype("python")),
+        lambda: pd.Series([["ok"], ["bad \ud83d"]]),
+        lambda: pd.Categorical.from_codes([0, 1], pd.Index(OBJECTS, dtype=object)),
+    ],
+    ids=["objects", "python storage", "lists", "categories"],
+)
+def test_data_frames_with_texts_that_are_no_unicode(make):
+    # pandas itself refuses such texts in the columns of its default type
+    frame = pd.DataFrame({"item_id": [1, 2], "title": make()})
+    message = (
+        r"column 'title' holds text that is not valid Unicode in row 1: 'bad \\ud83d'; replace"
+    )
+    with pytest.raises(ValueError, match=message):
+        Items(frame)
+    with pytest.raises(ValueError, match=message):
+        Items(frame.to_dict("list"))
+
+
 def test_histories_that_are_no_unicode():
     with pytest.raises(ValueError, match="text that is not valid Unicode in row 0"):
         encode([["\ud83d"]], items=SMALL)
