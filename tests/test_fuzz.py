@@ -21,7 +21,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import skrec
-from skrec import ContentRecommender, Interactions, Items, explode
+from skrec import ContentRecommender, Interactions, Items, baselines, explode
 from skrec.datasets import impressions_from_clicks
 from skrec.metrics import compute
 
@@ -252,6 +252,33 @@ def test_fit(X, y, items, sample_weight):
         return rec.item_vectors(), rec.recommend([[]], k=2)
 
     try_out(call)
+
+
+@pytest.mark.parametrize("name", baselines.__all__)
+def test_baselines(name):
+    @check(X, rarely_odd, catalogues, rarely_odd)
+    def run(X, y, items, sample_weight):
+        def call():
+            model = getattr(baselines, name)(unknown_items="ignore", random_state=0)
+            model.fit(X, y, items=items, sample_weight=sample_weight)
+            return model.decision_function([[]]), model.recommend(X, k=2)[1], model.calibration_
+
+        try_out(call)
+
+    run()
+
+
+@check(scalars, scalars, scalars)
+def test_parameters_of_baselines(first, second, third):
+    X = pd.DataFrame({"history": HISTORY, "time": range(len(HISTORY))})
+    for model in (
+        baselines.Popularity(first),
+        baselines.ItemKNN(first, shrinkage=second, decay=third),
+        baselines.EASE(first, min_clicks=second, max_items=third),
+        baselines.EASE(k=first, decay=second, scoring=third),
+        baselines.ContentKNN(first, columns=second, validation_fraction=third),
+    ):
+        try_out(lambda model=model: model.fit(X, CATALOGUE).decision_function(HISTORY))
 
 
 @pytest.mark.parametrize(
