@@ -1,8 +1,15 @@
 """Click sequences of four public sets and of made-up users, for `bench_lists.py`.
 
-A set has one sequence of clicks per user, in the order of time, and the catalogue. The last click
-of each sequence is the test click, the one before is the valid click, and models are trained on the
-clicks before. Users with fewer than three clicks are left out.
+A set has one sequence of clicks per user, in the order of time, and the catalogue. It is split in
+one of two ways:
+
+- **last**: the last click of each sequence is the test click, the one before is the valid click,
+  and models are trained on the clicks before. Users with fewer than three clicks are left out.
+- **time**: models are trained on the first 80 % of all clicks. The last click of each user in the
+  next 10 % is a valid click, and the last one in the last 10 % is a test click. Histories are all
+  clicks of the user before it. A click on an item that the user clicked before does not count.
+  Most users of these sets are new ones, whom models know by their histories only. Only sets with
+  times can be split like this.
 """
 
 import sys
@@ -16,38 +23,37 @@ import pandas as pd
 from skrec import Items
 
 N_NEGATIVES = 20
+TRAIN, VALID = 0.8, 0.9  # shares of the clicks before the first valid and the first test click
 
 
 @dataclass(frozen=True)
 class Lists:
-    """A set of click sequences.
+    """A set of click sequences, split into training histories and clicks to predict.
 
     Parameters
     ----------
     name : str
-    sequences : Series of lists of ids
-        Clicks of each user, oldest first; the index holds the ids of the users.
     items : Items
+    n_clicks : int
+    train : Series of lists of ids
+        Clicks to train on, oldest first; the index holds the ids of the users.
+    ranked : dict of str to list of lists of ids
+        For "valid" and "test", histories whose last click is to be ranked among all unseen items.
     """
 
     name: str
-    sequences: pd.Series
     items: Items
+    n_clicks: int
+    train: pd.Series
+    ranked: dict[str, list]
 
     @property
     def has_text(self):
         return "text" in self.items.roles.values()
 
-    def train(self):
+    def histories(self):
         """Return what models are trained on: bare histories, with the ids of their users."""
-        history = self.sequences.map(lambda clicks: clicks[:-2]).tolist()
-        return pd.DataFrame({"user_id": self.sequences.index, "history": history})
-
-    def ranked(self, split):
-        """Return bare histories whose last click is to be ranked among all unseen items."""
-        if split == "test":
-            return self.sequences.tolist()
-        return self.sequences.map(lambda clicks: clicks[:-1]).tolist()
+        return pd.DataFrame({"user_id": self.train.index, "history": self.train.tolist()})
 
     def one_of(self, split, seed=0):
         """Return impressions of the click and 20 random items that the user never clicked."""
@@ -55,7 +61,7 @@ class Lists:
         ids = self.items.ids
         place = pd.Series(np.arange(len(ids)), index=ids)
         rows = []
-        for clicks in self.ranked(split):
+        for clicks in self.ranked[split]:
             seen = set(place[clicks].tolist())
             drawn = rng.choice(len(ids), N_NEGATIVES + len(seen), replace=False)
             others = [each for each in drawn if each not in seen][:N_NEGATIVES]
@@ -64,23 +70,42 @@ class Lists:
         return X.assign(clicked=[[1] + [0] * N_NEGATIVES] * len(X))
 
 
-def make(name, sequences, items):
-    sequences = sequences[sequences.map(len) >= 3]
-    return Lists(name, sequences, items)
+def make(name, sequences, items, split="last", times=None):
+    """Split sequences; `times` has the time of each click."""
+    if split == "last":
+        sequences = sequences[sequences.map(len) >= 3]
+        n_clicks = int(sequences.map(len).sum())
+        ranked = {"valid": [clicks[:-1] for clicks in sequences], "test": sequences.tolist()}
+        return Lists(name, items, n_clicks, sequences.map(lambda clicks: clicks[:-2]), ranked)
+    if times is None:
+        return None
+    name = f"{name}, by time"
+    cuts = [*np.quantile(np.concatenate(times.tolist()), [TRAIN, VALID]), np.inf]
+    train, ranked = {}, {"valid": [], "test": []}
+    for user, clicks in sequences.items():
+        train[user] = clicks[: np.searchsorted(times[user], cuts[0])]
+        for part, first, last in zip(ranked, cuts[:-1], cuts[1:], strict=True):
+            start, stop = np.searchsorted(times[user], [first, last])
+            if start < stop and clicks[stop - 1] not in clicks[: stop - 1]:
+                ranked[part].append(clicks[:stop])
+    train = pd.Series(train)
+    train = train[train.map(len) > 0]
+    return Lists(name, items, int(sequences.map(len).sum()), train, ranked)
 
 
 def in_order(ratings, user, item):
-    """Return the items of each user in the order of time.
+    """Return the items of each user in the order of time, and their times.
 
     Users rate pages of films, which have one time each. Their order is random: in the order of ids,
     the last one would be a film that few know.
     """
     shuffled = ratings.iloc[np.random.default_rng(0).permutation(len(ratings))]
     sorted_ = shuffled.sort_values([user, "timestamp"], kind="stable")
-    return sorted_.groupby(user)[item].agg(list)
+    users = sorted_.groupby(user)
+    return users[item].agg(list), users.timestamp.agg(list)
 
 
-def ml100k(wheel):
+def ml100k(wheel, split):
     """MovieLens 100K: clicks are ratings of at least 4, in the order of time.
 
     The wheel of `recbole` that `_ml100k.py` names carries the ratings. Users with fewer than 8
@@ -100,37 +125,39 @@ def ml100k(wheel):
     films = films.astype({"item_id": int}).assign(genres=films.genres.str.split())
     ratings = ratings.astype({"rating": float, "timestamp": float, "item_id": int})
     ratings = ratings[(ratings.rating >= 4) & ratings.item_id.isin(films.item_id)]
-    sequences = in_order(ratings, "user_id", "item_id")
-    sequences = sequences[sequences.map(len) >= 8]
-    return make("MovieLens 100K", sequences, Items(films, roles={"year": "category"}))
+    sequences, times = in_order(ratings, "user_id", "item_id")
+    if split == "last":
+        sequences = sequences[sequences.map(len) >= 8]
+    items = Items(films, roles={"year": "category"})
+    return make("MovieLens 100K", sequences, items, split, times)
 
 
-def latest_small(folder):
+def latest_small(folder, split):
     """MovieLens latest-small: clicks are ratings of at least 4, in the order of time."""
     folder = Path(folder)
     films = pd.read_csv(folder / "movies.csv").rename(columns={"movieId": "item_id"})
     films = films.assign(genres=films.genres.str.split("|"))
     ratings = pd.read_csv(folder / "ratings.csv").query("rating >= 4")
-    sequences = in_order(ratings, "userId", "movieId")
-    return make("MovieLens latest-small", sequences, Items(films))
+    sequences, times = in_order(ratings, "userId", "movieId")
+    return make("MovieLens latest-small", sequences, Items(films), split, times)
 
 
-def games(folder):
+def games(folder, split):
     """Amazon games: purchases, with the titles of the games."""
     folder = Path(folder)
     items = pd.read_csv(folder / "items.tsv", sep="\t", quoting=3, keep_default_na=False)
     users = pd.read_csv(folder / "sequences.tsv", sep="\t", index_col="user_id")
     sequences = users.item_ids.str.split().map(lambda ids: [int(each) for each in ids])
-    return make("Amazon games", sequences, Items(items))
+    return make("Amazon games", sequences, Items(items), split)
 
 
-def beauty(folder):
+def beauty(folder, split):
     """Amazon beauty: purchases, with ids only."""
     lines = (Path(folder) / "sequences.txt").read_text().splitlines()
     rows = [[int(each) for each in line.split()] for line in lines]
     sequences = pd.Series([row[1:] for row in rows], index=[row[0] for row in rows])
     ids = np.unique(np.concatenate(sequences.tolist()))
-    return make("Amazon beauty", sequences, Items({"item_id": ids}))
+    return make("Amazon beauty", sequences, Items({"item_id": ids}), split)
 
 
 def made_up(n_users=300, n_items=150, seed=0):
@@ -168,4 +195,9 @@ def read_sets(args):
     for folder in folders.values():
         if not Path(folder).exists():
             sys.exit(f"there is no {folder}")
-    return [READERS[name](folder) for name, folder in folders.items()]
+    if args.split not in ("last", "time"):
+        sys.exit(f"--split takes last or time, got {args.split}")
+    made = [READERS[name](folder, args.split) for name, folder in folders.items()]
+    if None in made:
+        sys.exit("only --ml100k and --latest-small have times")
+    return made

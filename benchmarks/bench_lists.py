@@ -1,10 +1,11 @@
-"""Lists over the whole catalogue: HR@10, nDCG@10 and MRR of each user's last click.
+"""Lists over the whole catalogue: HR@10, nDCG@10 and MRR of one click per user.
 
-The last click of each user is ranked among all items that the user did not click before, and, as
-the 1 + 20 task, among 20 random ones (AUC). Models are trained on the clicks before the last two.
-The click before the last one chooses the parameters in `grid`, by the nDCG@10 of at most
-`--valid-users` users; no model is trained on it, but it is in the history of the test. `_lists.py`
-says how each set becomes sequences.
+The test click of each user is ranked among all items that the user did not click before, and, as
+the 1 + 20 task, among 20 random ones (AUC). With `--split last`, it is the user's last click, and
+models are trained on the clicks before the last two. The click before the last one chooses the
+parameters in `grid`, by the nDCG@10 of at most `--valid-users` users; no model is trained on it,
+but it is in the history of the test. `_lists.py` says how each set becomes sequences, and what
+`--split time` does.
 
 `--quick` runs on made-up users. `--models Popularity,EASE` measures some. `seconds` is the time of
 the fit with the chosen parameters, and `tuning` that of the whole search.
@@ -82,7 +83,7 @@ def models(args):
 def fit(model, data, parameters, seed):
     estimator = model.make(seed).set_params(**parameters)
     start = time.perf_counter()
-    estimator.fit(data.train(), items=data.items)
+    estimator.fit(data.histories(), items=data.items)
     return estimator, time.perf_counter() - start
 
 
@@ -93,7 +94,7 @@ def combinations(grid):
 
 def tuned(model, data, n_users, quick):
     """Return the estimator with the best nDCG@10 on valid, its parameters, and the seconds."""
-    valid, best = data.ranked("valid"), (-1.0, None, None, None)
+    valid, best = data.ranked["valid"], (-1.0, None, None, None)
     if len(valid) > n_users:
         rows = np.random.default_rng(0).choice(len(valid), n_users, replace=False)
         valid = [valid[row] for row in np.sort(rows)]
@@ -109,7 +110,7 @@ def tuned(model, data, n_users, quick):
 
 
 def measure(estimator, data):
-    figures = estimator.evaluate(data.ranked("test"), metrics=METRICS)
+    figures = estimator.evaluate(data.ranked["test"], metrics=METRICS)
     figures |= {"auc": estimator.evaluate(data.one_of("test"), metrics="gauc")["gauc"]}
     return figures
 
@@ -130,14 +131,14 @@ def report_model(name, model, data, seeds, n_users, quick):
 
 def main():
     folders = dict.fromkeys(("ml100k", "latest_small", "games", "beauty"), "")
-    options = {"models": "", "language_model": "", "seeds": 3, "valid_users": 4000}
+    options = {"models": "", "language_model": "", "seeds": 3, "valid_users": 4000, "split": "last"}
     args = arguments(__doc__, **options, **folders)
     report("environment", **environment())
     chosen = models(args)
     for data in read_sets(args):
-        lengths = data.sequences.map(len)
-        sizes = {"n_users": len(lengths), "n_items": data.items.n_items, "n_clicks": lengths.sum()}
-        report("lists", set=data.name, **sizes)
+        sizes = {f"n_{part}": len(rows) for part, rows in data.ranked.items()}
+        sizes |= {"n_items": data.items.n_items, "n_clicks": data.n_clicks}
+        report("lists", set=data.name, n_users=len(data.train), **sizes)
         for name, model in chosen.items():
             if data.has_text or not model.needs_text:
                 seeds = 1 if args.quick else args.seeds
