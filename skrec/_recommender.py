@@ -25,6 +25,7 @@ from skrec._data.items import Items, codes_among, codes_of, padded_lists
 from skrec._data.row_arrays import RowArrays
 from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
+from skrec._inference.prior import Prior
 from skrec._inference.scorer import Scorer, in_rows, monitored
 from skrec._network import Network
 from skrec._training.fit import (
@@ -34,6 +35,7 @@ from skrec._training.fit import (
 )
 from skrec._training.holdout import hold_out
 from skrec._training.parameters import refuse_nested_on_alias
+from skrec._training.prior import fit_prior
 from skrec._training.processes import resolve_device
 from skrec._training.progress import ProgressReporter
 from skrec._training.restored import restored_state
@@ -215,6 +217,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     n_skipped_: int
     best_score_: float
     calibration_: tuple[float, float]
+    chosen_: dict[str, Any]
+    prior_: Prior | None
     _encoded_items: EncodedItems
     _training_state: TrainingState | None
 
@@ -230,20 +234,21 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        content: Any = "cnn",
-        behavior: Any = "additive_attention",
+        content: Any = "auto",
+        behavior: Any = "auto",
         predictor: Any = "dot",
         *,
         width: int = 64,
         max_history: int = 50,
         loss: str | None = None,
-        n_negatives: int = 4,
+        n_negatives: int | str = "auto",
         negative_sampling: str = "uniform",
-        history_targets: int = 0,
-        learning_rate: float = 3e-3,
+        history_targets: int | str = "auto",
+        co_clicks: bool | str = "auto",
+        learning_rate: float | str = "auto",
         pretrained_learning_rate: float = 1e-4,
         weight_decay: float = 0.0,
-        batch_size: int = 64,
+        batch_size: int | str = "auto",
         max_epochs: int = 20,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -267,6 +272,7 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.n_negatives = n_negatives
         self.negative_sampling = negative_sampling
         self.history_targets = history_targets
+        self.co_clicks = co_clicks
         self.learning_rate = learning_rate
         self.pretrained_learning_rate = pretrained_learning_rate
         self.weight_decay = weight_decay
@@ -343,8 +349,10 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if self.early_stopping:
             monitored(self.scoring, data)  # raises before anything is trained
             data, valid = hold_out(data, self.validation_fraction, inputs.rng)
-        examples = inputs.examples(self, data)
+        prior = inputs.starting_prior(data)
+        examples = inputs.examples(data, prior)
         model = copy_to_train(self, inputs, examples, resuming)
+        model.prior_ = prior
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labeled_pairs, X, y, data.kind))
@@ -359,6 +367,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
         record(model, trainer, resuming)
+        if prior is not None:
+            model.prior_ = fit_prior(model._scorer(), data, valid, inputs.data)
         model.best_score_ = trainer.best_score
         context.call_on_fit_task_end(**end_kwargs)
         model.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
@@ -413,8 +423,14 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with self._writing():
             resuming = hasattr(self, "network_")
             inputs = read_inputs(self, X, y, items, sample_weight, resuming)
-            examples = inputs.examples(self, inputs.data)
+            prior = getattr(self, "prior_", None)
+            if prior is not None:
+                prior = prior.for_items(inputs.items)
+            elif not resuming:
+                prior = inputs.starting_prior(inputs.data)
+            examples = inputs.examples(inputs.data, prior)
             model = copy_to_train(self, inputs, examples, resuming)
+            model.prior_ = prior
             model.content_.use(Resources(self.memory, inputs.device))
             trainer = start_training(model, inputs, examples, None, resuming)
             trainer.run_epoch()
@@ -422,6 +438,8 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             record(model, trainer, resuming)
             if not resuming:
                 model.best_score_ = float("nan")
+                if prior is not None:
+                    model.prior_ = fit_prior(model._scorer(), inputs.data, None, inputs.data)
             take_over(self, model)
             return self
 
@@ -766,8 +784,14 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         encoded, network = now["_encoded_items"], now["network_"]
         if items is not None:
             encoded = encoded.extend(items, network)
+        prior = now.get("prior_")
         return Scorer(
-            network, encoded, now["max_history"], now["calibration_"], known_users=now["users_"]
+            network,
+            encoded,
+            now["max_history"],
+            now["calibration_"],
+            known_users=now["users_"],
+            prior=None if prior is None else prior.for_items(encoded.items),
         )
 
     def _read(

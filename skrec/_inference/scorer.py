@@ -13,8 +13,9 @@ from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
+from skrec._inference.prior import Prior
 from skrec._inference.ranker import Ranker, in_rows, monitored
-from skrec._inference.top_k import most_similar
+from skrec._inference.top_k import Blocks, most_similar
 from skrec._network import Network
 
 __all__ = ["Scorer", "in_rows", "monitored"]
@@ -35,6 +36,8 @@ class Scorer(Ranker):
         a and b of the click probability ``sigmoid(a * score + b)``.
     known_users : pyarrow.Array or None
         Ids of the known users, if the behavior operator has user vectors.
+    prior : Prior or None
+        Terms that are added to the scores of the network.
     """
 
     network: Network
@@ -42,6 +45,7 @@ class Scorer(Ranker):
     max_history: int
     calibration: tuple[float, float] = (1.0, 0.0)
     known_users: pa.Array | None = None
+    prior: Prior | None = None
 
     @property
     def items(self) -> Items:
@@ -50,11 +54,23 @@ class Scorer(Ranker):
 
     def score_candidates(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores (P,) of the candidates of impressions or pairs."""
-        return self._compute(inference.score_candidates, data)
+        scores = self._compute(inference.score_candidates, data)
+        if self.prior is None:
+            return scores
+        return self.prior.add_to_candidates(scores, data, self.items)
 
     def blocks(self, data: CodedInteractions, among: np.ndarray | None = None) -> Any:
         """Yield blocks of rows with their scores of all items; see `score_catalogue`."""
-        return self._compute(inference.score_catalogue, data, among=among)
+        blocks = self._compute(inference.score_catalogue, data, among=among)
+        return blocks if self.prior is None else self._with_prior(self.prior, blocks, data, among)
+
+    def _with_prior(
+        self, prior: Prior, blocks: Blocks, data: CodedInteractions, among: np.ndarray | None
+    ) -> Blocks:
+        """Yield blocks of rows with the scores of the network and the terms of the prior."""
+        for rows, scores in blocks:
+            part = data.take(np.arange(rows.start, rows.stop))
+            yield rows, prior.add_to_block(scores, part, self.items, among)
 
     def similar(
         self, codes: np.ndarray, k: int, among: np.ndarray | None = None

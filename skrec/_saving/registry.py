@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from skrec import behavior, content, predictor
+from skrec._inference.prior import Prior
 from skrec._operators import Operator
 from skrec.content._columns.operator import ColumnSchema
 from skrec.content._columns.words import WordTokenizer
 from skrec.content._lm.pretrained import PretrainedSchema
 from skrec.content._side_network import SideSchema
 
-PARTS = (ColumnSchema, PretrainedSchema, SideSchema, WordTokenizer)
+PARTS = (ColumnSchema, PretrainedSchema, Prior, SideSchema, WordTokenizer)
 
 
 def registered() -> dict[str, type]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from skrec._data.coded import CodedInteractions
+from skrec._data.ragged import offsets_of
 from skrec._training.overlaps import clicks_after
 
 
@@ -19,6 +22,9 @@ def hold_out(
     If the history of one row continues in that of another, the later one is held out first, because
     training on it would reveal the click of the earlier one. Sliding prefixes of one log, for
     example, are held out from their ends.
+
+    Only the last click of a bare history is held out, because it is the one that is predicted. The
+    clicks before it are in both parts.
 
     Parameters
     ----------
@@ -54,7 +60,30 @@ def hold_out(
     held = np.zeros(n_units, dtype=bool)
     held[order[n_kept:]] = True
     held_row = held[unit_of_row]
-    return data.take(np.flatnonzero(~held_row)), data.take(np.flatnonzero(held_row))
+    valid = data.take(np.flatnonzero(held_row))
+    if data.kind == "histories":
+        return _without_held_clicks(data, held_row), valid
+    return data.take(np.flatnonzero(~held_row)), valid
+
+
+def _without_held_clicks(data: CodedInteractions, held_row: np.ndarray) -> CodedInteractions:
+    """Return all rows of bare histories, without the last click of those that are held out.
+
+    Equal histories are held out together, so a history is shortened for all of its rows.
+    """
+    lengths = np.diff(data.history_offsets)
+    held = np.zeros(len(lengths), dtype=bool)
+    held[data.history_of_row[held_row]] = True
+    kept = np.ones(len(data.history_codes), dtype=bool)
+    kept[data.history_offsets[1:][held & (lengths > 0)] - 1] = False
+    shorter = replace(
+        data,
+        history_offsets=offsets_of(lengths - (held & (lengths > 0))),
+        history_codes=data.history_codes[kept],
+    )
+    # rows without any click left teach nothing, and are not to be counted as skipped
+    left = np.diff(shorter.history_offsets)[data.history_of_row] > 0
+    return shorter.take(np.flatnonzero(left | ~held_row))
 
 
 def _groups(data: CodedInteractions) -> np.ndarray:

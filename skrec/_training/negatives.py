@@ -34,12 +34,14 @@ class NegativeSampler:
     sampling : {"uniform", "popularity"}
         "uniform" samples without replacement. "popularity" samples with replacement, in proportion
         to 1 plus the number of clicks on an item.
+    log_popularity : ndarray of float32, shape (N,), default=None
+        What is added to the scores of the items, and is therefore not learned.
 
     Attributes
     ----------
     log_q : ndarray of float32, shape (N,), or None
-        Log of the probability with which each item is sampled, relative to uniform sampling. None
-        if the sampling is uniform.
+        What the loss subtracts from the scores: the log of the probability with which each item is
+        sampled, relative to uniform sampling, minus `log_popularity`. None if it is 0.
     takes_all : bool
         Whether the pool is the whole catalogue.
     n_missing : int
@@ -48,7 +50,12 @@ class NegativeSampler:
     """
 
     def __init__(
-        self, data: CodedInteractions, n_items: int, n_negatives: int | str, sampling: str
+        self,
+        data: CodedInteractions,
+        n_items: int,
+        n_negatives: int | str,
+        sampling: str,
+        log_popularity: np.ndarray | None = None,
     ):
         self.takes_all = n_negatives == "all"
         n_negatives = n_items if self.takes_all else int(n_negatives)
@@ -57,7 +64,14 @@ class NegativeSampler:
         self.log_q = self._cumulative = None
         if self.takes_all:
             self._size = n_items
-            return
+        else:
+            self._choose_size(data, sampling)
+        if log_popularity is not None:
+            self.log_q = (0 if self.log_q is None else self.log_q) - log_popularity
+
+    def _choose_size(self, data: CodedInteractions, sampling: str) -> None:
+        """Set the size of the pool and, if items are not equally likely, their probabilities."""
+        n_items, n_negatives = self.n_items, self.n_negatives
         lengths = np.diff(data.history_offsets)[data.history_of_row]
         masked = min(1.0, float(lengths.mean()) / n_items)  # fraction of the items, per row
         self._size = n_negatives + math.ceil(n_negatives * masked)

@@ -44,18 +44,20 @@ def check_parameters(estimator: Any) -> None:
         If `memory` is neither a path nor None.
     """
     e = estimator
-    for name in ("width", "max_history", "batch_size", "max_epochs", "n_iter_no_change"):
+    for name in ("width", "max_history", "max_epochs", "n_iter_no_change"):
         check_int(name, getattr(e, name))
-    _check_int_or_all("n_negatives", e.n_negatives, 1)
-    _check_int_or_all("history_targets", e.history_targets, 0)
-    if e.history_targets != "all" and e.history_targets > MAX_HISTORY_TARGETS:
+    _check_int_or("batch_size", e.batch_size, 1, ("auto",))
+    _check_int_or("n_negatives", e.n_negatives, 1, ("auto", "all"))
+    _check_int_or("history_targets", e.history_targets, 0, ("auto", "all"))
+    if not isinstance(e.history_targets, str) and e.history_targets > MAX_HISTORY_TARGETS:
         raise ValueError(
             f"history_targets must be at most {MAX_HISTORY_TARGETS}, got {e.history_targets}; each "
             "step learns this number of additional clicks per row of the batch"
         )
     check_int("verbose", int(e.verbose) if isinstance(e.verbose, bool) else e.verbose, minimum=0)
-    for name in ("learning_rate", "pretrained_learning_rate"):
-        check_real(name, getattr(e, name), closed="none")
+    if e.learning_rate != "auto":
+        check_real("learning_rate", e.learning_rate, closed="none")
+    check_real("pretrained_learning_rate", e.pretrained_learning_rate, closed="none")
     check_real("weight_decay", e.weight_decay, closed="left")
     check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
     check_choice("loss", e.loss, (None, *LOSSES))
@@ -63,6 +65,7 @@ def check_parameters(estimator: Any) -> None:
     check_choice("precision", e.precision, ("auto", "float32", "float64", *AUTOCAST))
     check_choice("calibration", e.calibration, ("sigmoid", None))
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
+    check_choice("co_clicks", e.co_clicks, ("auto", True, False))
     check_choice("early_stopping", e.early_stopping, (True, False))
     check_choice("warm_start", e.warm_start, (True, False))
     if not isinstance(e.memory, (str, Path, NoneType)):
@@ -73,10 +76,10 @@ def check_parameters(estimator: Any) -> None:
         raise ValueError(f"scoring: {error}") from None
 
 
-def _check_int_or_all(name: str, value: Any, minimum: int) -> None:
-    """Raise a ValueError unless a value is a large enough integer or "all"."""
+def _check_int_or(name: str, value: Any, minimum: int, others: tuple[str, ...]) -> None:
+    """Raise a ValueError unless a value is a large enough integer or one of some words."""
     if isinstance(value, str):
-        check_choice(name, value, ("all",))
+        check_choice(name, value, others)
     else:
         check_int(name, value, minimum)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import torch
 from sklearn.utils import check_random_state
 
+from skrec._common.limits import LayerLimit
 from skrec._data.items import Items
 from skrec._operators import Operator
 from skrec._training.fit import build_network
@@ -77,6 +78,8 @@ def _check_parameters(state: dict[str, Any]) -> None:
     if isinstance(device, str | torch.device) and str(device).startswith("meta"):
         raise ValueError("device must be one that computes, got 'meta'")
     for name, (_, family) in FAMILIES.items():
+        if isinstance(state[name], str) and state[name] == "auto":
+            continue
         if isinstance(state[name], str):
             resolve_operator(name, state[name], state["width"])
         else:
@@ -106,7 +109,7 @@ def _check_shapes(state: dict[str, Any], width: int) -> None:
     if any(isinstance(part, PretrainedText) for part in parts):
         return  # a language model is loaded from its own folder
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), LayerLimit(len(state["network_"]), "the network"):
             network = build_network(content, behavior, predictor, side, state["users_"], width)
     except RuntimeError as error:
         if "meta" in str(error):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -19,7 +20,10 @@ from skrec._data.hints import hint_for_index
 from skrec._data.items import Items, are_equal, is_indexed_by
 from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table, is_table
-from skrec._training.examples import Examples, make_examples, resolve_loss
+from skrec._inference.prior import Prior
+from skrec._training.defaults import AUTO, choose_numbers, choose_operators
+from skrec._training.example_batch import Examples
+from skrec._training.examples import make_examples, resolve_loss
 from skrec._training.negatives import NegativeSampler
 from skrec._training.parameters import (
     FAMILIES,
@@ -28,6 +32,7 @@ from skrec._training.parameters import (
     check_same_model,
     resolve_operator,
 )
+from skrec._training.prior import starting_prior
 from skrec._training.processes import Processes, launched_processes, resolve_device
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -56,6 +61,10 @@ class FitInputs:
         New generator, seeded by `random_state`; equal in all processes.
     device : torch.device
     processes : Processes
+    parameters : SimpleNamespace
+        Parameters of the recommender, with those that were chosen in place of "auto".
+    chosen : dict of str to object
+        The parameters that were chosen.
     """
 
     operators: dict[str, Any]
@@ -66,15 +75,22 @@ class FitInputs:
     rng: np.random.Generator
     device: torch.device
     processes: Processes
+    parameters: Any
+    chosen: dict[str, Any]
 
-    def examples(self, recommender: Any, data: CodedInteractions) -> Examples:
-        """Return the training examples of some rows."""
-        r = recommender
-        sampler = NegativeSampler(data, self.items.n_items, r.n_negatives, r.negative_sampling)
-        behavior = self.operators["behavior"]
-        return make_examples(
-            data, self.loss, sampler, r.history_targets, r.max_history, behavior.causal
+    def starting_prior(self, data: CodedInteractions) -> Prior | None:
+        """Return the prior with which training on some rows starts; None if there is none."""
+        return starting_prior(data, self.items.n_items) if self.parameters.co_clicks else None
+
+    def examples(self, data: CodedInteractions, prior: Prior | None) -> Examples:
+        """Return the training examples of some rows, whose scores contain a prior."""
+        p = self.parameters
+        log_popularity = None if prior is None else prior.log_popularity
+        sampler = NegativeSampler(
+            data, self.items.n_items, p.n_negatives, p.negative_sampling, log_popularity
         )
+        causal = self.operators["behavior"].causal
+        return make_examples(data, self.loss, sampler, p.history_targets, p.max_history, causal)
 
 
 def read_inputs(
@@ -99,15 +115,24 @@ def read_inputs(
     processes = launched_processes(r.device)
     device = processes.device or resolve_device(r.device)
     check_precision(r.precision, device)
-    operators = {name: resolve_operator(name, getattr(r, name), r.width) for name in FAMILIES}
     table = as_table(X)
-    kind_of(table)  # first, because X and the catalogue may be swapped
+    kind = kind_of(table)  # first, because X and the catalogue may be swapped
     if resuming:
-        check_same_model(r, operators)
         items, users = _extended(r.items_, items), r.users_
     else:
-        items = read_catalogue(items, r.unknown_items)
-        users = read_user_ids(table) if operators["behavior"].reads_users else None
+        items, users = read_catalogue(items, r.unknown_items), None
+    asked = r.get_params(deep=False)
+    known = {name: getattr(r, f"{name}_") for name in FAMILIES} if resuming else {}
+    chosen = choose_operators(asked, kind, items) | {
+        name: known[name] for name in known if asked[name] == AUTO
+    }
+    operators = {
+        name: resolve_operator(name, chosen.get(name, asked[name]), r.width) for name in FAMILIES
+    }
+    if resuming:
+        check_same_model(r, operators)
+    elif operators["behavior"].reads_users:
+        users = read_user_ids(table)
     data = encode(
         table,
         y,
@@ -122,7 +147,11 @@ def read_inputs(
     seed = check_random_state(r.random_state).randint(2**31, size=4)
     rng = np.random.default_rng(processes.broadcast(seed))
     loss = resolve_loss(r.loss, data)
-    return FitInputs(operators, items, users, data, loss, rng, device, processes)
+    chosen |= choose_numbers(asked, data, items.n_items, loss, operators["behavior"])
+    parameters = SimpleNamespace(**asked | chosen)
+    return FitInputs(
+        operators, items, users, data, loss, rng, device, processes, parameters, chosen
+    )
 
 
 def items_by_keyword(method: Method) -> Method:

@@ -40,6 +40,7 @@ def copy_to_train(recommender: Any, inputs: FitInputs, examples: Examples, resum
     model = object.__new__(type(recommender))
     vars(model).update(vars(recommender))
     model.n_skipped_ = examples.n_skipped
+    model.chosen_ = inputs.chosen
     if resuming:
         model.items_ = inputs.items
         model._encoded_items = recommender._encoded().for_training(inputs.items)
@@ -86,7 +87,7 @@ def start_training(
     elif model._training_state is None:
         seed_dropout(inputs, generator)
     network = model.network_.to(inputs.device)
-    packed, plan = model._encoded().packed(network), Plan.of(model, inputs.loss)
+    packed, plan = model._encoded().packed(network), Plan.of(inputs.parameters, inputs.loss)
     validate = None
     if valid is not None:
         validate = Validation(model._scorer(), model.scoring, valid, model.calibration)

@@ -16,6 +16,7 @@ from skrec.behavior._last_item import LastItem
 from skrec.behavior._late_fusion import LateFusion
 from skrec.behavior._max_pooling import MaxPooling
 from skrec.behavior._mean_pooling import MeanPooling
+from skrec.behavior._moving_averages import MovingAverages
 from skrec.behavior._parallel_gru import ParallelGRU
 from skrec.behavior._personalized_attention import PersonalizedAttention
 from skrec.behavior._poly_attention import PolyAttention
@@ -39,6 +40,7 @@ __all__ = [
     "LateFusion",
     "MaxPooling",
     "MeanPooling",
+    "MovingAverages",
     "ParallelGRU",
     "PersonalizedAttention",
     "PolyAttention",

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, log_softmax
 from sklearn.metrics import log_loss
 
-from skrec._network import Batch
+from skrec._network import Batch, Outputs
 from skrec._training.losses import LOSSES, batch_loss
 
 MASK = [[True, True, True, False], [True, False, True, True], [True, False, False, False]]
@@ -30,6 +30,10 @@ def make_batch(seed=0, **fields):
         ("items", "history", "history_mask", "user", "history_of_row", "candidates", "shared")
     )
     return scores, Batch(**others | values | fields)
+
+
+def outputs(scores):
+    return Outputs(scores, torch.zeros(()), None)
 
 
 def rows(scores, batch):
@@ -75,7 +79,7 @@ def test_masked_places_have_no_gradient_and_none_is_nan(name):
     scores, batch = make_batch()
     scores = scores.masked_fill(~batch.candidate_mask, torch.finfo(scores.dtype).max)
     scores.requires_grad_()
-    batch_loss(name, scores, batch).backward()
+    batch_loss(name, None, outputs(scores), batch).backward()
     assert torch.isfinite(scores.grad).all()
     assert not scores.grad[~batch.candidate_mask].any()
     assert scores.grad[:2][batch.candidate_mask[:2]].all()
@@ -85,7 +89,9 @@ def test_masked_places_have_no_gradient_and_none_is_nan(name):
 def test_a_weight_of_two_is_the_row_twice(name):
     scores, batch = make_batch(weight=torch.tensor([2.0, 1.0, 0.0]), n_rows=6)
     rows = LOSSES[name](scores, batch)
-    assert_allclose(batch_loss(name, scores, batch), (rows[0] + rows[0] + rows[1]) / 6)
+    assert_allclose(
+        batch_loss(name, None, outputs(scores), batch), (rows[0] + rows[0] + rows[1]) / 6
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -93,4 +99,4 @@ def test_large_scores_do_not_overflow(name):
     _, batch = make_batch()
     for size in (1e4, -1e4):
         scores = torch.full((3, 4), size).mul_(torch.tensor([1.0, -1.0, 1.0, 1.0]))
-        assert torch.isfinite(batch_loss(name, scores, batch))
+        assert torch.isfinite(batch_loss(name, None, outputs(scores), batch))

@@ -73,12 +73,13 @@ def test_an_epoch_equals_plain_adamw(news, make_recommender):
     for name, weight in network.named_parameters():
         optimizer.state[weight] = progress.moments[name]
     start_of = skrec._training.start.read_inputs(rec, news.train, None, None, None, True)
-    examples = start_of.examples(rec, start_of.data)
+    examples = start_of.examples(start_of.data, None)
     packed = rec._encoded().packed(network)
     network.train()
     for batch in iterate_batches(examples, rec.batch_size, rec.max_history, progress.rng, 0, 1):
         optimizer.zero_grad()
-        batch_loss("softmax", network(batch, packed, 1 << 16), batch).backward()
+        outputs = network.outputs(batch, packed, 1 << 16)
+        batch_loss("softmax", network, outputs, batch).backward()
         optimizer.step()
     rec.partial_fit(news.train)
     for name, weight in network.named_parameters():
@@ -203,7 +204,7 @@ def test_a_failure_leaves_all_as_it_was(news, make_recommender, monkeypatch, err
     twin = copy.deepcopy(rec)
     scores(rec, news.test), scores(twin, news.test)
     new = news.items.head(2).assign(item_id=[-1, -2])
-    forward, calls = Network.scores_and_penalty, []
+    forward, calls = Network.outputs, []
 
     def fail(self, *args):
         calls.append(1)
@@ -212,7 +213,7 @@ def test_a_failure_leaves_all_as_it_was(news, make_recommender, monkeypatch, err
         return forward(self, *args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Network, "scores_and_penalty", fail)
+        patched.setattr(Network, "outputs", fail)
         with pytest.raises(error):
             rec.partial_fit(news.train, items=new)
     assert_untouched(rec, twin, news)

@@ -41,15 +41,15 @@ def torch_twin(layer):
 
 @pytest.mark.parametrize("n_positions", [2, 50])
 @torch.no_grad()
-def test_user_is_torchs_last_state_with_positions_from_the_end(x, n_positions):
+def test_user_is_torchs_last_state_with_positions_from_the_start(x, n_positions):
     operator = behavior.Transformer(2, n_heads=2, hidden=HIDDEN, n_positions=n_positions)
     module = build(operator)
     found = module(x, torch.arange(4) < torch.tensor(LENGTHS).unsqueeze(1))
     table = module.positions.table.weight
     assert len(table) == n_positions
     for row, length in enumerate(LENGTHS):
-        ages = [min(length - 1 - i, n_positions - 1) for i in range(length)]
-        states = (x[row, :length] + table[ages]).unsqueeze(0)
+        places = [min(i, n_positions - 1) for i in range(length)]
+        states = (x[row, :length] + table[places]).unsqueeze(0)
         later = torch.ones(length, length, dtype=torch.bool).triu(1)
         for layer in module.layers.layers:
             states = torch_twin(layer)(states, src_mask=later)
@@ -57,13 +57,13 @@ def test_user_is_torchs_last_state_with_positions_from_the_end(x, n_positions):
         torch.testing.assert_close(found[row, 0], wanted, **EXACT)
 
 
-def test_clicks_beyond_the_positions_share_the_farthest(x):
+def test_clicks_beyond_the_positions_share_the_last(x):
     # one layer: nothing but its position tells the last state how old a click is
     module = build(behavior.Transformer(1, n_positions=2))
     mask = torch.ones(3, 4, dtype=torch.bool)
     wanted = module(x, mask)
-    torch.testing.assert_close(module(x[:, [2, 0, 1, 3]], mask), wanted, **EXACT)
-    assert not torch.allclose(module(x[:, [0, 1, 3, 2]], mask), wanted)
+    torch.testing.assert_close(module(x[:, [0, 2, 1, 3]], mask), wanted, **EXACT)
+    assert not torch.allclose(module(x[:, [1, 0, 2, 3]], mask), wanted)
     module = build(behavior.Transformer(1, n_positions=4))
     assert not torch.allclose(module(x[:, [1, 0, 2, 3]], mask), module(x, mask))
 

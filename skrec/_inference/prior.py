@@ -1,0 +1,85 @@
+"""What clicks say of items without a network: their popularity, and which items go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skrec._data.coded import CodedInteractions
+from skrec._data.items import Items
+from skrec._inference.history_ranker import BySimilarity, HistoryRanker, extended
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Terms that are added to the scores of a network.
+
+    The score of an item is ``w0 * network + w1 * log popularity + w2 * co-clicks``, where the
+    co-clicks are the similarities of the item to the items of the history, weighted by their age
+    and added up. It is immutable, so any number of threads may use it.
+
+    Attributes
+    ----------
+    weights : tuple of (float, float, float)
+        w0, w1 and w2.
+    log_popularity : ndarray of float32, shape (N,)
+        Logarithm of the number of clicks on each item, plus one.
+    similarities : csr_array of float32, shape (N, N), or None
+        Similarity of each item of a history (row) to each item that is scored (column).
+    decay : float
+        Weight of a click in a history relative to the next one.
+    """
+
+    weights: tuple[float, float, float]
+    log_popularity: np.ndarray
+    similarities: object | None = None
+    decay: float = 1.0
+
+    def for_items(self, items: Items) -> Prior:
+        """Return the prior of a catalogue that begins with the known items."""
+        n_items, n_known = items.n_items, len(self.log_popularity)
+        if n_items == n_known:
+            return self
+        popularity = np.zeros(n_items, dtype=np.float32)
+        popularity[:n_known] = self.log_popularity
+        similarities = None if self.similarities is None else extended(self.similarities, n_items)
+        return Prior(self.weights, popularity, similarities, self.decay)
+
+    def ranker(self, items: Items) -> HistoryRanker | None:
+        """Return what scores items by the co-clicks alone; None if there are none."""
+        if self.similarities is None:
+            return None
+        nothing = np.zeros(items.n_items, dtype=np.float32)
+        match = BySimilarity(self.similarities)
+        return HistoryRanker(items, (1.0, 0.0), nothing, match, self.decay)
+
+    def add_to_candidates(
+        self, scores: np.ndarray, data: CodedInteractions, items: Items
+    ) -> np.ndarray:
+        """Return the scores (P,) of a network, with the terms of the candidates added."""
+        network, popularity, similar = self.weights
+        total = network * scores + popularity * self.log_popularity[data.candidate_codes]
+        ranker = self.ranker(items)
+        if ranker is not None and similar:
+            total = total + similar * ranker.score_candidates(data)
+        return total.astype(scores.dtype)
+
+    def add_to_block(
+        self,
+        scores: torch.Tensor,
+        data: CodedInteractions,
+        items: Items,
+        among: np.ndarray | None,
+    ) -> torch.Tensor:
+        """Return the scores (b, C) of a network for b rows, with the terms of the items added."""
+        network, popularity, similar = self.weights
+        log_popularity = self.log_popularity if among is None else self.log_popularity[among]
+        total = network * scores
+        total += popularity * torch.from_numpy(log_popularity).to(scores)
+        ranker = self.ranker(items)
+        if ranker is not None and similar:
+            for rows, block in ranker.blocks(data, among):
+                total[rows] += similar * block.to(scores)
+        return total
