@@ -14,6 +14,7 @@ import xxhash
 
 from skrec._common.checks import check_choice
 from skrec.content._lm.safety import attention_options, check_files
+from skrec.content._lm.shapes import check_size
 from skrec.content._lm.sizes import DTYPES
 from skrec.content._lm.sources import Source, find_source, quiet
 
@@ -104,6 +105,8 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
     # a pooler that the weights lack is initialized at random; make it the same in each call
     torch.default_generator.manual_seed(0)
     try:
+        if not trust_remote_code:
+            check_size(source, options)
         model, report = AutoModel.from_pretrained(
             source.location,
             **source.load_options,
