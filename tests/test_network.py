@@ -219,7 +219,7 @@ def test_distinct_items_without_padding_equal_the_padded_grid(items, names, loss
     slow = slow_loss(network, packed, loss)
     wanted = torch.autograd.grad(slow, weights.values())
     batch = make_batch()
-    fast = batch_loss(loss, network(batch, packed, token_budget=12), batch)
+    fast = batch_loss(loss, network, network.outputs(batch, packed, token_budget=12), batch)
     torch.testing.assert_close(fast, slow, **EXACT)
     found = torch.autograd.grad(fast, weights.values())
     for name, a, b in zip(weights, found, wanted, strict=True):
@@ -231,7 +231,7 @@ def test_every_weight_is_trained(items, names):
     network, packed = make_network(items, names.split("-"))
     batch = make_batch()
     # the softmax loss does not depend on a constant that is added to all scores, as a last bias is
-    batch_loss("bce", network(batch, packed, 1000), batch).backward()
+    batch_loss("bce", network, network.outputs(batch, packed, 1000), batch).backward()
     idle = [name for name, weight in network.named_parameters() if not weight.grad.any()]
     if names.endswith("miner") and "poly" not in names:
         idle.remove("predictor.target.weight")  # a softmax over one interest is 1
@@ -242,7 +242,7 @@ def test_every_weight_is_trained(items, names):
 def test_batch_of_new_users_only(items, names):
     network, packed = make_network(items, names.split("-"))
     batch = make_batch([(1, [2, 1]), (1, [0, 3])])
-    loss = batch_loss("softmax", network(batch, packed, 1000), batch)
+    loss = batch_loss("softmax", network, network.outputs(batch, packed, 1000), batch)
     loss.backward()
     assert loss.isfinite()
     assert all(weight.grad.isfinite().all() for weight in network.parameters())

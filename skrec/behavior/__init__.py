@@ -8,6 +8,7 @@ from skrec._operators import aliases
 from skrec.behavior._additive_attention import AdditiveAttention
 from skrec.behavior._base import BehaviorOperator
 from skrec.behavior._behavior_sequence_transformer import BehaviorSequenceTransformer
+from skrec.behavior._bipartite_graph import BipartiteGraph
 from skrec.behavior._candidate_self_attention import CandidateSelfAttention
 from skrec.behavior._cnn import CNN
 from skrec.behavior._fastformer import Fastformer
@@ -34,6 +35,7 @@ __all__ = [
     "AdditiveAttention",
     "BehaviorOperator",
     "BehaviorSequenceTransformer",
+    "BipartiteGraph",
     "CandidateSelfAttention",
     "Fastformer",
     "LastItem",

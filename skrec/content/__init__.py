@@ -12,6 +12,7 @@ from skrec.content._fastformer import Fastformer
 from skrec.content._features import Features
 from skrec.content._gru import GRU
 from skrec.content._id import ID
+from skrec.content._intents import Intents
 from skrec.content._language_model import LanguageModel
 from skrec.content._max_pooling import MaxPooling
 from skrec.content._mean_pooling import MeanPooling
@@ -34,6 +35,7 @@ __all__ = [
     "ContentOperator",
     "Fastformer",
     "Features",
+    "Intents",
     "LanguageModel",
     "MaxPooling",
     "MeanPooling",

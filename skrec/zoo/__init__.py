@@ -10,13 +10,14 @@ of an operator.
 
 from skrec.zoo._clicks import BST, DIN
 from skrec.zoo._crosses import DCN, GDCN, PNN, AutoInt, DCNv2, DeepFM, FinalMLP, MaskNet
-from skrec.zoo._interests import CAUM, MINS
+from skrec.zoo._interests import CAUM, CROWN, MINS
 from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR, UniSRec
 from skrec.zoo._news import LSTUR, NAML, NPA, NRMS, Fastformer, LateFusion
 
 __all__ = [
     "BST",
     "CAUM",
+    "CROWN",
     "DCN",
     "DIN",
     "GDCN",

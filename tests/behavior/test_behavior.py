@@ -21,6 +21,7 @@ UNORDERED = [
     "fastformer",
     "token_fastformer",
     "personalized_attention",
+    "bipartite_graph",
 ]
 ORDERED = [
     "gru",
