@@ -13,11 +13,10 @@ import sys
 import textwrap
 import time
 import traceback
-from pathlib import Path
 
-PRELUDE = f"""
+PRELUDE = """
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {path!r}
 import torch
 torch.set_num_threads(1)  # the pool of torch does not survive a fork
 from killed import finish, killings
@@ -27,7 +26,8 @@ import skrec
 
 def run(code, *arguments, seconds=300):
     """Run code in a new process, which may fork others, and return what it printed."""
-    command = [sys.executable, "-c", PRELUDE + textwrap.dedent(code), *map(str, arguments)]
+    code = PRELUDE.format(path=sys.path) + textwrap.dedent(code)
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -39,6 +39,7 @@ class LayerLimit(TorchFunctionMode):
     ) -> Any:
         self._n_calls += 1
         if self._n_calls > CALLS_PER_WEIGHT * self._n_weights + MORE_CALLS:
+            self._n_calls = 0  # torch.no_grad, which the error may leave, must call torch again
             raise ValueError(
                 f"{self._what} describes more layers than its {self._n_weights} arrays of weights "
                 "can belong to"

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import safetensors.numpy
+from signed import sign
 
 import skrec
 from skrec._saving import folder as _folder
@@ -29,14 +30,6 @@ def rewrite(folder, change):
     change(state)
     path.write_text(json.dumps(state))
     sign(folder)
-
-
-def sign(folder, **changes):
-    about = json.loads((folder / "skrec.json").read_text()) | changes
-    names = set(_folder.relative_files(folder)) - {"skrec.json"}
-    about["files"] = {name: _folder.sha256(folder / name) for name in names}
-    about["checksum"] = _folder._own_digest(about)
-    (folder / "skrec.json").write_text(json.dumps(about))
 
 
 def test_nothing_there(tmp_path):
