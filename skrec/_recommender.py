@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
@@ -18,15 +17,11 @@ from skrec import _saving as saving
 from skrec._common.checks import check_int
 from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
-from skrec._data.coded import CodedInteractions
-from skrec._data.encode import encode
 from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, padded_lists
-from skrec._data.row_arrays import RowArrays
-from skrec._data.rows import as_table
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
-from skrec._inference.scorer import Scorer, in_rows, monitored
+from skrec._inference.scorer import Scorer, monitored
 from skrec._network import Network
 from skrec._training.fit import (
     build_network,
@@ -47,6 +42,7 @@ from skrec._training.start import (
 )
 from skrec._training.state import TrainingState
 from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
+from skrec._verbs import RankingVerbs
 from skrec.baselines._saved import SAVED
 from skrec.behavior import BehaviorOperator
 from skrec.content import ContentOperator, Resources
@@ -54,7 +50,7 @@ from skrec.content._side import reader_of
 from skrec.predictor import Predictor
 
 
-class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, BaseEstimator):
     """Recommend items by their content, learned from clicks.
 
     Three parts are trained together. The content operator turns the columns of an item into an
@@ -443,162 +439,6 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             take_over(self, model)
             return self
 
-    def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
-        """Predict the probabilities of no click and of a click.
-
-        Parameters
-        ----------
-        X : table or list of id lists, of n_samples rows
-            Impressions, pairs or bare histories. A `clicked` column is ignored.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-
-        Returns
-        -------
-        ndarray
-            For impressions, an object array of shape (n_samples,) of arrays of shape
-            (n_candidates, 2). For pairs, an array of shape (n_samples, 2). For bare histories,
-            the click probabilities of all items, of shape (n_samples, n_items); columns are in
-            the order of ``items_.ids``.
-        """
-        data, scorer = self._read(X, items)
-        clicked = expit(scorer.logits(data))
-        if data.kind == "histories":
-            return clicked
-        rows = in_rows(np.stack([1 - clicked, clicked], axis=1), data)
-        return rows.view(RowArrays) if data.kind == "impressions" else rows
-
-    def decision_function(self, X: Any, *, items: Any = None) -> np.ndarray:
-        """Compute the scores by which candidates are ranked.
-
-        Parameters
-        ----------
-        X : table or list of id lists, of n_samples rows
-            Impressions, pairs or bare histories. A `clicked` column is ignored.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-
-        Returns
-        -------
-        ndarray
-            For impressions, an object array of shape (n_samples,) of arrays of shape
-            (n_candidates,). For pairs, an array of shape (n_samples,). For bare histories, an
-            array of shape (n_samples, n_items); columns are in the order of ``items_.ids``.
-        """
-        data, scorer = self._read(X, items)
-        return in_rows(scorer.scores(data), data)
-
-    def predict(self, X: Any, *, items: Any = None) -> np.ndarray:
-        """Predict whether each candidate will be clicked.
-
-        Parameters
-        ----------
-        X : table or list of id lists, of n_samples rows
-            Impressions, pairs or bare histories. A `clicked` column is ignored.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-
-        Returns
-        -------
-        ndarray of 0/1
-            1 if the probability of a click is at least 0.5. The shape is that of
-            `decision_function`.
-        """
-        data, scorer = self._read(X, items)
-        return in_rows((scorer.logits(data) >= 0).astype(np.int64), data)
-
-    @items_by_keyword
-    def score(self, X: Any, y: Any = None, *, items: Any = None) -> float:
-        """Return the quality of the ranking; greater is better.
-
-        Parameters
-        ----------
-        X : table or list of id lists, of n_samples rows
-            Impressions or pairs with clicks, or bare histories.
-        y : array-like of shape (n_samples,), default=None
-            Labels of pairs, if X has no `clicked` column.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-
-        Returns
-        -------
-        float
-            The metric `scoring`, negated if lower values are better. For pairs without
-            `impression_id`, the AUC if `scoring` is computed within groups. For bare histories,
-            the last click is hidden and ranked among all items of the catalogue.
-        """
-        data, scorer = self._read(X, items, y, labels="required")
-        return scorer.monitor(self.scoring, data)
-
-    def evaluate(
-        self, X: Any, y: Any = None, *, metrics: Any = None, items: Any = None
-    ) -> dict[str, float]:
-        """Compute several metrics.
-
-        Parameters
-        ----------
-        X : table or list of id lists, of n_samples rows
-            Impressions or pairs with clicks, or bare histories. The last click of a bare history
-            is hidden and ranked among all items of the catalogue.
-        y : array-like of shape (n_samples,), default=None
-            Labels of pairs, if X has no `clicked` column.
-        metrics : str or list of str, default=None
-            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-
-        Returns
-        -------
-        dict of str to float
-            Values by metric. If a metric is computed within groups, ``n_groups_used`` is the
-            number of groups it could be computed for; some metrics need both a click and a
-            non-click.
-        """
-        data, scorer = self._read(X, items, y, labels="required")
-        return scorer.evaluate(self.scoring if metrics is None else metrics, data)
-
-    def recommend(
-        self,
-        X: Any,
-        k: int = 10,
-        *,
-        items: Any = None,
-        candidates: Any = None,
-        exclude_seen: bool = True,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the k items with the highest scores for each history.
-
-        The search is exact.
-
-        Parameters
-        ----------
-        X : list of id lists, or table with `history`, of n_samples rows
-            The histories. Candidates are ignored.
-        k : int, default=10
-            Length of the lists.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-        candidates : array-like of ids, default=None
-            Ids of the items to choose from, for example those in stock. None uses the whole
-            catalogue.
-        exclude_seen : bool, default=True
-            Whether to leave out the items of the history.
-
-        Returns
-        -------
-        ids : ndarray of shape (n_samples, k)
-            Ids in descending order of their scores; ties are in catalogue order. Lists with fewer
-            than k items are filled with -1 (int ids) or None (str ids).
-        scores : ndarray of float32, shape (n_samples, k)
-            Scores as returned by `decision_function`; -inf where there is no item.
-        """
-        check_int("k", k)
-        data, scorer = self._read(X, items)
-        known = scorer.encoded_items.items
-        among = None if candidates is None else codes_among(known, candidates)
-        codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, among)
-        return padded_lists(known, codes, scores, k)
-
     def similar_items(
         self, ids: Any, k: int = 10, *, items: Any = None, candidates: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -793,18 +633,6 @@ class ContentRecommender(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             known_users=now["users_"],
             prior=None if prior is None else prior.for_items(encoded.items),
         )
-
-    def _read(
-        self, X: Any, items: Any, y: Any = None, labels: str = "ignored"
-    ) -> tuple[CodedInteractions, Scorer]:
-        """Encode X as positions in the catalogue, extended by `items`."""
-        scorer = self._scorer(items)
-        drop = "histories" if self.unknown_items == "ignore" else "nothing"
-        known = scorer.encoded_items.items
-        data = encode(
-            as_table(X), y, items=known, labels=labels, drop_unknown=drop, users=scorer.known_users
-        )
-        return data, scorer
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -36,8 +36,15 @@ class RankingVerbs:
         """Encode X as positions in the catalogue, extended by `items`."""
         scorer = self._scorer(items)
         drop = "histories" if self.unknown_items == "ignore" else "nothing"
-        table = as_table(X)
-        return encode(table, y, items=scorer.items, labels=labels, drop_unknown=drop), scorer
+        data = encode(
+            as_table(X),
+            y,
+            items=scorer.items,
+            labels=labels,
+            drop_unknown=drop,
+            users=getattr(scorer, "known_users", None),
+        )
+        return data, scorer
 
     def predict_proba(self, X: Any, *, items: Any = None) -> np.ndarray:
         """Predict the probabilities of no click and of a click.
