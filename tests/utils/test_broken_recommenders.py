@@ -19,7 +19,7 @@ class NoAttributes(ContentRecommender):
 
 class ChangesParameters(ContentRecommender):
     def fit(self, X, y=None, *, items=None, sample_weight=None):
-        self.learning_rate *= 0.5
+        self.learning_rate = 1e-3
         return super().fit(X, y, items=items)
 
 
