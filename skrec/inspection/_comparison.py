@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrec._common.checks import check_int, check_real
 from skrec.inspection._axes import get_axes
-from skrec.inspection._scored_candidates import ScoredCandidates
 from skrec.metrics import by_group, get_metric
 from skrec.metrics._registry import values_by_group
 
@@ -267,11 +266,10 @@ def _values_of(
             value, usable = values_by_group(get_metric(name), ranking)
             found[name] = pd.Series(np.where(usable, value, np.nan))
         return found, scorer.items.ids[target]
-    candidates = ScoredCandidates.from_estimator(estimator, X, y, items)
-    if candidates.group is None:
+    if data.group_of_row is None:
         raise ValueError("pairs need an 'impression_id', which says what ranks together")
-    labels = candidates.clicked, candidates.scores, candidates.group
-    return {name: by_group(name, *labels) for name in names}, candidates.clicked
+    scored = data.clicked, scorer.scores(data), data.group_of_row[data.row_of_candidate()]
+    return {name: by_group(name, *scored) for name in names}, data.clicked
 
 
 def _bootstrap(values: np.ndarray, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
