@@ -61,10 +61,13 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
 
     Parameters
     ----------
-    content : content operator or alias, default="cnn"
-        Turns the columns of an item into an item vector; see :mod:`skrec.content`.
-    behavior : behavior operator or alias, default="additive_attention"
-        Turns clicked items into a user vector; see :mod:`skrec.behavior`.
+    content : content operator or alias, default="auto"
+        Turns the columns of an item into an item vector; see :mod:`skrec.content`. "auto" is
+        ``WithID(MeanPooling())`` for bare histories, ``CNN()`` for other X, and ``ID()`` if the
+        catalogue has no columns.
+    behavior : behavior operator or alias, default="auto"
+        Turns clicked items into a user vector; see :mod:`skrec.behavior`. "auto" is
+        ``MovingAverages()`` for bare histories, and ``AdditiveAttention()`` for other X.
     predictor : predictor or alias, default="dot"
         Scores a candidate item for a user; see :mod:`skrec.predictor`.
     width : int, default=64
@@ -77,34 +80,48 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         from the catalogue. "bpr" compares the same candidates with the click pair by pair [2]_.
         "bce" is the binary cross-entropy of each candidate. None selects "bce" for pairs without
         `impression_id` and "softmax" for all other inputs.
-    n_negatives : int, default=4
+    n_negatives : int, "all" or "auto", default="auto"
         Number of negatives per click. Sampled negatives are shared by all rows of a batch, so
-        large values cost little. Ignored if ``loss="bce"``, except for `history_targets`.
-    negative_sampling : {"uniform", "popularity"}, default="uniform"
+        large values cost little. "all" compares clicks with the whole catalogue; a click of an
+        impression is compared with all items that were shown with it, if there are any. "auto" is
+        4 for impressions and pairs. For bare histories, it is "all" up to 4,000 items, and 2,048
+        otherwise. Ignored if ``loss="bce"``, except for `history_targets`.
+    negative_sampling : {"uniform", "popularity", "auto"}, default="auto"
         Distribution from which negatives are sampled. The clicks and the history of a row are
         never sampled as its negatives. With "popularity", the probability of an item is
         proportional to its number of clicks in the training rows plus one, and the "softmax"
         loss subtracts the log-probabilities of sampled items from their scores (logQ correction
-        [3]_).
-    history_targets : int, default=0
+        [3]_). "auto" is "popularity" for bare histories, and "uniform" otherwise.
+    history_targets : int, "all" or "auto", default="auto"
         Number of additional next-click targets drawn from inside each history. They teach the
         order of clicks and work best with many negatives. For bare histories, they are added to
-        the one default target per row.
-    learning_rate : float, default=3e-3
-        Learning rate of the AdamW optimizer.
+        the one default target per row. "all" makes each click of a history a target, in one pass
+        over the history if the behavior operator is causal; see
+        :class:`~skrec.behavior.BehaviorOperator`. "auto" is "all" for bare histories and causal
+        operators, and 0 otherwise.
+    co_clicks : bool or "auto", default="auto"
+        Whether scores also contain which items go together in histories, and how popular items
+        are; see Notes. It needs bare histories and ``loss="softmax"``. "auto" is True for these.
+    learning_rate : float or "auto", default="auto"
+        Learning rate of the AdamW optimizer. "auto" is 0.005 for bare histories and causal
+        behavior operators, and 0.003 otherwise.
     pretrained_learning_rate : float, default=1e-4
         Learning rate of pretrained modules, such as a language model.
     weight_decay : float, default=0.0
         Weight decay of the AdamW optimizer.
-    batch_size : int, default=64
-        Number of clicks per optimizer step; with ``loss="bce"``, number of candidates per step.
+    batch_size : int or "auto", default="auto"
+        Number of clicks per optimizer step; with ``loss="bce"``, number of candidates per step,
+        and with bare histories and ``history_targets="all"``, number of histories. "auto" is 64.
+        For bare histories whose clicks are all targets, it is a fortieth of their number, but at
+        least 16 and at most 128.
     max_epochs : int, default=20
         Maximum number of epochs.
     early_stopping : bool, default=True
         Whether to stop training when the validation score no longer improves, and to keep the
         weights of the best epoch. If False, the model trains on all rows for `max_epochs`.
     validation_fraction : float, default=0.1
-        Fraction of impressions that is held out for validation. The latest impressions are held
+        Fraction of impressions that is held out for validation. Of bare histories, only the last
+        click is held out. The latest impressions are held
         out if X has a `time` column, random ones otherwise. If histories without times continue
         in each other, such as sliding prefixes of one log, their ends are held out. Ignored if
         `early_stopping` is False.
@@ -149,6 +166,10 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     ----------
     classes_ : ndarray of shape (2,)
         0 (not clicked) and 1 (clicked).
+    chosen_ : dict of str to object
+        The parameters whose value was "auto", with the values that were chosen.
+    prior_ : Prior or None
+        Popularity and co-clicks of the items, and their weights, if scores contain them.
     items_ : Items
         The catalogue.
     content_, behavior_, predictor_ : operators
@@ -169,7 +190,8 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     validation_scores_ : list of float
         Validation score after each epoch; losses are negated. Empty if `early_stopping` is False.
     best_score_ : float
-        Best validation score. The weights of its epoch were kept.
+        Best validation score. The weights of its epoch were kept; these are the initial weights
+        if no epoch improved their score.
     calibration_ : tuple of (float, float)
         a and b of ``sigmoid(a * score + b)``.
 
@@ -177,6 +199,17 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     --------
     skrec.zoo : Published models as ready-made recommenders.
     skrec.Items : The catalogue.
+
+    Notes
+    -----
+    With `co_clicks`, the score of an item is a sum of three terms: the score of the network, the
+    log of the item's number of clicks, and the log of the co-clicks. The co-clicks of an item are
+    its similarities to the items of the history, weighted by their age and added up. Similarities
+    count how often, and how closely, one item follows the other in the training histories; see
+    ``skrec._data.co_clicks.ordered_similarities``. The network is trained with the popularity
+    added to its scores, so that it learns what popularity does not say. The weights of the terms
+    are chosen on the held-out clicks. Item vectors, user vectors and `similar_items` are those of
+    the network alone.
 
     References
     ----------
@@ -238,7 +271,7 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         max_history: int = 50,
         loss: str | None = None,
         n_negatives: int | str = "auto",
-        negative_sampling: str = "uniform",
+        negative_sampling: str = "auto",
         history_targets: int | str = "auto",
         co_clicks: bool | str = "auto",
         learning_rate: float | str = "auto",

@@ -353,9 +353,9 @@ def ordered_similarities(
     data: CodedInteractions,
     n_items: int,
     *,
-    reach: int = 20,
-    discount: float = 0.8,
-    backward: float = 0.5,
+    reach: int = 50,
+    discount: float = 0.9,
+    backward: float = 0.3,
     exponents: tuple[float, float] = (0.5, 0.3),
     shrinkage: float = 5.0,
     k: int | None = 500,
@@ -377,11 +377,11 @@ def ordered_similarities(
         of impressions or pairs share is counted once.
     n_items : int
         N, the number of items in the catalogue.
-    reach : int, default=20
+    reach : int, default=50
         Largest distance of two clicks.
-    discount : float, default=0.8
+    discount : float, default=0.9
         Factor per click between the two.
-    backward : float, default=0.5
+    backward : float, default=0.3
         Weight of a pair for the item that was clicked first.
     exponents : tuple of (float, float), default=(0.5, 0.3)
         x and y.

@@ -11,14 +11,16 @@ from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 from skrec._inference.history_ranker import BySimilarity, HistoryRanker, extended
 
+FLOOR = 0.02  # added to similarities before the logarithm
+
 
 @dataclass(frozen=True)
 class Prior:
     """Terms that are added to the scores of a network.
 
-    The score of an item is ``w0 * network + w1 * log popularity + w2 * co-clicks``, where the
-    co-clicks are the similarities of the item to the items of the history, weighted by their age
-    and added up. It is immutable, so any number of threads may use it.
+    The score of an item is ``w0 * network + w1 * log popularity + w2 * log(co-clicks + FLOOR)``,
+    where the co-clicks are the similarities of the item to the items of the history, weighted by
+    their age and added up. It is immutable, so any number of threads may use it.
 
     Attributes
     ----------
@@ -63,7 +65,7 @@ class Prior:
         total = network * scores + popularity * self.log_popularity[data.candidate_codes]
         ranker = self.ranker(items)
         if ranker is not None and similar:
-            total = total + similar * ranker.score_candidates(data)
+            total = total + similar * np.log(ranker.score_candidates(data) + FLOOR)
         return total.astype(scores.dtype)
 
     def add_to_block(
@@ -81,5 +83,5 @@ class Prior:
         ranker = self.ranker(items)
         if ranker is not None and similar:
             for rows, block in ranker.blocks(data, among):
-                total[rows] += similar * block.to(scores)
+                total[rows] += similar * block.add_(FLOOR).log_().to(scores)
         return total

@@ -12,8 +12,8 @@ from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 
 AUTO = "auto"
-LARGEST_SOFTMAX = 20_000  # items of a catalogue that is contrasted as a whole
-N_SAMPLED = 4096  # negatives per step for larger catalogues
+LARGEST_SOFTMAX = 4_000  # items of a catalogue that is contrasted as a whole
+N_SAMPLED = 2048  # negatives per step for larger catalogues
 STEPS_PER_EPOCH = 40
 BATCH_SIZES = 16, 128  # smallest and largest number of histories per step
 
@@ -76,6 +76,7 @@ def choose_numbers(
     """
     chosen: dict[str, Any] = {
         "n_negatives": 4,
+        "negative_sampling": "uniform",
         "history_targets": 0,
         "batch_size": 64,
         "learning_rate": 3e-3,
@@ -86,6 +87,7 @@ def choose_numbers(
         if reader.causal:
             chosen["history_targets"] = "all"
             chosen["n_negatives"] = "all" if n_items <= LARGEST_SOFTMAX else N_SAMPLED
+            chosen["negative_sampling"] = "popularity"
             chosen["learning_rate"] = 5e-3
             smallest, largest = BATCH_SIZES
             chosen["batch_size"] = min(max(data.n_rows // STEPS_PER_EPOCH, smallest), largest)

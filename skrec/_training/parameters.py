@@ -61,7 +61,7 @@ def check_parameters(estimator: Any) -> None:
     check_real("weight_decay", e.weight_decay, closed="left")
     check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
     check_choice("loss", e.loss, (None, *LOSSES))
-    check_choice("negative_sampling", e.negative_sampling, ("uniform", "popularity"))
+    check_choice("negative_sampling", e.negative_sampling, ("auto", "uniform", "popularity"))
     check_choice("precision", e.precision, ("auto", "float32", "float64", *AUTOCAST))
     check_choice("calibration", e.calibration, ("sigmoid", None))
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
@@ -74,6 +74,32 @@ def check_parameters(estimator: Any) -> None:
         get_metric(e.scoring)
     except ValueError as error:
         raise ValueError(f"scoring: {error}") from None
+
+
+def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> None:
+    """Raise a ValueError if parameters do not fit the training rows or the behavior operator.
+
+    Parameters
+    ----------
+    parameters : object
+        Has the parameters of the recommender as attributes, none of which is "auto".
+    kind : {"impressions", "pairs", "histories"}
+        Kind of the training rows.
+    loss : str
+        The loss.
+    reader : behavior operator
+        The operator that reads the histories.
+    """
+    if parameters.co_clicks and (kind != "histories" or loss != "softmax"):
+        raise ValueError(
+            f"co_clicks=True needs bare histories and loss='softmax', got {kind} and "
+            f"loss={loss!r}; take co_clicks='auto'"
+        )
+    if parameters.n_negatives == "all" and (reader.candidate_aware or reader.late_fusion):
+        raise ValueError(
+            f"n_negatives='all' needs user vectors that are the same for all candidates, which "
+            f"{reader!r} does not have; take a number"
+        )
 
 
 def _check_int_or(name: str, value: Any, minimum: int, others: tuple[str, ...]) -> None:

@@ -17,15 +17,17 @@ Weights = tuple[float, float, float]
 
 MAX_CELLS = 1e7  # largest number of scores by which each choice of weights is compared
 # weights and decay that did well on all data sets of benchmarks/README.md
-USUAL: tuple[Weights, float] = (1.0, 1.0, 8.0), 0.6
-# other weights to try: no co-clicks, fewer, more, nothing but co-clicks
+USUAL: tuple[Weights, float] = (1.0, 0.0, 1.5), 0.7
+# other weights to try
 GRID: list[tuple[Weights, float]] = [
-    ((1.0, 1.0, 0.0), 0.6),
-    ((0.0, 0.0, 1.0), 0.6),
+    ((1.0, 1.0, 0.0), 0.7),  # no co-clicks
+    ((0.0, 0.0, 1.0), 0.7),  # nothing else
     *(
-        ((1.0, 1.0, weight), decay)
-        for weight in (2.0, 8.0, 16.0, 32.0)
-        for decay in (0.4, 0.6, 0.8)
+        ((network, popularity, similar), decay)
+        for network in (0.5, 1.0)
+        for popularity in (0.0, 0.5)
+        for similar in (1.0, 2.0)
+        for decay in (0.5, 0.7, 0.9)
     ),
 ]
 

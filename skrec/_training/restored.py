@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from scipy import sparse
 from sklearn.utils import check_random_state
 
 from skrec._common.limits import LayerLimit
 from skrec._data.items import Items
+from skrec._inference.prior import Prior
 from skrec._operators import Operator
 from skrec._training.fit import build_network
 from skrec._training.parameters import FAMILIES, check_parameters, resolve_operator
@@ -51,7 +54,7 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(state.keys() - defaults.keys() - fitted)
     if unknown:
         raise ValueError(f"a {kind.__name__} has no attribute {unknown[0]}")
-    state = defaults | state
+    state = defaults | LATER | state
     _check_parameters(state)
     for name, (meaning, is_valid) in FITTED.items():
         if name not in state and name != "best_score_":
@@ -63,6 +66,9 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
         _check_operator(f"{name}_", state.get(f"{name}_"), family, width)
     if state["side_"] is not None:
         _check_operator("side_", state["side_"], ContentOperator, width)
+    prior = state["prior_"]
+    if prior is not None and len(prior.log_popularity) > state["items_"].n_items:
+        raise ValueError("prior_ has more items than the catalogue")
     _check_shapes(state, width)
     return state
 
@@ -173,6 +179,42 @@ def _are_weights(value: Any) -> bool:
     )
 
 
+def _are_chosen(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+
+def _is_prior(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, Prior) or vars(value).keys() != {
+        field.name for field in fields(Prior)
+    }:
+        return False
+    popularity, similar = value.log_popularity, value.similarities
+    shape = (len(popularity),) * 2 if isinstance(popularity, np.ndarray) else None
+    return (
+        isinstance(value.weights, tuple)
+        and len(value.weights) == 3
+        and all(map(_is_number, (*value.weights, value.decay)))
+        and bool(np.isfinite(value.weights).all())
+        and 0 < value.decay <= 1
+        and shape is not None
+        and popularity.dtype == np.float32
+        and popularity.ndim == 1
+        and bool(np.isfinite(popularity).all())
+        and (similar is None or _are_similarities(similar, shape))
+    )
+
+
+def _are_similarities(value: Any, shape: tuple[int, ...]) -> bool:
+    return (
+        isinstance(value, sparse.csr_array)
+        and value.shape == shape
+        and value.dtype == np.float32
+        and bool((np.isfinite(value.data) & (value.data >= 0)).all())
+    )
+
+
 def _is_training_state(value: Any) -> bool:
     return value is None or (
         isinstance(value, dict)
@@ -183,6 +225,8 @@ def _is_training_state(value: Any) -> bool:
     )
 
 
+# fitted attributes that earlier versions did not save
+LATER: dict[str, Any] = {"chosen_": {}, "prior_": None}
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "network_": ("arrays by name, with a vector for empty histories", _are_weights),
@@ -196,5 +240,7 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "validation_scores_": ("a list of numbers", _are_numbers),
     "best_score_": ("a number", _is_number),
     "calibration_": ("two finite numbers", _is_calibration),
+    "chosen_": ("parameters by their names", _are_chosen),
+    "prior_": ("None or weights, popularity and similarities of items", _is_prior),
     STATE: ("None or what training continues from", _is_training_state),
 }

@@ -27,6 +27,7 @@ from skrec._training.examples import make_examples, resolve_loss
 from skrec._training.negatives import NegativeSampler
 from skrec._training.parameters import (
     FAMILIES,
+    check_combination,
     check_parameters,
     check_precision,
     check_same_model,
@@ -149,6 +150,9 @@ def read_inputs(
     loss = resolve_loss(r.loss, data)
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators["behavior"])
     parameters = SimpleNamespace(**asked | chosen)
+    check_combination(parameters, data.kind, loss, operators["behavior"])
+    if r.verbose and chosen and not processes.rank:
+        print("chosen: " + ", ".join(f"{name}={value!r}" for name, value in chosen.items()))
     return FitInputs(
         operators, items, users, data, loss, rng, device, processes, parameters, chosen
     )
