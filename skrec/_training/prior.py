@@ -17,7 +17,7 @@ Weights = tuple[float, float, float]
 
 MAX_CELLS = 1e7  # largest number of scores by which each choice of weights is compared
 # weights and decay that did well on all data sets of benchmarks/README.md
-USUAL: tuple[Weights, float] = (1.0, 0.0, 1.5), 0.7
+USUAL: tuple[Weights, float] = (0.5, 0.0, 1.5), 0.7
 # other weights to try
 GRID: list[tuple[Weights, float]] = [
     ((1.0, 1.0, 0.0), 0.7),  # no co-clicks
