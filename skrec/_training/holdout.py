@@ -8,7 +8,7 @@ import numpy as np
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import offsets_of
-from skrec._training.overlaps import clicks_after
+from skrec._training.overlaps import clicks_after, repeated_beginnings
 
 
 def hold_out(
@@ -24,7 +24,7 @@ def hold_out(
     example, are held out from their ends.
 
     Only the last click of a bare history is held out, because it is the one that is predicted. The
-    clicks before it are in both parts.
+    clicks before it are in both parts, unless they repeat clicks of other rows.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def hold_out(
 def _without_held_clicks(data: CodedInteractions, held_row: np.ndarray) -> CodedInteractions:
     """Return all rows of bare histories, without the last click of those that are held out.
 
-    Equal histories are held out together, so a history is shortened for all of its rows.
+    Equal histories are held out together, so a history is shortened for all of its rows. Held-out
+    histories that repeat clicks of other rows are left out.
     """
     lengths = np.diff(data.history_offsets)
     held = np.zeros(len(lengths), dtype=bool)
@@ -82,8 +83,8 @@ def _without_held_clicks(data: CodedInteractions, held_row: np.ndarray) -> Coded
         history_codes=data.history_codes[kept],
     )
     # rows without any click left teach nothing, and are not to be counted as skipped
-    left = np.diff(shorter.history_offsets)[data.history_of_row] > 0
-    return shorter.take(np.flatnonzero(left | ~held_row))
+    is_left = (np.diff(shorter.history_offsets) > 0) & ~repeated_beginnings(data, held_row)
+    return shorter.take(np.flatnonzero(is_left[data.history_of_row] | ~held_row))
 
 
 def _groups(data: CodedInteractions) -> np.ndarray:

@@ -6,18 +6,18 @@ import numpy as np
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import segment_blocks
+from skrec._training.moving_windows import SHORTEST_WINDOW, clicks_of, later_windows, lookup_table
 
 SHORTEST_PREFIX = 2  # shorter histories are beginnings of others by chance
-SHORTEST_WINDOW = 3
-FILTER_BITS = 26  # largest filter of hashes is 64 MiB
 
 
 def clicks_after(data: CodedInteractions) -> np.ndarray:
     """Count the clicks that follow each history in the other histories of the data.
 
     If a history with its click, or a history of at least two clicks, is the beginning of another
-    one, the clicks of the other one follow. Histories that are windows of equal length over one log
-    follow each other as well. Of two such histories, the later one always has fewer clicks after
+    one, the clicks of the other one follow. Histories that are windows over one log follow each
+    other as well: the last clicks of one, at least three, and its click are the first clicks of the
+    other. Of two such histories, the later one always has fewer clicks after
     it. Therefore, the rows with the fewest can be held out without being seen in training.
 
     Histories are compared by 64-bit hashes.
@@ -44,6 +44,42 @@ def clicks_after(data: CodedInteractions) -> np.ndarray:
     ends = hashes.longest_with(keys, lengths + after)
     np.maximum.at(after, histories, ends - lengths[histories])
     return after[data.history_of_row]
+
+
+def repeated_beginnings(data: CodedInteractions, held: np.ndarray) -> np.ndarray:
+    """Tell which held-out bare histories repeat clicks of other rows.
+
+    Parameters
+    ----------
+    data : CodedInteractions
+        Bare histories, whose last item is the click.
+    held : ndarray of bool, shape (n,)
+        Rows that are held out.
+
+    Returns
+    -------
+    ndarray of bool, shape (H,)
+        Held-out histories that contain the click of another held-out history, after the same
+        clicks, or that are a history of training with one more click.
+    """
+    hashes = _Hashes(data)
+    is_held, is_kept = np.zeros_like(hashes.used), np.zeros_like(hashes.used)
+    is_held[data.history_of_row[held]] = True
+    is_kept[data.history_of_row[~held]] = True
+    is_held &= hashes.lengths > 0
+    clicks = data.history_codes[data.history_offsets[1:][is_held] - 1]
+    before = (
+        hashes.full[is_held] - hashes.of_item[clicks] * hashes.powers[hashes.lengths[is_held] - 1]
+    )
+    repeats = np.zeros_like(is_held)
+    repeats[is_held] = np.isin(before, hashes.full[is_kept])
+    repeats |= hashes.begin_with(hashes.full[is_held]) & is_held
+    part = data.take(np.flatnonzero(held))
+    hashes.used = is_held
+    then = _next_windows(part, hashes)
+    repeats[then[then != np.arange(len(then))]] = True
+    repeats[later_windows(part, hashes.of_item, is_held)[1]] = True
+    return repeats
 
 
 class _Hashes:
@@ -93,7 +129,7 @@ class _Hashes:
 
     def with_click(self, data: CodedInteractions) -> tuple[np.ndarray, np.ndarray]:
         """Return the history of each click of the rows, and the hash of both together."""
-        history, click = _clicks(data)
+        history, click = clicks_of(data)
         return history, self.full[history] + self.of_item[click] * self.powers[
             self.lengths[history]
         ]
@@ -104,11 +140,7 @@ class _Hashes:
         longest = np.zeros(len(distinct), dtype=np.int64)
         if not len(distinct):
             return longest
-        # most beginnings are no key, which a table of the lowest bits tells faster than a search
-        n_bits = min(FILTER_BITS, int(len(distinct)).bit_length() + 3)
-        low = np.uint64(2**n_bits - 1)
-        possible = np.zeros(2**n_bits, dtype=bool)
-        possible[distinct & low] = True
+        possible, low = lookup_table(distinct)
         for block in segment_blocks(self._offsets):
             beginnings, edges = self._beginnings(block)
             value = np.repeat(np.where(self.used, length, 0)[block], np.diff(edges))
@@ -119,21 +151,42 @@ class _Hashes:
             np.maximum.at(longest, at[equal], value[candidates[equal]])
         return longest[inverse]
 
-
-def _clicks(data: CodedInteractions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the history and the item of each clicked candidate."""
-    assert data.clicked is not None
-    at = np.flatnonzero(data.clicked)
-    return data.history_of_row[data.row_of_candidate(at)], data.candidate_codes[at]
+    def begin_with(self, keys: np.ndarray) -> np.ndarray:
+        """Return whether each history (H,) begins with a key, and has more clicks."""
+        keys = np.unique(keys)
+        begins = np.zeros(len(self.lengths), dtype=bool)
+        possible, low = lookup_table(keys)
+        for block in segment_blocks(self._offsets):
+            beginnings, edges = self._beginnings(block)
+            is_part = np.ones(len(beginnings), dtype=bool)
+            is_part[edges[1:][np.diff(edges) > 0] - 1] = False
+            candidates = np.flatnonzero(is_part & possible[beginnings & low])
+            found = candidates[np.isin(beginnings[candidates], keys)]
+            begins[block.start + np.searchsorted(edges, found, side="right") - 1] = True
+        return begins
 
 
 def _n_windows_after(data: CodedInteractions, hashes: _Hashes) -> np.ndarray:
-    """Count the windows that follow each history, which each drop the first click and add one."""
-    long_enough = np.flatnonzero(hashes.used & (hashes.lengths >= SHORTEST_WINDOW))
+    """Count the clicks in windows after each history, which drop first clicks and add new ones."""
     n_histories = len(hashes.lengths)
-    n_after = np.zeros(n_histories, dtype=np.int64)
+    then = _next_windows(data, hashes)
+    n_after = (then != np.arange(n_histories)).astype(np.int64)
+    single = hashes.used & (n_after == 0)
+    history, later, n_clicks = later_windows(data, hashes.of_item, single)
+    then[history], n_after[history] = later, n_clicks
+    for _ in range(n_histories.bit_length()):  # each turn doubles the number of windows ahead
+        if not n_after[then].any():
+            break
+        n_after, then = n_after + n_after[then], then[then]
+    return n_after
+
+
+def _next_windows(data: CodedInteractions, hashes: _Hashes) -> np.ndarray:
+    """Return the window (H,) that drops the first click of each history and adds one, or itself."""
+    then = np.arange(len(hashes.lengths))
+    long_enough = np.flatnonzero(hashes.used & (hashes.lengths >= SHORTEST_WINDOW))
     if not len(long_enough):
-        return n_after
+        return then
     offsets, codes = data.history_offsets, data.history_codes
     known = hashes.full[long_enough]
     history = long_enough
@@ -142,7 +195,7 @@ def _n_windows_after(data: CodedInteractions, hashes: _Hashes) -> np.ndarray:
         known = known - hashes.of_item[last] * hashes.powers[hashes.lengths[history] - 1]
         added = np.zeros(len(history), dtype=np.uint64)
     else:
-        history, click = _clicks(data)
+        history, click = clicks_of(data)
         kept = hashes.lengths[history] >= SHORTEST_WINDOW
         history, click = history[kept], click[kept]
         added = hashes.of_item[click] * hashes.powers[hashes.lengths[history] - 1]
@@ -151,11 +204,5 @@ def _n_windows_after(data: CodedInteractions, hashes: _Hashes) -> np.ndarray:
     order = np.argsort(known, kind="stable")
     at = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(order) - 1)]
     found = known[at] == wanted
-    then = np.arange(n_histories)
     then[history[found]] = long_enough[at[found]]
-    n_after += then != np.arange(n_histories)
-    for _ in range(n_histories.bit_length()):  # each turn doubles the number of windows ahead
-        if not n_after[then].any():
-            break
-        n_after, then = n_after + n_after[then], then[then]
-    return n_after
+    return then

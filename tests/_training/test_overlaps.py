@@ -4,7 +4,7 @@ import pytest
 from encoded import encode
 
 from skrec import Items, behavior, content
-from skrec._training import overlaps
+from skrec._training import moving_windows, overlaps
 from skrec._training.holdout import hold_out
 from skrec._training.overlaps import clicks_after
 
@@ -50,6 +50,7 @@ def count_by_loop(rows):
 def test_counts_equal_those_of_a_loop(monkeypatch, n_items, block):
     monkeypatch.setattr("skrec._data.ragged.BLOCK", block)
     monkeypatch.setattr(overlaps, "SHORTEST_WINDOW", 99)
+    monkeypatch.setattr(moving_windows, "SHORTEST_WINDOW", 99)
     for seed in range(6):
         rng = np.random.default_rng(seed)
         rows = [
@@ -73,6 +74,36 @@ def test_windows_of_one_log_follow_each_other():
     assert clicks_after(coded(impressions([rows[i] for i in shuffled]))).tolist() == [
         int(after[i]) for i in shuffled
     ]
+
+
+def windows(log, length, starts):
+    """Return windows of a log, each with the click that follows."""
+    return [(log[t : t + length], [log[t + length]]) for t in starts]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["impressions", "histories"])
+def test_windows_that_move_by_several_clicks_follow_each_other(stride, kind):
+    rows = windows(list(range(30)), 8, range(0, 22, stride))
+    X = impressions(rows)
+    expected = [rows[-1][1][0] - click for _, (click,) in rows]
+    if kind == "histories":
+        X = [[*history, *clicks] for history, clicks in rows]
+    order = np.random.default_rng(0).permutation(len(rows))
+    X = X.iloc[order] if kind == "impressions" else [X[i] for i in order]
+    assert clicks_after(coded(X)).tolist() == [expected[i] for i in order]
+
+
+def test_windows_with_too_little_in_common_are_not_recognized():
+    log = list(range(30))
+    assert clicks_after(coded(impressions(windows(log, 8, [0, 5])))).tolist() == [5, 0]
+    assert clicks_after(coded(impressions(windows(log, 8, [0, 6])))).tolist() == [0, 0]
+    # the last three clicks of the first are the first of the second, which goes on differently
+    rows = [([0, 1, 2, 3, 4], [5]), ([2, 3, 4, 6, 7], [8])]
+    assert clicks_after(coded(impressions(rows))).tolist() == [0, 0]
+    # it begins like the others, and only the longest goes on with the click
+    rows = [([0, 1, 2, 3, 4], [5]), ([2, 3, 4], [9]), ([2, 3, 4, 5, 6, 7], [9])]
+    assert clicks_after(coded(impressions(rows))).tolist() == [3, 3, 0]
 
 
 def test_windows_that_repeat_come_to_an_end():
@@ -119,6 +150,39 @@ def asked_of(data):
         )
     offsets, codes = data.history_offsets, data.history_codes
     return {(tuple(codes[offsets[h] : offsets[h + 1]].tolist()), click) for h, click in rows}
+
+
+def windows_inside(data):
+    """Return all stretches of the training histories with at least four clicks."""
+    found = set()
+    for row in np.unique(data.history_of_row):
+        start, stop = data.history_offsets[row : row + 2]
+        history = tuple(data.history_codes[start:stop].tolist())
+        found |= {history[i:j] for j in range(len(history) + 1) for i in range(j - 3)}
+    return found
+
+
+@pytest.mark.parametrize("block", [3, 1 << 22])
+@pytest.mark.parametrize("kind", ["impressions", "histories"])
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5])
+def test_a_held_out_click_is_in_no_training_window(monkeypatch, block, kind, fraction):
+    """No history of training contains the last clicks of a held-out row and its click."""
+    monkeypatch.setattr("skrec._data.ragged.BLOCK", block)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        rows = []
+        for _ in range(8):
+            log, length = rng.permutation(39).tolist(), int(rng.integers(6, 10))
+            starts = np.cumsum(rng.integers(1, length - 3, size=8))
+            rows += windows(log, length, [t for t in starts.tolist() if t + length < 39])
+        rows = [rows[i] for i in rng.permutation(len(rows))]
+        X = impressions(rows)
+        if kind == "histories":
+            X = [[*history, *clicks] for history, clicks in rows]
+        training, held = hold_out(coded(X), fraction, rng)
+        inside = windows_inside(training)
+        for history, click in asked_of(held):
+            assert all((*history[-k:], click) not in inside for k in range(3, len(history) + 1))
 
 
 def sliding(rng, n_users=12, n_items=30, length=8, window=99):
