@@ -21,7 +21,7 @@ import numpy as np
 
 from _common import arguments, environment, report
 from _lists import read_sets
-from skrec import content
+from skrec import ContentRecommender, content, zoo
 from skrec.baselines import EASE, ContentKNN, ItemKNN, Popularity
 
 METRICS = ["hit@10", "ndcg@10", "mrr"]
@@ -57,11 +57,19 @@ def baseline(kind, grid=None, decays=DECAYS, needs_text=False):
     return Model(lambda seed: kind(calibration=None), grid or {}, decays, needs_text)
 
 
+def trained(kind, **parameters):
+    return Model(lambda seed: kind(random_state=seed, **parameters), is_random=True)
+
+
 MODELS = {
     "Popularity": baseline(Popularity, decays=[]),
     "ItemKNN": baseline(ItemKNN, {"k": [20, 100, 500], "shrinkage": [0.0, 5.0, 20.0, 50.0]}),
     "EASE": baseline(EASE, {"regularization": [20.0, 100.0, 300.0, 1000.0]}),
     "ContentKNN": baseline(ContentKNN, needs_text=True),
+    "ContentRecommender()": trained(ContentRecommender),
+    "ContentRecommender(co_clicks=False)": trained(ContentRecommender, co_clicks=False),
+    "SASRec": trained(zoo.SASRec),
+    "GRU4Rec": trained(zoo.GRU4Rec),
 }
 
 

@@ -115,6 +115,8 @@ class Batch:
         is the share of one of several processes.
     targets : Targets or None
         Clicks inside the histories, which are learned in addition to the rows.
+    n_items : int
+        N, the number of items in the catalogue.
     """
 
     items: torch.Tensor
@@ -130,6 +132,7 @@ class Batch:
     weight: torch.Tensor
     n_rows: int
     targets: Targets | None = None
+    n_items: int = 1
 
     def __len__(self) -> int:
         return len(self.labels) + (0 if self.targets is None else len(self.targets))

@@ -63,48 +63,52 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     ----------
     content : content operator or alias, default="auto"
         Turns the columns of an item into an item vector; see :mod:`skrec.content`. "auto" is
-        ``WithID(MeanPooling())`` for bare histories, ``CNN()`` for other X, and ``ID()`` if the
-        catalogue has no columns.
+        ``WithID(MeanPooling())``, or ``ID()`` if the catalogue has no columns.
     behavior : behavior operator or alias, default="auto"
         Turns clicked items into a user vector; see :mod:`skrec.behavior`. "auto" is
-        ``MovingAverages()`` for bare histories, and ``AdditiveAttention()`` for other X.
-    predictor : predictor or alias, default="dot"
-        Scores a candidate item for a user; see :mod:`skrec.predictor`.
+        ``MovingAverages()``.
+    predictor : predictor or alias, default="auto"
+        Scores a candidate item for a user; see :mod:`skrec.predictor`. "auto" is ``Dot()`` for bare
+        histories, and ``Dot(item_bias=True)`` for other X.
     width : int, default=64
         Size of item vectors and user vectors.
     max_history : int, default=50
         Maximum number of clicks used per history. Older clicks are ignored.
-    loss : {"softmax", "bpr", "bce"}, default=None
+    loss : {"softmax", "bpr", "bce", "gbce"}, default=None
         Loss function. "softmax" is the cross-entropy of each click against `n_negatives`
         candidates of the same impression that were not clicked; missing negatives are sampled
         from the catalogue. "bpr" compares the same candidates with the click pair by pair [2]_.
-        "bce" is the binary cross-entropy of each candidate. None selects "bce" for pairs without
+        "bce" is the binary cross-entropy of each candidate. "gbce" is that of the click and its
+        negatives, with the click weighted down by the share of items that are no negatives [4]_.
+        None selects "bce" for pairs without
         `impression_id` and "softmax" for all other inputs.
     n_negatives : int, "all" or "auto", default="auto"
         Number of negatives per click. Sampled negatives are shared by all rows of a batch, so
         large values cost little. "all" compares clicks with the whole catalogue; a click of an
         impression is compared with all items that were shown with it, if there are any. "auto" is
-        4 for impressions and pairs. For bare histories, it is "all" up to 4,000 items, and 2,048
-        otherwise. Ignored if ``loss="bce"``, except for `history_targets`.
+        "all" up to 4,000 items and 2,048 otherwise, if `history_targets` is "all" and the content
+        operator is fast. It is 64 for bare histories and slow content operators, and 4 otherwise.
+        Ignored if ``loss="bce"``, except for `history_targets`.
     negative_sampling : {"uniform", "popularity", "auto"}, default="auto"
         Distribution from which negatives are sampled. The clicks and the history of a row are
         never sampled as its negatives. With "popularity", the probability of an item is
         proportional to its number of clicks in the training rows plus one, and the "softmax"
         loss subtracts the log-probabilities of sampled items from their scores (logQ correction
-        [3]_). "auto" is "popularity" for bare histories, and "uniform" otherwise.
+        [3]_). "auto" is "popularity" if `history_targets` is "all", and "uniform" otherwise.
     history_targets : int, "all" or "auto", default="auto"
         Number of additional next-click targets drawn from inside each history. They teach the
         order of clicks and work best with many negatives. For bare histories, they are added to
         the one default target per row. "all" makes each click of a history a target, in one pass
         over the history if the behavior operator is causal; see
-        :class:`~skrec.behavior.BehaviorOperator`. "auto" is "all" for bare histories and causal
-        operators, and 0 otherwise.
+        :class:`~skrec.behavior.BehaviorOperator`. "auto" is "all" if the behavior operator is
+        causal, the loss is "softmax", and X has bare histories or the content operator is fast, as
+        all without a language model, convolution or attention are. Otherwise it is 0.
     co_clicks : bool or "auto", default="auto"
         Whether scores also contain which items go together in histories, and how popular items
         are; see Notes. It needs bare histories and ``loss="softmax"``. "auto" is True for these.
     learning_rate : float or "auto", default="auto"
-        Learning rate of the AdamW optimizer. "auto" is 0.005 for bare histories and causal
-        behavior operators, and 0.003 otherwise.
+        Learning rate of the AdamW optimizer. "auto" is 0.005 if "auto" makes `history_targets`
+        "all" and the content operator is fast, and 0.003 otherwise.
     pretrained_learning_rate : float, default=1e-4
         Learning rate of pretrained modules, such as a language model.
     weight_decay : float, default=0.0
@@ -219,6 +223,8 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
        arXiv 1205.2618.
     .. [3] Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
        Recommendations", RecSys 2019.
+    .. [4] Petrov and Macdonald, "gSASRec: Reducing Overconfidence in Sequential Recommendation
+       Trained with Negative Sampling", arXiv 2308.07192.
 
     Examples
     --------
@@ -265,7 +271,7 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         self,
         content: Any = "auto",
         behavior: Any = "auto",
-        predictor: Any = "dot",
+        predictor: Any = "auto",
         *,
         width: int = 64,
         max_history: int = 50,

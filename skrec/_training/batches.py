@@ -50,7 +50,7 @@ def iterate_batches(
         drawn, pool = _draw(examples, order[start : start + size], rng)
         share = drawn.take(slice(rank, None, n_processes))
         batch = collate(share, pool, examples.history_codes, max_history, examples.sampler.log_q)
-        yield replace(batch, n_rows=len(drawn))
+        yield replace(batch, n_rows=len(drawn), n_items=examples.sampler.n_items)
 
 
 def _draw(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from skrec import behavior, content
+from skrec import behavior, content, predictor
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 
 AUTO = "auto"
-LARGEST_SOFTMAX = 4_000  # items of a catalogue that is contrasted as a whole
-N_SAMPLED = 2048  # negatives per step for larger catalogues
+LARGEST_SOFTMAX = 4_000  # items of a catalogue whose items are all negatives
+N_SAMPLED = 2048  # negatives for larger catalogues
+N_SAMPLED_SLOW = 64  # negatives if the content operator is slow
 STEPS_PER_EPOCH = 40
 BATCH_SIZES = 16, 128  # smallest and largest number of histories per step
 
@@ -32,27 +33,26 @@ def choose_operators(asked: dict[str, Any], kind: str, items: Items) -> dict[str
 
     Returns
     -------
-    dict of str to operator or alias
+    dict of str to operator
         The chosen operators, by family.
     """
-    chosen: dict[str, Any] = {}
-    if asked["content"] == AUTO:
-        if not items.roles:
-            chosen["content"] = content.ID()
-        elif kind == "histories":
-            chosen["content"] = content.WithID(content.MeanPooling(), dropout=0.2)
-        else:
-            chosen["content"] = content.CNN()
-    if asked["behavior"] == AUTO:
-        lists = kind == "histories"
-        chosen["behavior"] = (
-            behavior.MovingAverages(dropout=0.3) if lists else behavior.AdditiveAttention()
-        )
-    return chosen
+    # the popularity of items is a term of its own if the rows are bare histories
+    chosen = {
+        "content": content.WithID(content.MeanPooling(), dropout=0.2)
+        if items.roles
+        else content.ID(),
+        "behavior": behavior.MovingAverages(dropout=0.3),
+        "predictor": predictor.Dot(item_bias=kind != "histories"),
+    }
+    return {name: operator for name, operator in chosen.items() if asked[name] == AUTO}
 
 
 def choose_numbers(
-    asked: dict[str, Any], data: CodedInteractions, n_items: int, loss: str, reader: Any
+    asked: dict[str, Any],
+    data: CodedInteractions,
+    n_items: int,
+    loss: str,
+    operators: dict[str, Any],
 ) -> dict[str, Any]:
     """Choose the other parameters that are "auto".
 
@@ -66,29 +66,34 @@ def choose_numbers(
         N, the number of items in the catalogue.
     loss : str
         The loss.
-    reader : behavior operator
-        The operator that reads the histories.
+    operators : dict of str to operator
+        The operators, by family.
 
     Returns
     -------
     dict of str to object
         The chosen parameters.
     """
+    is_list = data.kind == "histories"
+    is_fast = operators["content"].is_fast
     chosen: dict[str, Any] = {
         "n_negatives": 4,
         "negative_sampling": "uniform",
         "history_targets": 0,
         "batch_size": 64,
         "learning_rate": 3e-3,
-        "co_clicks": False,
+        "co_clicks": is_list and loss == "softmax",
     }
-    if data.kind == "histories":
-        chosen["co_clicks"] = loss == "softmax"
-        if reader.causal:
-            chosen["history_targets"] = "all"
+    if operators["behavior"].causal and loss == "softmax" and (is_list or is_fast):
+        chosen |= {
+            "n_negatives": N_SAMPLED_SLOW,
+            "negative_sampling": "popularity",
+            "history_targets": "all",
+        }
+        if is_fast:
             chosen["n_negatives"] = "all" if n_items <= LARGEST_SOFTMAX else N_SAMPLED
-            chosen["negative_sampling"] = "popularity"
             chosen["learning_rate"] = 5e-3
+        if is_list:
             smallest, largest = BATCH_SIZES
             chosen["batch_size"] = min(max(data.n_rows // STEPS_PER_EPOCH, smallest), largest)
     return {name: value for name, value in chosen.items() if asked[name] == AUTO}

@@ -40,7 +40,7 @@ def make_examples(
     ----------
     data : CodedInteractions
         The training rows.
-    loss : {"softmax", "bpr", "bce"}
+    loss : str
         Name of the loss.
     sampler : NegativeSampler
         Sampler of the pool of negatives.
@@ -72,14 +72,14 @@ def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
 
     Parameters
     ----------
-    loss : {"softmax", "bpr", "bce"} or None
+    loss : str or None
         The recommender's `loss`. None means softmax if candidates have groups, and bce otherwise.
     data : CodedInteractions
         The training rows.
 
     Returns
     -------
-    {"softmax", "bpr", "bce"}
+    str
 
     Raises
     ------
@@ -87,7 +87,7 @@ def resolve_loss(loss: str | None, data: CodedInteractions) -> str:
         If the loss compares the candidates of a group, but pairs have no groups.
     """
     grouped = data.kind != "pairs" or data.group_of_row is not None
-    if loss in ("softmax", "bpr") and not grouped:
+    if loss in ("softmax", "bpr", "gbce") and not grouped:
         raise ValueError(
             f"loss={loss!r} compares the candidates of one impression; give pairs an "
             "'impression_id' column, or take loss='bce'"

@@ -21,6 +21,7 @@ from skrec.predictor import DotLikePredictor
 
 # largest number of scores of targets and shared items that are in memory at once
 TARGET_CELLS = 1 << 24
+GBCE_CALIBRATION = 0.75  # t, the value that the paper recommends
 
 
 class Candidates(Protocol):
@@ -32,6 +33,8 @@ class Candidates(Protocol):
     def labels(self) -> torch.Tensor: ...
     @property
     def log_q(self) -> torch.Tensor: ...
+    @property
+    def n_items(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class TargetCandidates:
     candidate_mask: torch.Tensor
     labels: torch.Tensor
     log_q: torch.Tensor
+    n_items: int
 
 
 def softmax_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
@@ -80,10 +84,31 @@ def bce_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
     return _masked_mean(each, batch.candidate_mask)
 
 
+def gbce_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
+    """Return the generalized binary cross-entropy of a row, whose first candidate is the click.
+
+    The click's term has the exponent ``beta = 1 - t * (1 - a)``, where a is the fraction of the
+    other items of the catalogue that are negatives of the row. This corrects the overconfidence
+    that sampled negatives cause [1]_; t is `GBCE_CALIBRATION`.
+
+    References
+    ----------
+    .. [1] Petrov and Macdonald, "gSASRec: Reducing Overconfidence in Sequential Recommendation
+       Trained with Negative Sampling", arXiv 2308.07192.
+    """
+    others = batch.candidate_mask[:, 1:]
+    n_negatives = others.sum(dim=1)
+    share = (n_negatives / max(1, batch.n_items - 1)).clamp(max=1.0)
+    beta = 1 - GBCE_CALIBRATION * (1 - share.to(scores.dtype))
+    negative = F.logsigmoid(-scores[:, 1:]).masked_fill(~others, 0.0).sum(dim=1)
+    return -(beta * F.logsigmoid(scores[:, 0]) + negative) / (1 + n_negatives)
+
+
 LOSSES: dict[str, Callable[[torch.Tensor, Candidates], torch.Tensor]] = {
     "softmax": softmax_loss,
     "bpr": bpr_loss,
     "bce": bce_loss,
+    "gbce": gbce_loss,
 }
 
 
@@ -114,7 +139,7 @@ def batch_loss(name: str, network: Network, outputs: Outputs, batch: Batch) -> t
     if outputs.users is not None and batch.targets is not None:
         shared = F.embedding(batch.shared, outputs.items)
         total = total + target_loss(
-            name, network, outputs.users, outputs.items, shared, batch.targets
+            name, network, outputs.users, outputs.items, shared, batch.targets, batch.n_items
         )
     return total / batch.n_rows
 
@@ -126,6 +151,7 @@ def target_loss(
     items: torch.Tensor,
     shared: torch.Tensor,
     targets: Targets,
+    n_items: int,
     cells: int = TARGET_CELLS,
 ) -> torch.Tensor:
     """Return the weighted sum of the losses of targets, each against the shared items.
@@ -143,6 +169,8 @@ def target_loss(
         Vectors of the shared items.
     targets : Targets
         The T targets.
+    n_items : int
+        N, the number of items in the catalogue.
     cells : int, default=TARGET_CELLS
         Largest number of scores that are in memory at once.
 
@@ -163,7 +191,7 @@ def target_loss(
         if len(shared):
             others = network.match_all(user, shared, len(user) * len(shared))  # (b, S)
             own = torch.cat([own, others], dim=1)
-        rows = loss(own, candidates_of(targets, block))
+        rows = loss(own, candidates_of(targets, block, n_items))
         return (rows * targets.weight[block].to(rows.dtype)).sum()
 
     places = torch.arange(len(users), device=users.device)
@@ -197,14 +225,14 @@ def _softmax_of_dots(
         return BlockedSoftmax.apply(*tensors, targets.allowed, targets.window, weight)
 
 
-def candidates_of(targets: Targets, block: torch.Tensor) -> TargetCandidates:
+def candidates_of(targets: Targets, block: torch.Tensor, n_items: int) -> TargetCandidates:
     """Return the candidates of the targets at some places (b,)."""
     mask = F.pad(targets.allowed[targets.window[block]], (1, 0), value=True)  # (b, 1 + S)
     labels = torch.zeros((1, mask.shape[1]), device=mask.device)
     labels[:, 0] = 1.0
     shared = targets.shared_log_q.expand(len(block), -1)
     log_q = torch.cat([targets.log_q[block].unsqueeze(1), shared], dim=1)
-    return TargetCandidates(mask, labels.expand(mask.shape), log_q)
+    return TargetCandidates(mask, labels.expand(mask.shape), log_q, n_items)
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

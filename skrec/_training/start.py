@@ -148,7 +148,7 @@ def read_inputs(
     seed = check_random_state(r.random_state).randint(2**31, size=4)
     rng = np.random.default_rng(processes.broadcast(seed))
     loss = resolve_loss(r.loss, data)
-    chosen |= choose_numbers(asked, data, items.n_items, loss, operators["behavior"])
+    chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
     parameters = SimpleNamespace(**asked | chosen)
     check_combination(parameters, data.kind, loss, operators["behavior"])
     if r.verbose and chosen and not processes.rank:

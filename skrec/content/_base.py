@@ -49,8 +49,15 @@ class ContentOperator(Operator):
     A module with pretrained weights can set two attributes. ``module.pretrained = True`` trains its
     weights with the recommender's `pretrained_learning_rate`. ``module.reloads_frozen = True``
     states that `build` restores its frozen weights exactly, so that pickles leave them out.
+
+    Attributes
+    ----------
+    is_fast : bool
+        Whether thousands of items per step cost little. Recommenders whose `n_negatives` is "auto"
+        then learn from many negatives.
     """
 
+    is_fast = False
     _resources = Resources()
 
     def use(self, resources: Resources) -> None:

@@ -81,6 +81,8 @@ class Features(DenseOperator):
     >>> rec = rec.set_params(content__transformer__tfidfvectorizer__min_df=3)
     """
 
+    is_fast = True
+
     def __init__(
         self,
         transformer: Any = None,

@@ -38,6 +38,8 @@ class ID(ContentOperator):
     >>> rec = ContentRecommender(content=content.ID())
     """
 
+    is_fast = True
+
     def fit(self, items: Items, y: Any = None) -> ID:
         """Store the ids of the training catalogue.
 

@@ -58,6 +58,8 @@ class MaxPooling(ColumnOperator):
     >>> rec = ContentRecommender(content=content.MaxPooling(max_length=16))
     """
 
+    is_fast = True
+
     def __init__(
         self,
         columns: list[str] | None = None,

@@ -56,6 +56,8 @@ class MeanPooling(ColumnOperator):
     >>> rec = ContentRecommender(content=content.MeanPooling(max_length=16))
     """
 
+    is_fast = True
+
     def __init__(
         self,
         columns: list[str] | None = None,

@@ -91,6 +91,8 @@ class StaticWords(DenseOperator):
     >>> rec = ContentRecommender(content=content.StaticWords("glove.6B.100d.txt", ["title"]))
     """
 
+    is_fast = True
+
     def __init__(
         self,
         word_vectors: Any,

@@ -51,6 +51,8 @@ class Tabular(ColumnOperator):
     >>> rec = ContentRecommender(content=content.Tabular(["topic", "price"]))
     """
 
+    is_fast = True
+
     def __init__(
         self,
         columns: list[str] | None = None,

@@ -49,6 +49,8 @@ class Vectors(DenseOperator):
     >>> rec = ContentRecommender(content=content.Vectors(["image"], hidden=(64,)))
     """
 
+    is_fast = True
+
     def __init__(
         self,
         columns: list[str] | None = None,

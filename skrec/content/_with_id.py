@@ -82,6 +82,11 @@ class WithID(ContentOperator):
         """Whether `prepare` computes and stores states, which takes a while the first time."""
         return self._resolve().keeps_states
 
+    @property
+    def is_fast(self) -> bool:  # type: ignore[override]
+        """Whether thousands of items per step cost little."""
+        return bool(self._resolve().is_fast)
+
     def check(self, width: int) -> None:
         check_real("dropout", self.dropout, 0, 1, closed="left")
         self._resolve().check(width)

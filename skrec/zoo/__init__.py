@@ -13,6 +13,7 @@ from skrec.zoo._crosses import DCN, GDCN, PNN, AutoInt, DCNv2, DeepFM, FinalMLP,
 from skrec.zoo._interests import CAUM, CROWN, MINS
 from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR, UniSRec
 from skrec.zoo._news import LSTUR, NAML, NPA, NRMS, Fastformer, LateFusion
+from skrec.zoo._sequences import GRU4Rec, SASRec
 
 __all__ = [
     "BST",
@@ -36,7 +37,9 @@ __all__ = [
     "DeepFM",
     "Fastformer",
     "FinalMLP",
+    "GRU4Rec",
     "LateFusion",
     "MaskNet",
+    "SASRec",
     "UniSRec",
 ]

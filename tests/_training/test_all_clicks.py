@@ -114,7 +114,7 @@ def test_one_pass_equals_a_pass_per_prefix_beside_impressions(
     assert_equal_training(*runs)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "bce", "bpr"])
+@pytest.mark.parametrize("loss", ["softmax", "bce", "bpr", "gbce"])
 @pytest.mark.parametrize(
     "head", [predictor.Dot(0.5, item_bias=True), predictor.Cosine(), predictor.MLP((4,))], ids=repr
 )

@@ -74,6 +74,17 @@ def test_bce_is_the_log_loss_of_each_row():
     assert_allclose(LOSSES["bce"](scores, batch), expected, rtol=1e-10)
 
 
+def test_gbce_weights_the_click_by_the_share_of_negatives():
+    scores, batch = make_batch(n_items=11)
+    expected = []
+    for row, _ in rows(scores, batch):
+        share = (len(row) - 1) / 10
+        beta = share * (0.75 * (1 - 1 / share) + 1 / share) if share else 0.25
+        terms = [beta * np.log(expit(row[0])), *np.log(1 - expit(row[1:]))]
+        expected.append(-sum(terms) / len(row))
+    assert_allclose(LOSSES["gbce"](scores, batch), expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_masked_places_have_no_gradient_and_none_is_nan(name):
     scores, batch = make_batch()
