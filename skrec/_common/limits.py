@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
-CALLS_PER_WEIGHT, MORE_CALLS = 100, 10_000
+CALLS_PER_WEIGHT, MORE_CALLS = 50, 2_000
 
 
 class LayerLimit(TorchFunctionMode):

@@ -30,7 +30,7 @@ Check = Callable[[dict[str, Any]], dict[str, Any]]
 FORMAT = 1
 # errors of reading a damaged folder, except ValueError, which is raised unchanged
 READ_ERRORS = (
-    *(AttributeError, KeyError, RecursionError, RuntimeError, TypeError),
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError),
     *(SafetensorError, pa.ArrowException),
 )
 STATE, ARRAYS, ABOUT = "recommender.json", "arrays.safetensors", "README.md"

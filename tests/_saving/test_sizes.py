@@ -54,10 +54,10 @@ def fit(family, operator, folder):
     rec.fit(data.impressions, data.items).save(folder, include_base=True)
 
 def stop(*_):
-    raise AssertionError("no answer after 20 s")
+    raise AssertionError("no answer after 20 s of computing")
 
 def load_all(family, folder):
-    signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGPROF, stop)
     in_use = 4096 * int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (in_use + (2 << 30),) * 2)
     for file in (folder / "recommender.json", *folder.glob("base*/config.json")):
@@ -70,7 +70,7 @@ def load_all(family, folder):
                 set_at(value, path, size)
                 file.write_text(json.dumps(value))
                 sign(folder)
-                signal.alarm(20)
+                signal.setitimer(signal.ITIMER_PROF, 20)
                 try:
                     skrec.load(folder)
                 except ValueError:
@@ -78,7 +78,7 @@ def load_all(family, folder):
                 except BaseException as error:
                     raise AssertionError(f"{path} = {size} in {folder}") from error
                 finally:
-                    signal.alarm(0)
+                    signal.setitimer(signal.ITIMER_PROF, 0)
         file.write_text(text)
 
 plain, more = registered_operators(given), operators_with_options(given)
