@@ -31,6 +31,7 @@ ORDERED = [
     "transformer",
     "token_transformer",
     "parallel_gru",
+    "moving_averages",
     "candidate_self_attention",
 ]
 
