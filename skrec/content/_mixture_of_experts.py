@@ -108,6 +108,11 @@ class MixtureOfExperts(ContentOperator):
         """Whether `prepare` computes and stores states, which takes a while the first time."""
         return self._resolve().keeps_states
 
+    @property
+    def is_fast(self) -> bool:  # type: ignore[override]
+        """Whether the inner operator is fast."""
+        return bool(self._resolve().is_fast)
+
     def check(self, width: int) -> None:
         check_int("n_experts", self.n_experts)
         check_real("dropout", self.dropout, 0, 1, closed="left")
