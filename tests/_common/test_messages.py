@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+import skrec
 from skrec import ContentRecommender, Interactions, Items, datasets, metrics
 from skrec.model_selection import split_by_time
 
@@ -29,7 +31,8 @@ FULL = {"history": [[0]], "candidates": [[1, 2]], "clicked": [[1, 1]]}
 
 
 def make():
-    return ContentRecommender("mean_pooling", width=4, max_epochs=1, early_stopping=False)
+    settings = {"width": 4, "max_epochs": 1, "early_stopping": False}
+    return ContentRecommender("mean_pooling", n_negatives=4, history_targets=0, **settings)
 
 
 CALLS = {
@@ -70,3 +73,9 @@ def test_a_warning_in_a_thread_that_calls_skrec_only():
         thread.start()
         thread.join()
     assert np.all([warning.filename != __file__ for warning in seen])
+
+
+def test_all_warnings_are_shown_by_the_same_function():
+    package = Path(skrec.__file__).parent
+    found = [path for path in package.rglob("*.py") if "warnings.warn(" in path.read_text()]
+    assert [path.name for path in found] == ["messages.py"]
