@@ -195,6 +195,7 @@ def try_out(call, *, may_be_undefined=False):
     """Call a function; its answer must have no NaN, and its error must be ours."""
     with limit(SECONDS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.simplefilter("error", RuntimeWarning)  # those of NumPy are no messages for users
         try:
             result = call()
         except Exception as error:

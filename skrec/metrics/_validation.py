@@ -74,6 +74,8 @@ def check_positive_int(name: str, value: Any) -> int:
 
 
 def _to_float(name: str, column: np.ndarray) -> np.ndarray:
+    if column.dtype.kind == "c":  # numpy would drop the imaginary parts
+        raise ValueError(f"{name} must hold numbers, got dtype {column.dtype}")
     try:
         return column.astype(np.float64)
     except (TypeError, ValueError) as error:

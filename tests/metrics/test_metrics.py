@@ -365,6 +365,7 @@ GOOD = {"y_true": [0, 1, 1], "y_score": [0.1, 0.2, 0.3], "groups": [1, 1, 1]}
         ({"y_score": [0.1, np.nan, 0.3]}, "y_score has nan at row 1: it must be finite"),
         ({"y_score": [0.1, 0.2, -np.inf]}, "y_score has -inf at row 2"),
         ({"y_score": ["x", "y", "z"]}, "y_score must hold numbers"),
+        ({"y_score": [1j, 0.5, 1.0]}, "y_score must hold numbers, got dtype complex128"),
         ({"y_score": np.zeros((3, 2))}, r"one-dimensional, got shape \(3, 2\); pass .*\[:, 1\]"),
         ({"y_score": 0.5}, r"one-dimensional, got shape \(\)"),
         ({"groups": [1.0, np.nan, 1.0]}, "groups has a missing id at row 1"),
