@@ -16,7 +16,7 @@ row (U, R)::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -161,7 +161,7 @@ class Outputs:
     scores : tensor of shape (B, C + S)
         Scores of the rows' candidates. Those of masked candidates are arbitrary.
     penalty : tensor of shape ()
-        Penalty of the behavior module, or 0 if it has none.
+        Sum of the penalties of the behavior and the content module; 0 if they have none.
     items : tensor of shape (U, W)
         The part of the rows of the batch's items that represents candidates.
     users : tensor of shape (T, K, D) or None
@@ -222,7 +222,12 @@ class Network(nn.Module):
 
     def outputs(self, batch: Batch, packed: Packed, token_budget: int) -> Outputs:
         """Return the scores of the rows of a batch, and the user vectors of its targets."""
-        items = self.encode(packed, batch.items, token_budget)  # (U, R)
+        items, penalty = self._items_and_penalty(packed, batch.items, token_budget)
+        outputs = self._outputs(batch, items)
+        return outputs if penalty is None else replace(outputs, penalty=outputs.penalty + penalty)
+
+    def _outputs(self, batch: Batch, items: torch.Tensor) -> Outputs:
+        """Return the outputs of a batch whose distinct items have the rows `items` (U, R)."""
         clicks = F.embedding(batch.history, items)  # (H, L, R)
         items = items[:, : self.item_width]
         clicks, mask = self.with_empty(clicks, batch.history_mask)
@@ -274,6 +279,26 @@ class Network(nn.Module):
         penalty: Any = getattr(self.behavior, "penalty", None)
         return users.new_zeros(()) if penalty is None else penalty(users)
 
+    def _items_and_penalty(
+        self, packed: Packed, codes: torch.Tensor, token_budget: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the rows (U, R) of items, and the mean penalty of the content module, if any."""
+        if not hasattr(self.content, "penalized"):
+            return self.encode(packed, codes, token_budget), None
+        lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
+        rows = in_parts(
+            lambda rows, _: self._penalized_rows(packed.take(codes[rows])), lengths, token_budget
+        )
+        return rows[:, 1:], rows[:, 0].mean()
+
+    def _penalized_rows(self, columns: dict[str, Column]) -> torch.Tensor:
+        """Return the penalty of each item, followed by its row (U, 1 + R)."""
+        own = columns if self.side is None else split_side(columns)[0]
+        content: Any = self.content
+        vectors, penalties = content.penalized(own)  # (U, D), (U,)
+        rows = self._item_rows(columns, vectors)
+        return torch.cat([penalties.unsqueeze(1).to(rows.dtype), rows], dim=1)
+
     def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
         """Return the rows (U, R) of items, encoded in micro-batches of similar length."""
         lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
@@ -281,8 +306,13 @@ class Network(nn.Module):
             lambda rows, _: self._item_rows(packed.take(codes[rows])), lengths, token_budget
         )
 
-    def _item_rows(self, columns: dict[str, Column]) -> torch.Tensor:
-        """Return the rows (U, R) of items: all that the behavior module reads of them."""
+    def _item_rows(
+        self, columns: dict[str, Column], vectors: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the rows (U, R) of items: all that the behavior module reads of them.
+
+        The item vectors are computed unless they are given as `vectors` (U, D).
+        """
         if self.side is None:
             own, side_vectors = columns, None
         else:
@@ -290,7 +320,7 @@ class Network(nn.Module):
             side_vectors = self.side(side)  # (U, D)
         if self.reads_tokens:
             vectors, x, mask = tokens_of(self.content, own)
-        else:
+        elif vectors is None:
             vectors = self.content(own)  # (U, D)
         if side_vectors is not None:
             vectors = torch.cat([vectors, side_vectors], dim=1)  # (U, W)

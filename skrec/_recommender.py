@@ -113,6 +113,17 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         Learning rate of pretrained modules, such as a language model.
     weight_decay : float, default=0.0
         Weight decay of the AdamW optimizer.
+    lr_schedule : {"constant", "linear", "cosine"}, default="constant"
+        How the learning rate falls from its value to 0 over `max_epochs`. `partial_fit` counts
+        each call as the first epoch.
+    warmup_fraction : float, default=0.0
+        Fraction of the steps of `max_epochs` in which the learning rate rises linearly to its
+        value.
+    max_grad_norm : float, default=None
+        Largest norm of all gradients together; larger ones are scaled down. None does not scale.
+    gradient_accumulation_steps : int, default=1
+        Number of batches whose gradients are averaged before the weights change. Use it where
+        larger batches do not fit into memory.
     batch_size : int or "auto", default="auto"
         Number of clicks per optimizer step; with ``loss="bce"``, number of candidates per step,
         and with bare histories and ``history_targets="all"``, number of histories. "auto" is 64.
@@ -283,6 +294,10 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         learning_rate: float | str = "auto",
         pretrained_learning_rate: float = 1e-4,
         weight_decay: float = 0.0,
+        lr_schedule: str = "constant",
+        warmup_fraction: float = 0.0,
+        max_grad_norm: float | None = None,
+        gradient_accumulation_steps: int = 1,
         batch_size: int | str = "auto",
         max_epochs: int = 20,
         early_stopping: bool = True,
@@ -311,6 +326,10 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         self.learning_rate = learning_rate
         self.pretrained_learning_rate = pretrained_learning_rate
         self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.warmup_fraction = warmup_fraction
+        self.max_grad_norm = max_grad_norm
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping

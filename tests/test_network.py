@@ -15,6 +15,7 @@ from skrec._training.losses import LOSSES, batch_loss
 from skrec.content._additive_attention import AttentionOverTokens
 from skrec.content._columns.network import ColumnEmbeddings
 from skrec.content._tokens import tokens_of
+from skrec.content._topic_aware import VectorsWithTopic
 from skrec.content._with_id import ContentAndID
 from skrec.nn import micro_batches
 
@@ -107,9 +108,13 @@ def padded_item(packed, code):
 
 def padded_vectors(module, columns):
     """Item vectors (U, D), with every place of the padded texts embedded and encoded."""
-    if isinstance(module, ContentAndID):
-        inner = {name.removeprefix("content."): c for name, c in columns.items() if name != "id"}
-        return padded_vectors(module.content, inner) + module.table(columns["id"][0][:, 0])
+    if isinstance(module, ContentAndID | VectorsWithTopic):
+        own = {"id", "topic"}
+        inner = {n.removeprefix("content."): c for n, c in columns.items() if n not in own}
+        vectors = padded_vectors(module.content, inner)
+        if isinstance(module, VectorsWithTopic):
+            return vectors
+        return vectors + module.table(columns["id"][0][:, 0])
     if not isinstance(module, ColumnEmbeddings):
         return module(columns)
     embedded = padded_columns(module, columns)
@@ -215,7 +220,8 @@ LOSS_OF_PAIRS = [
 def test_distinct_items_without_padding_equal_the_padded_grid(items, names, loss):
     # what saves the time must change neither the loss nor any gradient
     network, packed = make_network(items, names.split("-"))
-    weights = dict(network.named_parameters())
+    # a penalty of item vectors is not part of the loss here
+    weights = {n: w for n, w in network.named_parameters() if "classify" not in n}
     slow = slow_loss(network, packed, loss)
     wanted = torch.autograd.grad(slow, weights.values())
     batch = make_batch()
@@ -231,7 +237,8 @@ def test_every_weight_is_trained(items, names):
     network, packed = make_network(items, names.split("-"))
     batch = make_batch()
     # the softmax loss does not depend on a constant that is added to all scores, as a last bias is
-    batch_loss("bce", network, network.outputs(batch, packed, 1000), batch).backward()
+    outputs = network.outputs(batch, packed, 1000)
+    (batch_loss("bce", network, outputs, batch) + outputs.penalty).backward()
     idle = [name for name, weight in network.named_parameters() if not weight.grad.any()]
     if names.endswith("miner") and "poly" not in names:
         idle.remove("predictor.target.weight")  # a softmax over one interest is 1

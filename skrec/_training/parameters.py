@@ -59,6 +59,11 @@ def check_parameters(estimator: Any) -> None:
         check_real("learning_rate", e.learning_rate, closed="none")
     check_real("pretrained_learning_rate", e.pretrained_learning_rate, closed="none")
     check_real("weight_decay", e.weight_decay, closed="left")
+    check_choice("lr_schedule", e.lr_schedule, ("constant", "linear", "cosine"))
+    check_real("warmup_fraction", e.warmup_fraction, 0, 1, closed="left")
+    if e.max_grad_norm is not None:
+        check_real("max_grad_norm", e.max_grad_norm, closed="none")
+    check_int("gradient_accumulation_steps", e.gradient_accumulation_steps)
     check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
     check_choice("loss", e.loss, (None, *LOSSES))
     check_choice("negative_sampling", e.negative_sampling, ("auto", "uniform", "popularity"))

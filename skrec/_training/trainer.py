@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from torch import nn
 
 from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
@@ -44,6 +46,10 @@ class Plan:
         "n_iter_no_change",
         "max_history",
         "precision",
+        "lr_schedule",
+        "warmup_fraction",
+        "max_grad_norm",
+        "gradient_accumulation_steps",
     )
 
     loss: str
@@ -55,6 +61,10 @@ class Plan:
     n_iter_no_change: int
     max_history: int
     precision: str
+    lr_schedule: str = "constant"
+    warmup_fraction: float = 0.0
+    max_grad_norm: float | None = None
+    gradient_accumulation_steps: int = 1
 
     @classmethod
     def of(cls, estimator: Any, loss: str) -> Plan:
@@ -120,7 +130,8 @@ class Trainer:
         self._best_epoch = 0
         self._last_batch: Batch | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
-        self._stepper = Stepper(network, plan, processes, moments)
+        n_batches = -(-len(examples) // (plan.batch_size * processes.n))
+        self._stepper = Stepper(network, plan, processes, moments, n_batches)
 
     @property
     def finished(self) -> bool:
@@ -181,6 +192,7 @@ class Trainer:
             total += loss * batch.n_rows
             n_rows += batch.n_rows
             self._last_batch = batch
+        self._stepper.flush()
         if not (has_negatives or self.losses):
             warn(NO_NEGATIVES)
         self.processes.average_buffers(self.network.behavior, self.network.predictor)
@@ -302,6 +314,8 @@ class Stepper:
         Processes whose gradients are summed.
     moments : dict of str to dict, default=None
         Optimizer state to continue from, as returned by `moments`.
+    n_batches : int, default=1
+        Number of batches per epoch, on which the schedule of the learning rate depends.
     """
 
     def __init__(
@@ -310,13 +324,20 @@ class Stepper:
         plan: Plan,
         processes: Processes = ONE_PROCESS,
         moments: dict[str, dict[str, torch.Tensor]] | None = None,
+        n_batches: int = 1,
     ):
         self.network, self.loss, self.processes = network, plan.loss, processes
+        self._n_accumulated, self._n_waiting = plan.gradient_accumulation_steps, 0
+        self._max_norm = plan.max_grad_norm
         self._device = device_of(network).type
         self._dtype = AUTOCAST.get(plan.precision)
         self._scaler = torch.amp.GradScaler(self._device, enabled=self._dtype is torch.float16)
         self._optimizer = torch.optim.AdamW(
             parameter_groups(network, plan), weight_decay=plan.weight_decay, fused=True
+        )
+        n_steps = plan.max_epochs * -(-n_batches // self._n_accumulated)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, partial(share_of_rate, plan, n_steps)
         )
         parameters = dict(network.named_parameters())
         for name, state in (moments or {}).items():
@@ -338,7 +359,7 @@ class Stepper:
         return torch.autocast(self._device, self._dtype, enabled=self._dtype is not None)
 
     def step(self, packed: Packed, batch: Batch) -> float:
-        """Take one step.
+        """Take one step, or with gradient accumulation, add the gradients of one batch.
 
         Parameters
         ----------
@@ -352,7 +373,8 @@ class Stepper:
         float
             Mean loss over the rows of the step, in all processes.
         """
-        self._optimizer.zero_grad(set_to_none=True)
+        if not self._n_waiting:
+            self._optimizer.zero_grad(set_to_none=True)
         value = torch.zeros((), device=batch.labels.device)
         if len(batch):  # in the last step, a process may have no rows
             with self.autocast():
@@ -360,13 +382,39 @@ class Stepper:
                 share = len(batch) / batch.n_rows
                 value = batch_loss(self.loss, self.network, outputs, batch)
                 value = value + outputs.penalty * share
-            self._scaler.scale(value).backward()
+            self._scaler.scale(value / self._n_accumulated).backward()
+        self._n_waiting += 1
+        if self._n_waiting == self._n_accumulated:
+            self.flush()
+        return self.processes.sum(value.detach()).item()
+
+    def flush(self) -> None:
+        """Change the weights by the gradients that are waiting, if there are any."""
+        if not self._n_waiting:
+            return
+        self._n_waiting = 0
         self.processes.sum_gradients(self.network)
+        if self._max_norm is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._max_norm)
         # counted before the weights change, so that Ctrl-C in between leaves no stale vectors
         self.network.n_steps += 1
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        return self.processes.sum(value.detach()).item()
+        self._schedule.step()
+
+
+def share_of_rate(plan: Plan, n_steps: int, step: int) -> float:
+    """Return the factor of the learning rate at one of `n_steps` steps, counted from 0."""
+    n_warm = round(plan.warmup_fraction * n_steps)
+    if step < n_warm:
+        return (step + 1) / (n_warm + 1)
+    left = 1 - (step - n_warm) / max(1, n_steps - n_warm)
+    if plan.lr_schedule == "linear":
+        return max(0.0, left)
+    if plan.lr_schedule == "cosine":
+        return (1 - math.cos(math.pi * max(0.0, left))) / 2
+    return 1.0
 
 
 def parameter_groups(network: Network, plan: Plan) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from skrec.content._self_attention import SelfAttention
 from skrec.content._side_network import SideNetwork
 from skrec.content._static_words import StaticWords
 from skrec.content._tabular import Tabular
+from skrec.content._topic_aware import TopicAware
 from skrec.content._transformer import Transformer
 from skrec.content._vectors import Vectors
 from skrec.content._with_id import WithID
@@ -46,6 +47,7 @@ __all__ = [
     "SideNetwork",
     "StaticWords",
     "Tabular",
+    "TopicAware",
     "Transformer",
     "Vectors",
     "WithID",

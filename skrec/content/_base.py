@@ -50,6 +50,10 @@ class ContentOperator(Operator):
     weights with the recommender's `pretrained_learning_rate`. ``module.reloads_frozen = True``
     states that `build` restores its frozen weights exactly, so that pickles leave them out.
 
+    A module can add a term to the training loss. ``module.penalized(columns)`` then returns the
+    item vectors (U, width) that ``forward`` returns, and one weighted penalty per item (U,). The
+    mean of the penalties over the distinct items of a batch is added to the loss.
+
     Attributes
     ----------
     is_fast : bool

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from skrec._common.checks import check_heads, check_int, check_real
+from skrec._data.packed import Column
 from skrec.content._columns.network import ColumnNetwork, TextEncoder
-from skrec.content._columns.operator import ColumnOperator
+from skrec.content._columns.operator import ColumnOperator, ColumnSchema
 from skrec.nn import AdditiveAttention, LayerStack, Positions, TransformerLayer, masked_mean, unit
 
 
@@ -22,6 +25,9 @@ class Intents(ColumnOperator):
     as they agree with it: their vectors are multiplied by their cosine with that of the title,
     scaled to the range from 0 to 1. Use it for items with categories and at least two texts, such
     as a title and an abstract, if titles promise more than the texts keep.
+
+    The category of the item is also predicted from the intents of the title, and the cross-entropy
+    of this prediction is added to the loss.
 
     Parameters
     ----------
@@ -36,6 +42,10 @@ class Intents(ColumnOperator):
     hidden : int, default=None
         Size of the hidden layer of the Transformer layer's feed-forward part. None uses the
         recommender's `width`. The paper has 512.
+    category_weight : float, default=0.3
+        Weight of the cross-entropy of the first category column in the loss. Its mean is over the
+        distinct items of a batch. With 0, and without a category column or a second column, no
+        category is predicted.
     dropout : float, default=0.2
         Dropout rate of the word embeddings and of the outputs of the Transformer layer's parts
         during training.
@@ -88,6 +98,7 @@ class Intents(ColumnOperator):
         n_intents: int = 3,
         n_heads: int = 4,
         hidden: int | None = None,
+        category_weight: float = 0.3,
         dropout: float = 0.2,
         max_length: int = 32,
         tokenizer: str | None = None,
@@ -98,6 +109,7 @@ class Intents(ColumnOperator):
         self.n_intents = n_intents
         self.n_heads = n_heads
         self.hidden = hidden
+        self.category_weight = category_weight
         self.dropout = dropout
         self.max_length = max_length
         self.tokenizer = tokenizer
@@ -110,6 +122,7 @@ class Intents(ColumnOperator):
         check_heads(self.n_heads, width)
         if self.hidden is not None:
             check_int("hidden", self.hidden)
+        check_real("category_weight", self.category_weight)
         check_real("dropout", self.dropout, 0, 1, closed="left")
 
     def build(self, schema: Any, width: int) -> nn.Module:
@@ -123,7 +136,38 @@ class Intents(ColumnOperator):
         def fusion(n_columns: int) -> nn.Module:
             return AgreeingTexts([c.role == "text" for c in schema], width, self.n_intents)
 
+        roles = [column.role for column in schema]
+        if self.category_weight and "text" in roles and "category" in roles:
+            category = schema[roles.index("category")]
+            return IntentsOfCategory(schema, width, encoder, fusion, category, self.category_weight)
         return ColumnNetwork(schema, width, encoder, fusion)
+
+
+class IntentsOfCategory(ColumnNetwork):
+    """Item vectors, and the cross-entropy of a category that the title's intents predict."""
+
+    def __init__(
+        self,
+        schema: tuple[ColumnSchema, ...],
+        width: int,
+        text_encoder: Callable[[], nn.Module],
+        fusion: Callable[[int], nn.Module],
+        category: ColumnSchema,
+        weight: float,
+    ) -> None:
+        super().__init__(schema, width, text_encoder, fusion)
+        self.category = category
+        self.weight = weight
+        self.classify = nn.Linear(width, category.size)
+
+    def penalized(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return item vectors (U, D), and the weighted cross-entropy of the categories (U,)."""
+        vectors = self.encode_columns(columns)
+        codes = columns[self.category.name][0].squeeze(1)  # (U,), 0 if unknown
+        fusion: Any = self.fusion
+        title = fusion.title_of(torch.stack(vectors, dim=1), self.present(columns))  # (U, D)
+        entropy = F.cross_entropy(self.classify(title), codes, reduction="none")
+        return self._fuse(vectors, columns), self.weight * entropy * (codes > 0)
 
 
 class MeanOfLayers(TextEncoder):
@@ -187,6 +231,12 @@ class AgreeingTexts(nn.Module):
             alike = (1 + (unit(title) * unit(body)).sum(dim=1, keepdim=True)) / 2  # (U, 1)
             parts.append(alike * body * mask[:, column].unsqueeze(1))
         return self.project(torch.cat([*parts, others], dim=1))
+
+    def title_of(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map column vectors x (U, S, D) with mask (U, S) to the title's intents (U, D)."""
+        x = x * mask.unsqueeze(-1)
+        intents = self._intents(x[:, self.texts[:1]], x[:, self.others].flatten(1)).squeeze(1)
+        return self.title(intents, torch.ones_like(intents[..., 0], dtype=torch.bool))
 
     def _intents(self, texts: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         """Map text vectors (U, T, D) and the other columns (U, (S - T) D) to (U, T, K, D)."""

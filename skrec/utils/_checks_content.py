@@ -50,6 +50,16 @@ def encode(module: nn.Module, packed: Packed, codes: Any) -> torch.Tensor:
     return module(packed.take(torch.as_tensor(list(codes))))
 
 
+def encode_penalized(module: nn.Module, packed: Packed) -> torch.Tensor:
+    """Return the vectors of all items, followed by their penalties, if there are any."""
+    taken = packed.take(torch.arange(len(packed)))
+    penalized: Any = getattr(module, "penalized", None)
+    if penalized is None:
+        return module(taken)
+    vectors, penalties = penalized(taken)
+    return torch.cat([vectors, penalties.unsqueeze(1)], dim=1)
+
+
 def check_fit(operator: ContentOperator) -> None:
     """Check that `fit` returns self, sets `schema_`, and does not change parameters."""
     copy = clone(operator)
@@ -175,6 +185,45 @@ def check_tokens(operator: ContentOperator) -> None:
         )
 
 
+def check_penalties(operator: ContentOperator) -> None:
+    """Check that the method `penalized` of the module, if any, returns vectors and penalties.
+
+    The vectors must equal those of `forward`. The penalties must be finite and differentiable, and
+    not depend on the other items in the batch.
+    """
+    copy = fitted(operator)
+    packed, module = copy.prepare(catalogue()), build(copy)
+    penalized: Any = getattr(module, "penalized", None)
+    if penalized is None:
+        return
+    codes = [EMPTY, 2, 0, 7, 3]
+    found = penalized(packed.take(torch.as_tensor(codes)))
+    require(
+        isinstance(found, tuple) and len(found) == 2,
+        operator,
+        "penalized(columns) must return vectors (U, width) and penalties (U,), got "
+        f"{type(found).__name__}",
+    )
+    vectors, penalties = found
+    require(
+        nearly_equal(vectors, encode(module, packed, codes)),
+        operator,
+        "the vectors returned by penalized(columns) must equal those of forward",
+    )
+    require(
+        penalties.shape == (len(codes),) and finite(penalties) and penalties.requires_grad,
+        operator,
+        "penalized(columns) must return one finite and differentiable penalty per item (U,), got "
+        f"shape {tuple(penalties.shape)}",
+    )
+    alone = [penalized(packed.take(torch.as_tensor([code])))[1] for code in codes]
+    require(
+        nearly_equal(penalties, torch.cat(alone)),
+        operator,
+        "an item's penalty depends on the other items in the batch",
+    )
+
+
 def check_empty_items_are_finite(operator: ContentOperator) -> None:
     """Check that an item with empty columns has a finite vector and finite gradients."""
     copy = fitted(operator)
@@ -241,7 +290,7 @@ def check_every_parameter_gets_a_gradient(operator: ContentOperator) -> None:
     """Check that each trained weight gets a gradient, and all gradients are finite."""
     copy = fitted(operator)
     module, packed = build(copy), copy.prepare(catalogue())
-    require_gradients(operator, module, lambda: encode(module, packed, range(len(packed))))
+    require_gradients(operator, module, lambda: encode_penalized(module, packed))
 
 
 def check_eval_is_deterministic(operator: ContentOperator) -> None:
@@ -293,6 +342,7 @@ CHECKS: list[Callable[[Any], None]] = [
     check_batch_equals_one_by_one,
     check_padding_changes_nothing,
     check_tokens,
+    check_penalties,
     check_empty_items_are_finite,
     check_new_items,
     check_position_does_not_matter,

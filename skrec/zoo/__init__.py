@@ -12,7 +12,7 @@ from skrec.zoo._clicks import BST, DIN
 from skrec.zoo._crosses import DCN, GDCN, PNN, AutoInt, DCNv2, DeepFM, FinalMLP, MaskNet
 from skrec.zoo._interests import CAUM, CROWN, MINS
 from skrec.zoo._language_models import IISAN, MINER, ONCE, PLMNR, UniSRec
-from skrec.zoo._news import LSTUR, NAML, NPA, NRMS, Fastformer, LateFusion
+from skrec.zoo._news import LSTUR, NAML, NPA, NRMS, TANR, Fastformer, LateFusion
 from skrec.zoo._sequences import GRU4Rec, SASRec
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ONCE",
     "PLMNR",
     "PNN",
+    "TANR",
     "AutoInt",
     "DCNv2",
     "DeepFM",

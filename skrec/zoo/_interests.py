@@ -101,7 +101,8 @@ def CROWN(**parameters: Any) -> ContentRecommender:
 
     Use it for items with a title, another text and categories [1]_: 3 intents per text are
     separated with the help of the categories, and the second text counts in so far as it agrees
-    with the title. The feed-forward part of the Transformer layer over words has size 512, and
+    with the title. The category is also predicted from the intents of the title, with the weight
+    0.3 in the loss. The feed-forward part of the Transformer layer over words has size 512, and
     queries over clicks have size 200. Each head has size 16 here and 30 in the paper, whose vectors
     have size 400.
 
@@ -117,8 +118,8 @@ def CROWN(**parameters: Any) -> ContentRecommender:
 
     Notes
     -----
-    The paper also predicts the category of an item from the intents of its title; this term of the
-    loss is left out. Each user has a graph of their own, while the paper has one per batch. See
+    Each distinct item of a batch counts once in the cross-entropy of the categories. Each user has
+    a graph of their own, while the paper has one per batch. See
     :class:`skrec.content.Intents` and :class:`skrec.behavior.BipartiteGraph` for other differences.
 
     References

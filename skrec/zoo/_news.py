@@ -169,6 +169,50 @@ def NPA(**parameters: Any) -> ContentRecommender:
     )
 
 
+def TANR(*, category: str | None = None, **parameters: Any) -> ContentRecommender:
+    """Build TANR, which also learns to predict the topic of an item from its text.
+
+    Use it if items have a category and few clicks: the categories of all items teach the words
+    [1]_. The model is :func:`NAML` over all columns except the category, plus a linear layer that
+    predicts the category. Its cross-entropy has the weight 0.2 in the loss. The paper reads titles
+    only, and its vectors have size 400, which ``width=400`` gives.
+
+    Parameters
+    ----------
+    category : str, default=None
+        Name of the category column that is predicted. None uses the first one.
+    **parameters : dict
+        Parameters of :class:`skrec.ContentRecommender`. They override those of the model.
+
+    Returns
+    -------
+    ContentRecommender
+        Unfitted recommender.
+
+    Notes
+    -----
+    Each distinct item of a batch counts once in the cross-entropy. In the paper, it counts once per
+    occurrence. Word pieces are learned from the catalogue, where the paper uses pretrained word
+    vectors.
+
+    References
+    ----------
+    .. [1] Wu et al., "Neural News Recommendation with Topic-Aware News Representation", ACL 2019.
+
+    Examples
+    --------
+    >>> from skrec import zoo
+    >>> zoo.TANR(category="topic").content
+    TopicAware(category='topic', operator=CNN(dropout=0.2))
+    """
+    return make(
+        parameters,
+        content=content.TopicAware(content.CNN(kernel_size=3, dropout=0.2), category=category),
+        behavior=behavior.AdditiveAttention(),
+        predictor=predictor.Dot(),
+    )
+
+
 def Fastformer(**parameters: Any) -> ContentRecommender:
     """Build Fastformer, additive attention in linear time over words and over clicks.
 

@@ -23,7 +23,8 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 def texts():
     texts = ["sun", "sea and sun", "", "red red fox", "sea", "the sun of the sea", "a", "b", "c"]
     vector = np.random.default_rng(0).normal(size=(N_ITEMS, 3))
-    return Items(pd.DataFrame({"item_id": range(N_ITEMS), "text": texts, "vector": list(vector)}))
+    columns = {"text": texts, "vector": list(vector), "topic": pd.Categorical(list("abcabcabc"))}
+    return Items(pd.DataFrame({"item_id": range(N_ITEMS), **columns}))
 
 
 @pytest.fixture(params=sorted(content.ALIASES))
@@ -98,7 +99,7 @@ def test_version_changes_with_a_training_step(encoded_and_network):
         log_q=torch.zeros(1, 2),
         n_rows=1,
     )
-    stepper = Stepper(network, Plan.of(ContentRecommender(), "softmax"))
+    stepper = Stepper(network, Plan.of(ContentRecommender(learning_rate=1e-3), "softmax"))
     before = inference.weights_version(network)
     stepper.step(encoded.packed(network), batch)
     assert inference.weights_version(network) != before

@@ -10,6 +10,7 @@ from skrec import ContentRecommender, Items, content
 
 WIDTH = 8
 EXACT = {"rtol": 0, "atol": 1e-10}
+OTHERS = [(2, "topic"), (3, "kind")]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_equals_the_formula_in_values_and_gradients(items):
     found = module(packed.take(torch.arange(4)))
     wanted = torch.stack([restated(module, packed, code) for code in range(4)])
     torch.testing.assert_close(found, wanted, **EXACT)
-    weights = list(module.parameters())
+    weights = [w for name, w in module.named_parameters() if "classify" not in name]
     found, wanted = (torch.autograd.grad(y.square().sum(), weights) for y in (found, wanted))
     torch.testing.assert_close(found, wanted, **EXACT)
 
@@ -97,10 +98,37 @@ def test_equals_the_formula_in_values_and_gradients(items):
 def test_any_columns_do(items, columns):
     operator = content.Intents(columns)
     module = build(operator, items)
-    vectors = module(operator.prepare(items).take(torch.arange(4)))
+    taken = operator.prepare(items).take(torch.arange(4))
+    vectors = module(taken)
+    if hasattr(module, "penalized"):
+        module.penalized(taken)[1].sum().backward()
     (vectors * torch.randn_like(vectors)).sum().backward()
     assert vectors.shape == (4, WIDTH) and vectors.isfinite().all()
     assert all(weight.grad.any() for weight in module.parameters())
+
+
+def test_penalty_is_the_cross_entropy_of_the_title_s_intents(items):
+    operator = content.Intents(n_heads=2, hidden=11, category_weight=0.5)
+    module, packed = build(operator, items), operator.prepare(items)
+    taken, fusion = packed.take(torch.arange(4)), module.fusion
+    vectors, penalties = module.penalized(taken)
+    torch.testing.assert_close(vectors, module(taken), **EXACT)
+    layers = list(zip(fusion.intents.weight.chunk(3), fusion.intents.bias.chunk(3), strict=True))
+    topics = [1, 2, 1, 0]  # animal, water, animal, none
+    for code, topic in enumerate(topics):
+        alone = packed.take(torch.tensor([code]))
+        title = text_vector(module.encoders[0], module.embeddings["text"](alone["title"][0][0]))
+        others = torch.cat([module.embeddings[str(i)](alone[n][0][0, 0]) for i, n in OTHERS])
+        given = torch.cat([title, fusion.guide(others)])
+        intents = torch.stack([F.relu(W @ given + b) for W, b in layers])
+        logits = module.classify(attend(fusion.title, intents))
+        wanted = -0.5 * logits.log_softmax(dim=0)[topic] if topic else torch.zeros(()).double()
+        torch.testing.assert_close(penalties[code], wanted, **EXACT)
+
+
+def test_no_category_is_predicted_without_a_weight_or_a_category(items):
+    for operator in (content.Intents(category_weight=0), content.Intents(["title", "body"])):
+        assert not hasattr(build(operator, items), "penalized")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +137,7 @@ def test_any_columns_do(items, columns):
         ({"n_intents": 0}, "^n_intents must be a positive int, got 0$"),
         ({"n_heads": 3}, "^n_heads must divide width=8, got n_heads=3$"),
         ({"hidden": 0}, "^hidden must be a positive int, got 0$"),
+        ({"category_weight": -1}, r"^category_weight must be a number in \[0, inf\), got -1$"),
         ({"dropout": 1.0}, r"^dropout must be a number in \[0, 1\), got 1.0$"),
     ],
 )

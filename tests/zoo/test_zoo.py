@@ -14,7 +14,7 @@ from skrec import ContentRecommender, behavior, content, predictor, zoo
 PRETRAINED = {"PLMNR", "MINER", "ONCE", "IISAN", "UniSRec"}
 PUBLISHED = set(
     "NAML NRMS LSTUR PLMNR Fastformer MINER ONCE IISAN PNN DeepFM DCN DIN AutoInt DCNv2 "
-    "MaskNet GDCN FinalMLP BST LateFusion UniSRec MINS CAUM NPA CROWN SASRec GRU4Rec".split()
+    "MaskNet GDCN FinalMLP BST LateFusion UniSRec MINS CAUM NPA CROWN TANR SASRec GRU4Rec".split()
 )
 NO_USER_VECTOR = {"DIN", "BST", "CAUM", "LateFusion"}
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "operators.rst"

@@ -191,19 +191,25 @@ class ColumnNetwork(ColumnEmbeddings):
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return item vectors (U, D)."""
-        vectors = [
+        return self._fuse(self.encode_columns(columns), columns)
+
+    def encode_columns(self, columns: dict[str, Column]) -> list[torch.Tensor]:
+        """Return the vectors of the columns, (U, D) each."""
+        return [
             self._encode(column, self.embeddings[key], encoder, *columns[column.name])
             for column, key, encoder in zip(self.schema, self.keys, self.encoders, strict=True)
         ]
-        return self._fuse(vectors, columns)
+
+    def present(self, columns: dict[str, Column]) -> torch.Tensor:
+        """Return which items have a value in which column (U, S)."""
+        masks = [columns[column.name][1] for column in self.schema]
+        return torch.stack([mask.any(dim=1) for mask in masks], dim=1)
 
     def _fuse(self, vectors: list[torch.Tensor], columns: dict[str, Column]) -> torch.Tensor:
         """Combine the vectors of the columns, (U, D) each, to item vectors (U, D)."""
         if self.fusion is None:
             return vectors[0]
-        masks = [columns[column.name][1] for column in self.schema]
-        present = torch.stack([mask.any(dim=1) for mask in masks], dim=1)  # (U, S)
-        return self.fusion(torch.stack(vectors, dim=1), present)  # (U, D)
+        return self.fusion(torch.stack(vectors, dim=1), self.present(columns))  # (U, D)
 
     def tokens(self, columns: dict[str, Column]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return item vectors (U, D), the token states (U, T, D) and their mask (U, T).
