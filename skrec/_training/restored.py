@@ -23,6 +23,7 @@ from skrec._training.parameters import FAMILIES, check_parameters, resolve_opera
 from skrec.content import ContentOperator
 from skrec.content._lm.pretrained import PretrainedText
 
+LARGEST_COUNT = 10**6  # of layers, blocks or positions, unless weights have a larger size
 STATE = "_training_state"
 OLD_STATE = "_progress"  # its name in folders that 0.1.0.dev0 saved
 
@@ -69,6 +70,9 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     prior = state["prior_"]
     if prior is not None and len(prior.log_popularity) > state["items_"].n_items:
         raise ValueError("prior_ has more items than the catalogue")
+    largest = max(max(array.shape, default=0) for array in state["network_"].values())
+    for name in (*(f"{family}_" for family in FAMILIES), "side_"):
+        _check_counts(name, state[name], max(largest, LARGEST_COUNT))
     _check_shapes(state, width)
     return state
 
@@ -100,6 +104,16 @@ def _check_operator(name: str, value: Any, family: type[Operator], width: int) -
         value.check(width)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _check_counts(name: str, operator: Any, most: int) -> None:
+    """Raise a ValueError if an operator's number of parts is so large that a list of them is."""
+    if not isinstance(operator, Operator):
+        return
+    for key, value in vars(operator).items():
+        if key.startswith("n_") and isinstance(value, int) and value > most:
+            raise ValueError(f"{name}: {key} must be at most {most} for these weights, got {value}")
+        _check_counts(f"{name}.{key}", value, most)
 
 
 def _check_shapes(state: dict[str, Any], width: int) -> None:
