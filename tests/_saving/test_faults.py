@@ -271,12 +271,12 @@ def test_weights_that_are_not_finite_are_not_saved(folder):
 def test_a_parameter_that_an_older_version_lacked_has_its_default(folder):
     def forget(state):
         del state["verbose"]
-        del state["predictor_"]["state"]["item_bias"]
+        del state["predictor_"]["state"]["temperature"]
 
     rewrite(folder, forget)
     rec = skrec.load(folder)
     assert rec.verbose == 0
-    assert rec.predictor_.item_bias is False
+    assert rec.predictor_.temperature == 1.0
 
 
 @pytest.mark.parametrize("name", ["arrays.safetensors", "skrec.json", "pipe"])
