@@ -39,6 +39,7 @@ INSTALL_REQUIRES = [
     "urllib3>=2.2",  # HTTPResponse.read1
     "filelock>=3.24",
     "xxhash>=3",
+    "joblib>=1.4",
     "pandas>=2.2.2",  # the first built for numpy 2
     "pyarrow>=18",  # casts string views, the texts of polars
 ]

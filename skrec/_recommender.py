@@ -63,7 +63,8 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     ----------
     content : content operator or alias, default="auto"
         Turns the columns of an item into an item vector; see :mod:`skrec.content`. "auto" is
-        ``WithID(MeanPooling())``, or ``ID()`` if the catalogue has no columns.
+        ``WithID(MeanPooling())`` for bare histories, ``MeanPooling()`` for other X, and ``ID()`` if
+        the catalogue has no columns.
     behavior : behavior operator or alias, default="auto"
         Turns clicked items into a user vector; see :mod:`skrec.behavior`. "auto" is
         ``MovingAverages()``.

@@ -52,10 +52,10 @@ def test_the_data_themselves_are_fine():
         ({"learning_rate": "1e-3"}, r"learning_rate must be a number .* got '1e-3'"),
         ({"weight_decay": -1.0}, r"weight_decay must be a number in \[0, inf\), got -1\.0"),
         ({"validation_fraction": 1.0}, r"validation_fraction must be a number in \(0, 1\)"),
-        ({"loss": "hinge"}, r"loss must be one of None, 'softmax', 'bpr', 'bce', got 'hinge'"),
+        ({"loss": "hinge"}, r"loss must be one of None, 'softmax', 'bpr', 'bce', 'gbce', got 'h"),
         ({"calibration": "isotonic"}, r"calibration must be one of 'sigmoid', None"),
         ({"unknown_items": "drop"}, r"unknown_items must be one of 'raise', 'ignore'"),
-        ({"negative_sampling": "hard"}, r"negative_sampling must be one of 'uniform', "),
+        ({"negative_sampling": "hard"}, r"negative_sampling must be one of 'auto', 'uniform', "),
         ({"precision": "half"}, r"precision must be one of 'auto'"),
         ({"early_stopping": "yes"}, r"early_stopping must be one of True, False"),
         ({"device": "gpu"}, r"device must be None or a device such as 'cpu'.*got 'gpu'"),
@@ -151,13 +151,19 @@ def test_rows_of_the_wrong_type(X, message):
         (ITEMS | {"item_id": [1, None, 2, 3]}, r"ids are null"),
         (ITEMS | {"price": [1.0, float("nan"), 2.0, 3.0]}, r"'price' holds 1 null, NaN or inf"),
         ({"id": [1, 2, 3, 4], "title": ["a"] * 4}, r"no id column 'item_id'"),
-        ({"item_id": [1, 2, 3, 4]}, r"no column besides 'item_id'"),
         (pd.DataFrame(ITEMS).assign(t=pd.Timestamp("2020-01-01")), r"'t' holds dates"),
     ],
 )
 def test_catalogues_that_can_not_be_read(items, message):
     with pytest.raises(ValueError, match=message):
         fit(items=items)
+
+
+def test_a_catalogue_without_columns_needs_ids():
+    ids = Items({"item_id": [1, 2, 3, 4]})
+    with pytest.raises(ValueError, match="no column besides 'item_id'"):
+        fit(items=ids, content="cnn")
+    assert type(fit(items=ids).content_) is content.ID
 
 
 def test_two_catalogues():

@@ -161,14 +161,15 @@ def test_fitted_html_repr(fitted):
 
 
 def test_early_stopping_keeps_the_best_weights(news, make_recommender):
-    rec = make_recommender(max_epochs=8, learning_rate=0.05, n_iter_no_change=2)
+    common = {"behavior": "additive_attention", "history_targets": 0, "n_iter_no_change": 2}
+    rec = make_recommender(max_epochs=8, learning_rate=0.01, **common)
     rec.fit(news.train, news.items)
     assert rec.best_score_ == max(rec.validation_scores_)
     assert len(rec.validation_scores_) == len(rec.loss_curve_) == rec.n_epochs_
     best = int(np.argmax(rec.validation_scores_)) + 1
     assert rec.n_epochs_ == min(best + 2, 8)
     # the same run, cut off at its best epoch, ends with the same weights
-    short = make_recommender(max_epochs=best, learning_rate=0.05, n_iter_no_change=2)
+    short = make_recommender(max_epochs=best, learning_rate=0.01, **common)
     short.fit(news.train, news.items)
     np.testing.assert_array_equal(
         rec.transform(news.test.history), short.transform(news.test.history)
@@ -436,7 +437,9 @@ def test_cached_and_uncached_scores_agree(news, make_recommender):
 def test_verbose_prints_a_line_an_epoch(news, make_recommender, capsys):
     make_recommender(verbose=1).fit(news.train, news.items)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[0].startswith("epoch 1/2: loss ")
+    assert len(lines) == 3 and lines[1].startswith("epoch 1/2: loss ")
+    assert lines[0].startswith("chosen: ")
+    assert "behavior=MovingAverages(dropout=0.3), " in lines[0]
 
 
 def test_an_interrupt_keeps_the_model(news, make_recommender, monkeypatch):

@@ -278,7 +278,7 @@ def test_bug_15_nan_is_never_the_best_score(news, make_recommender, monkeypatch)
     from skrec._training.trainer import Trainer
 
     rec = make_recommender(max_epochs=6, n_iter_no_change=3)
-    scores = iter([np.nan, 0.5, np.nan, 0.7, np.nan, np.nan])
+    scores = iter([np.nan, np.nan, 0.5, np.nan, 0.7, np.nan, np.nan])  # the first before training
     remember = Trainer._remember
     monkeypatch.setattr(Trainer, "_remember", lambda self, score: remember(self, next(scores)))
     rec.fit(news.train, news.items)
@@ -286,7 +286,7 @@ def test_bug_15_nan_is_never_the_best_score(news, make_recommender, monkeypatch)
     assert rec.n_epochs_ == 6
     monkeypatch.undo()
     short = make_recommender(max_epochs=4, early_stopping=True, n_iter_no_change=6)
-    scores = iter([0.1, 0.2, 0.3, 0.4])
+    scores = iter([0.0, 0.1, 0.2, 0.3, 0.4])
     monkeypatch.setattr(Trainer, "_remember", lambda self, score: remember(self, next(scores)))
     short.fit(news.train, news.items)
     np.testing.assert_array_equal(rec.item_vectors(), short.item_vectors())  # of epoch 4

@@ -18,6 +18,7 @@ from skrec._training.example_batch import (
     weights_of,
 )
 from skrec._training.negatives import NegativeSampler, Pool
+from skrec._training.overlaps import clicks_after
 from skrec._training.windows import WindowBatch, cut_windows
 
 
@@ -35,6 +36,9 @@ class AllClicks:
     Each distinct pair of a history and a user is learned once per epoch. Its weight is the sum of
     the weights of its rows if the rows are bare histories, and their mean otherwise, because the
     rows then have clicks of their own. No click of a whole history is a negative.
+
+    A history of impressions or pairs that goes on in the history of another row is not learned, so
+    that a log that is exported as sliding prefixes is learned once.
 
     Parameters
     ----------
@@ -83,7 +87,10 @@ class AllClicks:
         self.n_skipped = examples.n_skipped
         # a history is learned along with the first example that has it
         pairs, first = np.unique(pair_of_row[examples.row_of_example()], return_index=True)
-        pairs, first = pairs[filled[pairs]], first[filled[pairs]]
+        goes_on = np.zeros(len(history), dtype=bool)
+        goes_on[pair_of_row[clicks_after(data) > 0]] = True
+        learned = (filled & ~goes_on)[pairs]
+        pairs, first = pairs[learned], first[learned]
         self._pairs = pairs[np.argsort(first)]
         self._pair_offsets = offsets_of(np.bincount(first, minlength=len(examples)))
 

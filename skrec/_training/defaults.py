@@ -36,13 +36,14 @@ def choose_operators(asked: dict[str, Any], kind: str, items: Items) -> dict[str
     dict of str to operator
         The chosen operators, by family.
     """
-    # the popularity of items is a term of its own if the rows are bare histories
+    is_list = kind == "histories"
+    text = content.MeanPooling()
+    reader = content.WithID(text, dropout=0.2) if is_list else text
     chosen = {
-        "content": content.WithID(content.MeanPooling(), dropout=0.2)
-        if items.roles
-        else content.ID(),
+        "content": reader if items.roles else content.ID(),
         "behavior": behavior.MovingAverages(dropout=0.3),
-        "predictor": predictor.Dot(item_bias=kind != "histories"),
+        # the popularity of items is a term of its own if the rows are bare histories
+        "predictor": predictor.Dot(item_bias=not is_list),
     }
     return {name: operator for name, operator in chosen.items() if asked[name] == AUTO}
 

@@ -98,8 +98,8 @@ def gbce_loss(scores: torch.Tensor, batch: Candidates) -> torch.Tensor:
     """
     others = batch.candidate_mask[:, 1:]
     n_negatives = others.sum(dim=1)
-    share = (n_negatives / max(1, batch.n_items - 1)).clamp(max=1.0)
-    beta = 1 - GBCE_CALIBRATION * (1 - share.to(scores.dtype))
+    share = (n_negatives.to(scores.dtype) / max(1, batch.n_items - 1)).clamp(max=1.0)
+    beta = 1 - GBCE_CALIBRATION * (1 - share)
     negative = F.logsigmoid(-scores[:, 1:]).masked_fill(~others, 0.0).sum(dim=1)
     return -(beta * F.logsigmoid(scores[:, 0]) + negative) / (1 + n_negatives)
 

@@ -26,6 +26,8 @@ FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
 
 
 MAX_HISTORY_TARGETS = 10_000
+# operators that "auto" usually chooses
+USUAL = {"content": "mean_pooling", "behavior": "moving_averages", "predictor": "dot"}
 
 
 def check_parameters(estimator: Any) -> None:
@@ -252,7 +254,7 @@ def refuse_nested_on_alias(estimator: Any, parameters: dict[str, Any]) -> None:
             continue
         target = parameters.get(name, getattr(estimator, name))
         if isinstance(target, str):
-            operator = FAMILIES[name][0].ALIASES.get(target)
+            operator = FAMILIES[name][0].ALIASES.get(USUAL[name] if target == "auto" else target)
             example = f"{name}.{operator.__name__}({inner}=...)" if operator else "an operator"
             raise ValueError(
                 f"{key} can't be set on the alias {name}={target!r}; pass {name}={example}"

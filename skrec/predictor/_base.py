@@ -105,25 +105,79 @@ class DotLikePredictor(OneVectorPredictor):
     """
 
     def of_users(self, user: torch.Tensor) -> torch.Tensor:
-        """Transform user vectors (..., D)."""
+        """Transform user vectors.
+
+        Parameters
+        ----------
+        user : tensor of shape (..., D)
+            User vectors.
+
+        Returns
+        -------
+        tensor of shape (..., D)
+        """
         raise NotImplementedError
 
     def of_items(self, item: torch.Tensor) -> torch.Tensor:
-        """Transform item vectors (..., D)."""
+        """Transform item vectors; the default is to leave them unchanged.
+
+        Parameters
+        ----------
+        item : tensor of shape (..., D)
+            Item vectors.
+
+        Returns
+        -------
+        tensor of shape (..., D)
+        """
         return item
 
     def bias_of(self, item: torch.Tensor) -> torch.Tensor | None:
-        """Return what is added to the scores of items (..., D), or None."""
+        """Return what is added to the scores of items; the default is nothing.
+
+        Parameters
+        ----------
+        item : tensor of shape (..., D)
+            Item vectors.
+
+        Returns
+        -------
+        tensor of shape (...), or None
+        """
         return None
 
     def score(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        """Score candidates item (B, C, D) for user (B, C or 1, D); return (B, C)."""
+        """Score candidates for one vector per user.
+
+        Parameters
+        ----------
+        user : tensor of shape (B, C, D) or (B, 1, D)
+            User vectors.
+        item : tensor of shape (B, C, D)
+            Item vectors of the candidates.
+
+        Returns
+        -------
+        tensor of shape (B, C)
+        """
         scores = (self.of_users(user) * self.of_items(item)).sum(dim=-1)
         bias = self.bias_of(item)
         return scores if bias is None else scores + bias
 
     def score_all(self, user: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Score all items (N, D) for users (H, D); return (H, N)."""
+        """Score all items for all users.
+
+        Parameters
+        ----------
+        user : tensor of shape (H, D)
+            User vectors.
+        items : tensor of shape (N, D)
+            Item vectors.
+
+        Returns
+        -------
+        tensor of shape (H, N)
+        """
         scores = self.of_users(user) @ self.of_items(items).T
         bias = self.bias_of(items)
         return scores if bias is None else scores + bias

@@ -118,6 +118,6 @@ for k, _ in killings(save, 0.15):
 @pytest.mark.slow
 def test_kill_at_random_moments_of_a_save(fitted, tmp_path):
     rec = copy.deepcopy(fitted)
-    rec.max_history = rec.batch_size
+    rec.max_history = rec.batch_size = 50
     rec.save(tmp_path / "model")
     run(KILLED, tmp_path / "model")

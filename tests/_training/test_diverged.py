@@ -58,7 +58,7 @@ def test_an_interrupted_epoch_leaves_no_infinite_weights(news, make_recommender,
     monkeypatch.setattr(Trainer, "_train_epoch", interrupted)
     with pytest.raises(ValueError, match="not finite"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        make_recommender().fit(news.train, news.items)
+        make_recommender(early_stopping=False).fit(news.train, news.items)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "bpr"])

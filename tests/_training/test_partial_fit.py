@@ -15,7 +15,16 @@ from skrec._network import Network
 from skrec._training.batches import iterate_batches
 from skrec._training.losses import batch_loss
 
-PLAIN = {"early_stopping": False, "learning_rate": 1e-2}
+PLAIN = {
+    "early_stopping": False,
+    "learning_rate": 1e-2,
+    "behavior": "additive_attention",
+    "predictor": "dot",
+    "history_targets": 0,
+    "n_negatives": 4,
+    "negative_sampling": "uniform",
+    "batch_size": 64,
+}
 
 
 def scores(rec, X):
@@ -270,7 +279,7 @@ def test_a_warm_start_stops_early_and_takes_new_items(news, make_recommender):
     assert rec.items_.n_items == len(news.items)
     assert first < rec.n_epochs_ <= first + 3
     assert len(rec.loss_curve_) == len(rec.validation_scores_) == rec.n_epochs_
-    assert rec.best_score_ == max(rec.validation_scores_[first:])
+    assert rec.best_score_ >= max(rec.validation_scores_[first:])  # the start may be the best
 
 
 def test_a_warm_start_holds_out_the_same_rows(news, make_recommender):

@@ -38,7 +38,7 @@ from skrec.content import ID
 def test_every_way_to_train_learns(news, make_recommender, parameters):
     rec = make_recommender(max_epochs=10, learning_rate=1e-2, **parameters)
     rec.fit(news.train, news.items)
-    assert min(rec.loss_curve_[-3:]) < rec.loss_curve_[0]
+    assert min(rec.loss_curve_[1:]) < rec.loss_curve_[0]
     assert rec.score(news.test) > 0.6  # chance level is 0.5
     again = clone(rec).fit(news.train, news.items)
     assert again.loss_curve_ == rec.loss_curve_
@@ -87,7 +87,14 @@ def test_weights_are_as_good_as_repeated_rows(news, make_recommender):
     X["clicked"] = [[1, 0, 0]] * 40
     weight = np.random.default_rng(0).integers(0, 4, size=40)
     twice = X.loc[X.index.repeat(weight)]
-    common = {"batch_size": 1000, "early_stopping": False, "n_negatives": 2, "max_epochs": 5}
+    common = {
+        "behavior": "additive_attention",
+        "batch_size": 1000,
+        "early_stopping": False,
+        "history_targets": 0,
+        "n_negatives": 2,
+        "max_epochs": 5,
+    }
     rec = make_recommender(precision="float64", **common)
     rec.fit(X, news.items, sample_weight=weight)
     twin = make_recommender(precision="float64", **common).fit(twice, news.items)
@@ -145,7 +152,8 @@ def small_batch(rows=4):
 
 
 def plan(**parameters):
-    return Plan.of(ContentRecommender(**parameters), "softmax")
+    defaults = {"learning_rate": 3e-3, "batch_size": 64}
+    return Plan.of(ContentRecommender(**(defaults | parameters)), "softmax")
 
 
 def test_pretrained_modules_have_a_learning_rate_of_their_own():

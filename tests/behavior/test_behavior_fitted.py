@@ -14,7 +14,13 @@ def test_late_fusion_with_dot_trains_to_what_mean_pooling_does(news, make_recomm
     # equal in scores, gradients and top-k lists: fits from one seed stay together
     late, mean = (
         make_recommender(
-            behavior=alias, predictor=predictor.Dot(item_bias=item_bias), precision="float64"
+            behavior=alias,
+            predictor=predictor.Dot(item_bias=item_bias),
+            precision="float64",
+            history_targets=0,
+            n_negatives=4,
+            negative_sampling="uniform",
+            learning_rate=3e-3,
         ).fit(news.train, news.items)
         for alias in ("late_fusion", "mean_pooling")
     )

@@ -179,7 +179,7 @@ def test_pickle_keeps_the_id_vectors_and_two_fits_are_equal(news):
 
 
 def test_new_item_is_worth_its_content(news):
-    rec = make().fit(news.train, news.items)
+    rec = make().set_params(early_stopping=False).fit(news.train, news.items)
     operator, module = rec.content_, rec.network_.content.eval()
     old = rec.items_.take([0])
     with torch.no_grad():
@@ -201,5 +201,8 @@ def test_search_reaches_the_inner_operator(news):
 
 
 def test_recommender_by_alias(news):
-    rec = ContentRecommender("with_id", width=16, max_epochs=3, learning_rate=1e-2, random_state=0)
+    rec = ContentRecommender(
+        "with_id", "additive_attention", width=16, max_epochs=3, learning_rate=1e-2,
+        history_targets=0, n_negatives=4, random_state=0,
+    )  # fmt: skip
     assert rec.fit(news.train, news.items).score(news.train) > 0.75

@@ -63,7 +63,8 @@ def test_missing_matplotlib_raises(monkeypatch, fitted, news):
 
 
 def test_training_curve_shows_the_fitted_attributes(news, make_recommender):
-    rec = make_recommender(max_epochs=4, learning_rate=0.02).fit(news.train, news.items)
+    rec = make_recommender(max_epochs=4, behavior="additive_attention", history_targets=0)
+    rec.fit(news.train, news.items)
     display = TrainingCurveDisplay.from_estimator(rec)
     loss, score, kept = display.lines_
     assert loss.get_ydata().tolist() == rec.loss_curve_

@@ -10,7 +10,10 @@ from skrec import Items, predictor
 def test_item_bias_is_part_of_recommendations(news, make_recommender):
     """The fast path of top-k lists, one matrix product, must not leave the bias out."""
     rec = make_recommender(
-        predictor=predictor.Dot(0.5, item_bias=True), precision="float64", learning_rate=0.03
+        predictor=predictor.Dot(0.5, item_bias=True),
+        precision="float64",
+        learning_rate=0.03,
+        early_stopping=False,
     ).fit(news.train, news.items)
     X = [*news.test.history.head(10), []]
     items = rec.item_vectors()
