@@ -23,13 +23,17 @@ class TrainingCurveDisplay:
         and is empty if no data was held out.
     score_name : str, default="score"
         Name of the validation metric.
+    best_score : float, default=None
+        Score of the weights that are kept. If it is better than all scores of epochs, the weights
+        before training are kept.
 
     Attributes
     ----------
     epochs_ : ndarray of int, shape (n_epochs,)
         Numbers of the epochs, starting with 1.
     best_epoch_ : int or None
-        Epoch with the best validation score, whose weights are kept. None if there are no scores.
+        Epoch with the best validation score, whose weights are kept; 0 if these are the weights
+        before training. None if there are no scores.
     ax_ : matplotlib Axes
         Axes with the losses.
     score_ax_ : matplotlib Axes or None
@@ -48,7 +52,11 @@ class TrainingCurveDisplay:
     """
 
     def __init__(
-        self, losses: Sequence[float], scores: Sequence[float] = (), score_name: str = "score"
+        self,
+        losses: Sequence[float],
+        scores: Sequence[float] = (),
+        score_name: str = "score",
+        best_score: float | None = None,
     ) -> None:
         if not len(losses):
             raise ValueError("losses is empty: no epoch was run")
@@ -67,6 +75,8 @@ class TrainingCurveDisplay:
         self.best_epoch_ = (
             int(self._scored[known][self.scores[known].argmax()]) if any(known) else None
         )
+        if any(known) and best_score is not None and best_score > self.scores[known].max():
+            self.best_epoch_ = 0
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Any:
@@ -87,7 +97,8 @@ class TrainingCurveDisplay:
             Display with the drawn curves.
         """
         check_is_fitted(estimator, "network_")
-        display = cls(estimator.loss_curve_, estimator.validation_scores_, estimator.scoring)
+        e = estimator
+        display = cls(e.loss_curve_, e.validation_scores_, e.scoring, e.best_score_)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from skrec.nn._cross import CrossNetwork, FullCross, GatedCross, LowRankCross, V
 from skrec.nn._dice import Dice
 from skrec.nn._fastformer import FastAttention, FastformerLayer, fastformer
 from skrec.nn._gates import SideBlocks
+from skrec.nn._isometry import isometric
 from skrec.nn._item_rows import join_tokens, real_first, split_tokens, stack_rows
 from skrec.nn._latest import latest_tokens
 from skrec.nn._masks import MaskBlock
@@ -51,6 +52,7 @@ __all__ = [
     "encode_by_length",
     "fastformer",
     "in_parts",
+    "isometric",
     "join_tokens",
     "last_real",
     "latest_tokens",

@@ -177,7 +177,8 @@ def test_new_items_join_the_catalogue(news, make_recommender, operator):
 
 
 def test_new_users_of_a_model_of_users(news, make_recommender):
-    rec = make_recommender(behavior=skrec.behavior.GRU(user_embedding="ini"), **PLAIN)
+    reads_users = {"behavior": skrec.behavior.GRU(user_embedding="ini")}
+    rec = make_recommender(**(PLAIN | reads_users))
     rec.partial_fit(news.train, news.items)
     strangers = news.train.assign(user_id=news.train.user_id + 10**6)
     known = rec.users_

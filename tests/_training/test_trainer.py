@@ -36,7 +36,7 @@ from skrec.content import ID
     ids=str,
 )
 def test_every_way_to_train_learns(news, make_recommender, parameters):
-    rec = make_recommender(max_epochs=10, learning_rate=1e-2, **parameters)
+    rec = make_recommender(max_epochs=10, n_iter_no_change=10, learning_rate=1e-2, **parameters)
     rec.fit(news.train, news.items)
     assert min(rec.loss_curve_[1:]) < rec.loss_curve_[0]
     assert rec.score(news.test) > 0.6  # chance level is 0.5

@@ -80,7 +80,7 @@ def test_without_calibration_raw_probabilities_are_watched(news, make_recommende
 def test_the_printed_line_names_the_metric(news, make_recommender, capsys):
     for scoring, sign in (("gauc", 1), ("logloss", -1)):
         rec = make_recommender(scoring=scoring, max_epochs=1, verbose=1).fit(news.train, news.items)
-        line = f"validation {scoring} {sign * rec.best_score_:.4f}"
+        line = f"validation {scoring} {sign * rec.validation_scores_[0]:.4f}"
         assert line in capsys.readouterr().out
 
 

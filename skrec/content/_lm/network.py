@@ -9,7 +9,15 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from skrec.content._lm.split import Top
-from skrec.nn import AdditiveAttention, in_parts, join_tokens, last_real, masked_mean, split_tokens
+from skrec.nn import (
+    AdditiveAttention,
+    in_parts,
+    isometric,
+    join_tokens,
+    last_real,
+    masked_mean,
+    split_tokens,
+)
 
 # number of padded tokens per micro-batch; small on a CPU, so that there is little padding
 PART_ON_CPU, PART_ON_GPU = 1 << 11, 1 << 14
@@ -61,7 +69,9 @@ class LanguageModelNetwork(nn.Module):
         super().__init__()
         self.top = top
         self.pool = POOLINGS.get(pooling) or AdditiveAttention(output_size, width)
-        self.project = nn.Linear(output_size, width)
+        if isinstance(self.pool, AdditiveAttention):
+            nn.init.zeros_(self.pool.query.weight)  # starts as the mean
+        self.project = isometric(nn.Linear(output_size, width))
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return item vectors (U, D)."""

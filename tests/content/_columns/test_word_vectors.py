@@ -434,14 +434,9 @@ def fit(news, vectors):
     def fit(operator=None):
         operator = operator or content.MeanPooling(word_vectors=vectors)
         rec = ContentRecommender(
-            operator,
-            width=8,
-            max_epochs=2,
-            learning_rate=1e-2,
-            early_stopping=False,
-            random_state=0,
+            operator, width=8, max_epochs=2, learning_rate=1e-2, random_state=0
         )
-        return rec.fit(news.train, news.items)
+        return rec.set_params(early_stopping=False).fit(news.train, news.items)
 
     return fit
 

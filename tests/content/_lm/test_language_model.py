@@ -456,3 +456,22 @@ def test_a_model_that_is_none(make, news, titles):
 def test_bad_memory(memory, make, news, titles):
     with pytest.raises(TypeError, match="memory must be the path of a folder or None"):
         make(memory=memory).fit(news.train, titles)
+
+
+@pytest.mark.parametrize("width", [40, 8])
+def test_before_training_items_are_as_alike_as_in_the_language_model(
+    news, titles, make, tiny_bert, width
+):
+    """The projection starts as an isometry, so a zero-shot ranking survives the first step."""
+    untrained = {"max_epochs": 1, "learning_rate": 1e-30, "history_targets": 0}
+    rec = make(trainable_layers=0).set_params(width=width, **untrained).fit(news.train, titles)
+    found = rec.item_vectors()
+    network = rec.network_.content
+    pooled = (
+        found - network.project.bias.detach().numpy()
+    ) @ network.project.weight.detach().numpy()
+    if width >= pooled.shape[1]:
+        np.testing.assert_allclose(pooled @ pooled.T, found @ found.T, rtol=1e-3, atol=1e-4)
+    weight = network.project.weight.detach()
+    smaller = weight @ weight.T if width < weight.shape[1] else weight.T @ weight
+    torch.testing.assert_close(smaller, torch.eye(len(smaller)), atol=1e-5, rtol=0)
