@@ -98,3 +98,12 @@ def test_pairs_without_groups_watch_the_auc(news, make_recommender):
     assert watched() == pytest.approx(
         roc_auc_score([0, 1] * 20, rec.decision_function(X)), abs=1e-9
     )
+
+
+def test_training_never_ends_below_where_it_began(news, make_recommender):
+    """If each epoch makes the held-out score worse, the weights before training are kept."""
+    common = {"learning_rate": 0.3, "max_epochs": 2}
+    rec = make_recommender(**common).fit(news.train, news.items)
+    untrained = make_recommender(**(common | {"learning_rate": 1e-30})).fit(news.train, news.items)
+    assert max(rec.validation_scores_) < rec.best_score_ == untrained.best_score_
+    np.testing.assert_array_equal(rec.item_vectors(), untrained.item_vectors())

@@ -70,7 +70,7 @@ class LanguageModelNetwork(nn.Module):
         self.top = top
         self.pool = POOLINGS.get(pooling) or AdditiveAttention(output_size, width)
         if isinstance(self.pool, AdditiveAttention):
-            nn.init.zeros_(self.pool.query.weight)  # starts as the mean
+            nn.init.normal_(self.pool.query.weight, std=1e-3)  # starts almost as the mean
         self.project = isometric(nn.Linear(output_size, width))
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
