@@ -175,7 +175,8 @@ def cosine(clicks: Any, shrinkage: float = 0.0, k: int | None = None) -> Any:
         common.sort_indices()
         item = segment_ids(common.indptr)
         norm = norms[block.start + item] * norms[common.indices]
-        common.data = (common.data / (norm + shrinkage)).astype(clicks.dtype)
+        with np.errstate(over="ignore"):  # a huge shrinkage gives similarities of 0
+            common.data = (common.data / (norm + shrinkage)).astype(clicks.dtype)
         common.data[common.indices == block.start + item] = 0
         common.eliminate_zeros()
         parts.append(keep_largest(common, k))
