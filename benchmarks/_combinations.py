@@ -23,6 +23,8 @@ SETTINGS = {
     "max_history": 4,
     "max_epochs": 1,
     "n_negatives": 3,
+    "negative_sampling": "uniform",
+    "history_targets": 0,
     "early_stopping": False,
     "random_state": 0,
 }

@@ -143,5 +143,5 @@ def test_partial_fit_with_save(fitted, tmp_path):
     (tmp_path / "saved").mkdir()
     rec.save(tmp_path / "saved" / "model")
     n_killed, n_saved = map(int, run(PARTIAL_FIT, tmp_path / "original", tmp_path).split())
-    assert n_killed > 20
+    assert n_killed > 10  # the others had finished
     assert n_saved > 10

@@ -214,7 +214,8 @@ from skrec import ContentRecommender
 from skrec.datasets import make_headlines
 news = make_headlines(n_users=30, n_items=80, n_impressions=100, random_state=0)
 rec = ContentRecommender(
-    content="mean_pooling", width=8, max_epochs=2, batch_size=int(sys.argv[1]), device="cpu",
+    content="mean_pooling", behavior="additive_attention", width=8, max_epochs=2,
+    batch_size=int(sys.argv[1]), device="cpu", learning_rate=3e-3, negative_sampling="uniform",
     precision="float64", history_targets=2, n_negatives=8, random_state=int(sys.argv[3]) or None,
 )
 rec.fit(news.train, news.items)
