@@ -235,7 +235,7 @@ def learning_faults(operators, data, memory):
         losses = rec.fit(data.impressions, data.items).loss_curve_
     except Exception as error:
         return [f"20 steps: {type(error).__name__}: {error}"]
-    # the mean of three, for dropout makes single ones jump
-    before, after = np.mean(losses[:3]), np.mean(losses[-3:])
+    # the mean of six, because dropout and sampled negatives make single ones jump
+    before, after = np.mean(losses[:6]), np.mean(losses[-6:])
     good = len(losses) == 20 and after < 0.99 * before
     return [] if good else [f"20 steps: the loss went from {before:.4g} to {after:.4g}"]
