@@ -112,7 +112,9 @@ def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> Non
 def _check_int_or(name: str, value: Any, minimum: int, others: tuple[str, ...]) -> None:
     """Raise a ValueError unless a value is a large enough integer or one of some words."""
     if isinstance(value, str):
-        check_choice(name, value, others)
+        if value not in others:
+            words = ", ".join(map(repr, others))
+            raise ValueError(f"{name} must be an int or one of {words}, got {value!r}")
     else:
         check_int(name, value, minimum)
 

@@ -196,5 +196,7 @@ def test_refused_combinations(chains):
         ContentRecommender(co_clicks=True, loss="bpr").fit(chains, ITEMS)
     with pytest.raises(ValueError, match="n_negatives='all' needs user vectors"):
         ContentRecommender(behavior="target_attention", n_negatives="all").fit(chains, ITEMS)
+    with pytest.raises(ValueError, match="n_negatives must be an int or one of 'auto', 'all', got"):
+        ContentRecommender(n_negatives="every").fit(chains, ITEMS)
     with pytest.raises(ValueError, match="co_clicks must be one of 'auto', True, False"):
         ContentRecommender(co_clicks="yes").fit(chains, ITEMS)
