@@ -24,6 +24,8 @@ from scipy.linalg import lapack
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import gather_segments, iterate_blocks, segment_ids
 
+MAX_PAIRS = 100_000_000  # pairs of clicks that `ordered_similarities` counts
+SHORTEST_REACH = 5
 CELL_BLOCK = 1 << 23  # similarities that are computed at a time
 
 
@@ -379,7 +381,8 @@ def ordered_similarities(
     n_items : int
         N, the number of items in the catalogue.
     reach : int, default=50
-        Largest distance of two clicks.
+        Largest distance of two clicks. It is smaller for more than two million clicks, but at
+        least 5, so that memory and time stay bounded.
     discount : float, default=0.9
         Factor per click between the two.
     backward : float, default=0.3
@@ -404,6 +407,8 @@ def ordered_similarities(
     times = np.repeat(times, lengths).astype(np.float64)  # per click
     clicked = np.empty(0, np.int64) if data.clicked is None else np.flatnonzero(data.clicked)
     history = data.history_of_row[data.row_of_candidate(clicked)]
+    n_clicks = len(data.history_codes) + len(clicked)
+    reach = min(reach, max(SHORTEST_REACH, MAX_PAIRS // max(1, n_clicks)))
     for distance in range(1, reach + 1):
         at = np.flatnonzero((left > distance) & (times > 0))
         near = np.flatnonzero(lengths[history] >= distance)
@@ -418,8 +423,8 @@ def ordered_similarities(
     pairs.setdiag(0)
     pairs.eliminate_zeros()
     pairs.sort_indices()
-    n_clicks = np.maximum(count_clicks(data, n_items), 1)
+    n_of_item = np.maximum(count_clicks(data, n_items), 1)
     row = segment_ids(pairs.indptr)
-    norm = n_clicks[row] ** exponents[0] * n_clicks[pairs.indices] ** exponents[1]
+    norm = n_of_item[row] ** exponents[0] * n_of_item[pairs.indices] ** exponents[1]
     pairs.data = (pairs.data / (norm + shrinkage)).astype(np.float32)
     return keep_largest(pairs.astype(np.float32), k)

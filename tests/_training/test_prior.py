@@ -57,6 +57,14 @@ def test_similarities_equal_a_loop_over_pairs(reach):
     assert_allclose(few.max(axis=1), wanted.max(axis=1), rtol=1e-5)
 
 
+def test_many_clicks_shorten_the_reach(monkeypatch):
+    data = coded(random_histories(30))
+    wanted = ordered_similarities(data, N, reach=5, k=None)
+    monkeypatch.setattr("skrec._data.co_clicks.MAX_PAIRS", 10)
+    found = ordered_similarities(data, N, k=None)
+    assert_allclose(found.toarray(), wanted.toarray())
+
+
 def test_clicks_on_candidates_follow_the_history():
     X = {
         "history": [[1, 2], [1, 2], [3]],
