@@ -88,7 +88,8 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         large values cost little. "all" compares clicks with the whole catalogue; a click of an
         impression is compared with all items that were shown with it, if there are any. "auto" is
         "all" up to 4,000 items and 2,048 otherwise, if `history_targets` is "all" and the content
-        operator is fast. It is 64 for bare histories and slow content operators, and 4 otherwise.
+        operator and the predictor are fast. It is 64 for bare histories if they are slow, and 4
+        otherwise.
         Ignored if ``loss="bce"``, except for `history_targets`.
     negative_sampling : {"uniform", "popularity", "auto"}, default="auto"
         Distribution from which negatives are sampled. The clicks and the history of a row are
@@ -102,14 +103,15 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         the one default target per row. "all" makes each click of a history a target, in one pass
         over the history if the behavior operator is causal; see
         :class:`~skrec.behavior.BehaviorOperator`. "auto" is "all" if the behavior operator is
-        causal, the loss is "softmax", and X has bare histories or the content operator is fast, as
-        all without a language model, convolution or attention are. Otherwise it is 0.
+        causal, the loss is "softmax", and X has bare histories or the content operator and the
+        predictor are fast, as operators are that only look up or average vectors, and predictors
+        that are dot products. Otherwise it is 0.
     co_clicks : bool or "auto", default="auto"
         Whether scores also contain which items go together in histories, and how popular items
         are; see Notes. It needs bare histories and ``loss="softmax"``. "auto" is True for these.
     learning_rate : float or "auto", default="auto"
         Learning rate of the AdamW optimizer. "auto" is 0.005 if "auto" makes `history_targets`
-        "all" and the content operator is fast, and 0.003 otherwise.
+        "all" and the content operator and the predictor are fast, and 0.003 otherwise.
     pretrained_learning_rate : float, default=1e-4
         Learning rate of pretrained modules, such as a language model.
     weight_decay : float, default=0.0

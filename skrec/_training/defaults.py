@@ -14,7 +14,7 @@ from skrec._data.items import Items
 AUTO = "auto"
 LARGEST_SOFTMAX = 4_000  # items of a catalogue whose items are all negatives
 N_SAMPLED = 2048  # negatives for larger catalogues
-N_SAMPLED_SLOW = 64  # negatives if the content operator is slow
+N_SAMPLED_SLOW = 64  # negatives if the content operator or the predictor is slow
 STEPS_PER_EPOCH = 40
 BATCH_SIZES = 16, 128  # smallest and largest number of histories per step
 
@@ -76,7 +76,7 @@ def choose_numbers(
         The chosen parameters.
     """
     is_list = data.kind == "histories"
-    is_fast = operators["content"].is_fast
+    is_fast = operators["content"].is_fast and operators["predictor"].is_fast
     chosen: dict[str, Any] = {
         "n_negatives": 4,
         "negative_sampling": "uniform",

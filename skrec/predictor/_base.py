@@ -22,10 +22,18 @@ class Predictor(JointOperator):
     ``score_all(user (H, D), items (N, D)) -> (H, N)``. If scores are dot products, it derives from
     ``DotLikePredictor``, which defines this method and makes training against many items fast.
 
+    Attributes
+    ----------
+    is_fast : bool
+        Whether all items are scored at little cost. Recommenders whose `n_negatives` is "auto" then
+        learn from many negatives.
+
     See Also
     --------
     OneVectorPredictor : Base class of modules that read one vector per user.
     """
+
+    is_fast = False
 
     def build(self, width: int) -> nn.Module:
         """Build the module that scores candidates (B, C, width).

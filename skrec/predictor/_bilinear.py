@@ -29,6 +29,8 @@ class Bilinear(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.Bilinear())
     """
 
+    is_fast = True
+
     def build(self, width: int) -> nn.Module:
         return BilinearForm(width)
 

@@ -32,6 +32,8 @@ class Cosine(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.Cosine(temperature=0.05))
     """
 
+    is_fast = True
+
     def __init__(self, temperature: float = 0.1) -> None:
         self.temperature = temperature
 

@@ -37,6 +37,8 @@ class Dot(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.Dot(temperature=0.1))
     """
 
+    is_fast = True
+
     def __init__(self, temperature: float = 1.0, *, item_bias: bool = False) -> None:
         self.temperature = temperature
         self.item_bias = item_bias
