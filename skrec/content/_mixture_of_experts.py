@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from skrec._common.checks import check_choice, check_int, check_real
 from skrec._data.items import Items
 from skrec._data.packed import Packed
-from skrec.content._base import ContentOperator, Resources, refuse_nested
+from skrec.content._around import OperatorAround, refuse_class
+from skrec.content._base import ContentOperator
 from skrec.content._columns.dense import DenseNetwork, DenseOperator
 from skrec.content._language_model import LanguageModel
 from skrec.content._vectors import Vectors
@@ -21,7 +22,7 @@ from skrec.content._vectors import Vectors
 NOISE_FLOOR = 1e-2  # least standard deviation of the noise of the gate
 
 
-class MixtureOfExperts(ContentOperator):
+class MixtureOfExperts(OperatorAround):
     """Mixture of linear experts, in place of the last linear layer of a content operator.
 
     This is the adapter of UniSRec [1]_. It maps the vector x of a text encoder to the item vector
@@ -81,6 +82,8 @@ class MixtureOfExperts(ContentOperator):
     >>> rec = rec.set_params(content__operator__max_length=32)
     """
 
+    _example = "content.Vectors(...)"
+
     def __init__(
         self,
         operator: Any = None,
@@ -94,25 +97,6 @@ class MixtureOfExperts(ContentOperator):
         self.dropout = dropout
         self.noise = noise
 
-    def set_params(self, **params: Any) -> MixtureOfExperts:
-        refuse_nested(self, "operator", params, "the operator, such as content.Vectors(...)")
-        return super().set_params(**params)
-
-    def use(self, resources: Resources) -> None:
-        super().use(resources)
-        if hasattr(self, "operator_"):
-            self.operator_.use(resources)
-
-    @property
-    def keeps_states(self) -> bool:
-        """Whether `prepare` computes and stores states, which takes a while the first time."""
-        return self._resolve().keeps_states
-
-    @property
-    def is_fast(self) -> bool:  # type: ignore[override]
-        """Whether the inner operator is fast."""
-        return bool(self._resolve().is_fast)
-
     def check(self, width: int) -> None:
         check_int("n_experts", self.n_experts)
         check_real("dropout", self.dropout, 0, 1, closed="left")
@@ -124,10 +108,7 @@ class MixtureOfExperts(ContentOperator):
         value = self.operator
         if value is None:
             return Vectors(hidden=())
-        if isinstance(value, type):
-            raise TypeError(
-                f"operator must be an instance, write {value.__name__}() with parentheses"
-            )
+        refuse_class(value)
         if isinstance(value, (DenseOperator, LanguageModel)):
             return clone(value)
         raise ValueError(
@@ -149,9 +130,7 @@ class MixtureOfExperts(ContentOperator):
         -------
         self
         """
-        inner = self._resolve()
-        inner.use(self._resources)
-        self.operator_ = inner.fit(items)
+        self._fit_inner(self._resolve(), items)
         self.schema_ = self.operator_.schema_
         return self
 
@@ -170,7 +149,7 @@ class MixtureOfExperts(ContentOperator):
         return self.operator_.prepare(items)
 
     def build(self, schema: Any, width: int) -> nn.Module:
-        operator = getattr(self, "operator_", None) or self._resolve()
+        operator = self._inner()
         module: Any = operator.build(schema, width)
         if isinstance(module, DenseNetwork):
             module.mlp.layers[-1] = self._experts(module.mlp.layers[-1])

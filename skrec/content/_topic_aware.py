@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sklearn.base import clone
 from torch import nn
 from torch.nn import functional as F
 
 from skrec._common.checks import check_real
-from skrec._common.messages import did_you_mean, preview
+from skrec._common.messages import preview
 from skrec._data.items import Items
 from skrec._data.packed import Column, Packed, inner_columns, outer_columns
-from skrec.content._base import ALIASES, ContentOperator, Resources, refuse_nested
+from skrec.content._around import PREFIX, OperatorAround, resolve_inner
+from skrec.content._base import ContentOperator
 from skrec.content._columns.operator import chosen_roles
 from skrec.content._tabular import Tabular
 from skrec.content._tokens import tokens_of
 
-# prefix of the inner operator's columns, so that no column name can collide with "topic"
-PREFIX = "content."
 
-
-class TopicAware(ContentOperator):
+class TopicAware(OperatorAround):
     """Content operator whose item vectors are also trained to predict the topic of the item.
 
     This is the news encoder of TANR [1]_. A linear layer predicts the category of an item from its
@@ -80,25 +77,6 @@ class TopicAware(ContentOperator):
         self.category = category
         self.weight = weight
 
-    def set_params(self, **params: Any) -> TopicAware:
-        refuse_nested(self, "operator", params, "the operator, such as content.CNN(...)")
-        return super().set_params(**params)
-
-    def use(self, resources: Resources) -> None:
-        super().use(resources)
-        if hasattr(self, "operator_"):
-            self.operator_.use(resources)
-
-    @property
-    def keeps_states(self) -> bool:
-        """Whether `prepare` computes and stores states, which takes a while the first time."""
-        return self._resolve().keeps_states
-
-    @property
-    def is_fast(self) -> bool:  # type: ignore[override]
-        """Whether the inner operator is fast."""
-        return bool(self._resolve().is_fast)
-
     def check(self, width: int) -> None:
         check_real("weight", self.weight, 0)
         if self.category is not None and not isinstance(self.category, str):
@@ -106,25 +84,7 @@ class TopicAware(ContentOperator):
         self._resolve().check(width)
 
     def _resolve(self) -> ContentOperator:
-        """Return a clone of the inner operator, or a new operator for an alias."""
-        known: dict[str, Any] = {
-            name: value for name, value in ALIASES.items() if not issubclass(value, TopicAware)
-        }
-        value = self.operator
-        if isinstance(value, str) and value in known:
-            return known[value]()
-        if isinstance(value, type):
-            raise TypeError(
-                f"operator must be an instance, write {value.__name__}() with parentheses"
-            )
-        if isinstance(value, ContentOperator) and not isinstance(value, TopicAware):
-            return clone(value)
-        names = ", ".join(repr(alias) for alias in sorted(known))
-        hint = did_you_mean(value, known) if isinstance(value, str) else ""
-        raise ValueError(
-            f"operator must be a content operator other than TopicAware, or one of {names}, "
-            f"got {value!r}{hint}"
-        )
+        return resolve_inner(self.operator, TopicAware)
 
     def _predicted(self, items: Items) -> str:
         """Return the name of the column that is predicted."""
@@ -170,8 +130,7 @@ class TopicAware(ContentOperator):
             if not others:
                 raise ValueError(f"the catalogue has no column besides {category!r} to read")
             inner.set_params(columns=others)
-        inner.use(self._resources)
-        self.operator_ = inner.fit(items)
+        self._fit_inner(inner, items)
         [topic] = self.topics_.schema_
         self.schema_ = (self.operator_.schema_, topic.size)
         return self
@@ -194,7 +153,7 @@ class TopicAware(ContentOperator):
 
     def build(self, schema: Any, width: int) -> nn.Module:
         inner, n_topics = schema
-        operator = getattr(self, "operator_", None) or self._resolve()
+        operator = self._inner()
         return VectorsWithTopic(operator.build(inner, width), width, n_topics, self.weight)
 
 

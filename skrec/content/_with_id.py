@@ -5,23 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sklearn.base import clone
 from torch import nn
 
 from skrec._common.checks import check_real
-from skrec._common.messages import did_you_mean
 from skrec._data.items import Items
 from skrec._data.packed import Column, Packed, inner_columns, outer_columns
-from skrec.content._base import ALIASES, ContentOperator, Resources, refuse_nested
+from skrec.content._around import PREFIX, OperatorAround, resolve_inner
+from skrec.content._base import ContentOperator
 from skrec.content._id import id_codes, ids_only
 from skrec.content._tokens import tokens_of
 from skrec.nn import real_first
 
-# prefix of the inner operator's columns, so that no column name can collide with "id"
-PREFIX = "content."
 
-
-class WithID(ContentOperator):
+class WithID(OperatorAround):
     """Sum of the vector of any content operator and a learned vector per id.
 
     The id vector captures what the clicks of an item say beyond its content. New items have no id
@@ -68,49 +64,12 @@ class WithID(ContentOperator):
         self.operator = operator
         self.dropout = dropout
 
-    def set_params(self, **params: Any) -> WithID:
-        refuse_nested(self, "operator", params, "the operator, such as content.CNN(...)")
-        return super().set_params(**params)
-
-    def use(self, resources: Resources) -> None:
-        super().use(resources)
-        if hasattr(self, "operator_"):
-            self.operator_.use(resources)
-
-    @property
-    def keeps_states(self) -> bool:
-        """Whether `prepare` computes and stores states, which takes a while the first time."""
-        return self._resolve().keeps_states
-
-    @property
-    def is_fast(self) -> bool:  # type: ignore[override]
-        """Whether thousands of items per step cost little."""
-        return bool(self._resolve().is_fast)
-
     def check(self, width: int) -> None:
         check_real("dropout", self.dropout, 0, 1, closed="left")
         self._resolve().check(width)
 
     def _resolve(self) -> ContentOperator:
-        """Return a clone of the inner operator, or a new operator for an alias."""
-        known: dict[str, Any] = {
-            name: value for name, value in ALIASES.items() if not issubclass(value, WithID)
-        }
-        value = self.operator
-        if isinstance(value, str) and value in known:
-            return known[value]()
-        if isinstance(value, type):
-            raise TypeError(
-                f"operator must be an instance, write {value.__name__}() with parentheses"
-            )
-        if isinstance(value, ContentOperator) and not isinstance(value, WithID):
-            return clone(value)
-        names = ", ".join(repr(alias) for alias in sorted(known))
-        hint = did_you_mean(value, known) if isinstance(value, str) else ""
-        raise ValueError(
-            f"operator must be a content operator other than WithID, or one of {names}, "
-            f"got {value!r}{hint}"
-        )
+        return resolve_inner(self.operator, WithID)
 
     def fit(self, items: Items, y: Any = None) -> WithID:
         """Fit a clone of the inner operator, and store the ids.
@@ -126,9 +85,7 @@ class WithID(ContentOperator):
         -------
         self
         """
-        inner = self._resolve()
-        inner.use(self._resources)
-        self.operator_ = inner.fit(items)
+        self._fit_inner(self._resolve(), items)
         self.items_ = ids_only(items)
         self.schema_ = (self.operator_.schema_, items.n_items)
         return self
@@ -150,7 +107,7 @@ class WithID(ContentOperator):
 
     def build(self, schema: Any, width: int) -> nn.Module:
         inner, n_items = schema
-        operator = getattr(self, "operator_", None) or self._resolve()
+        operator = self._inner()
         return ContentAndID(operator.build(inner, width), n_items, width, self.dropout)
 
 
