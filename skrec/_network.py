@@ -15,7 +15,7 @@ row (U, R)::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -243,10 +243,21 @@ class Network(nn.Module):
             real = users[batch.candidate_mask] if self.candidate_aware else users
             return Outputs(scores, self._penalty(real), items)
         users = self.users(clicks, mask, batch.user)  # (H, K, D)
-        everyone = self.match_all(users, shared, len(users) * len(shared))  # (H, S)
-        own_scores = self.match(users.index_select(0, rows).unsqueeze(1), own)
-        scores = torch.cat([own_scores, everyone.index_select(0, rows)], dim=1)
+        scores = self._scores_of_rows(users, rows, own, shared)
         return Outputs(scores, self._penalty(users), items)
+
+    def _scores_of_rows(
+        self, users: torch.Tensor, rows: torch.Tensor, own: torch.Tensor, shared: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the scores (B, C + S) of candidates `own` (B, C, W), followed by `shared` (S, W).
+
+        Row b has the vectors ``users[rows[b]]``.
+        """
+        scores = self.match(users.index_select(0, rows).unsqueeze(1), own)
+        if not len(shared):
+            return scores
+        everyone = self.match_all(users, shared, len(users) * len(shared))
+        return torch.cat([scores, everyone.index_select(0, rows)], dim=1)
 
     def _outputs_of_states(
         self,
@@ -267,11 +278,10 @@ class Network(nn.Module):
         if not len(last):
             return Outputs(states.new_zeros(batch.labels.shape), self._penalty(users), items, users)
         own_users = states.index_select(0, last)  # (B, K, D)
-        scores = self.match(own_users.unsqueeze(1), F.embedding(batch.candidates, items))
-        if len(batch.shared):
-            shared = F.embedding(batch.shared, items)  # (S, W)
-            everyone = self.match_all(own_users, shared, len(own_users) * len(shared))
-            scores = torch.cat([scores, everyone], dim=1)
+        own = F.embedding(batch.candidates, items)  # (B, C, W)
+        shared = F.embedding(batch.shared, items)  # (S, W)
+        rows = torch.arange(len(own_users), device=states.device)
+        scores = self._scores_of_rows(own_users, rows, own, shared)
         return Outputs(scores, self._penalty(torch.cat([own_users, users])), items, users)
 
     def _penalty(self, users: torch.Tensor) -> torch.Tensor:
@@ -285,10 +295,7 @@ class Network(nn.Module):
         """Return the rows (U, R) of items, and the mean penalty of the content module, if any."""
         if not hasattr(self.content, "penalized"):
             return self.encode(packed, codes, token_budget), None
-        lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
-        rows = in_parts(
-            lambda rows, _: self._penalized_rows(packed.take(codes[rows])), lengths, token_budget
-        )
+        rows = _in_parts(self._penalized_rows, packed, codes, token_budget)
         return rows[:, 1:], rows[:, 0].mean()
 
     def _penalized_rows(self, columns: dict[str, Column]) -> torch.Tensor:
@@ -301,10 +308,7 @@ class Network(nn.Module):
 
     def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
         """Return the rows (U, R) of items, encoded in micro-batches of similar length."""
-        lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
-        return in_parts(
-            lambda rows, _: self._item_rows(packed.take(codes[rows])), lengths, token_budget
-        )
+        return _in_parts(self._item_rows, packed, codes, token_budget)
 
     def _item_rows(
         self, columns: dict[str, Column], vectors: torch.Tensor | None = None
@@ -488,6 +492,17 @@ class Network(nn.Module):
             for part in items.split(max(1, CLICK_CELLS // len(distinct)))
         ]
         return torch.cat(means, dim=1)
+
+
+def _in_parts(
+    function: Callable[[dict[str, Column]], torch.Tensor],
+    packed: Packed,
+    codes: torch.Tensor,
+    token_budget: int,
+) -> torch.Tensor:
+    """Apply a function to the columns of items, in micro-batches of similar length."""
+    lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
+    return in_parts(lambda rows, _: function(packed.take(codes[rows])), lengths, token_budget)
 
 
 def device_of(network: Network) -> torch.device:

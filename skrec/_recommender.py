@@ -21,7 +21,8 @@ from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, padded_lists
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
-from skrec._inference.scorer import Scorer, monitored
+from skrec._inference.ranker import monitored
+from skrec._inference.scorer import Scorer
 from skrec._network import Network
 from skrec._training.fit import (
     build_network,

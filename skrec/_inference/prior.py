@@ -76,12 +76,30 @@ class Prior:
         among: np.ndarray | None,
     ) -> torch.Tensor:
         """Return the scores (b, C) of a network for b rows, with the terms of the items added."""
+        co_clicks = self.log_co_clicks(data, items, among) if self.weights[2] else None
+        return self.total(scores, co_clicks, among)
+
+    def log_co_clicks(
+        self, data: CodedInteractions, items: Items, among: np.ndarray | None = None
+    ) -> torch.Tensor | None:
+        """Return the logarithms of the co-clicks (b, C) of the items with b rows."""
+        ranker = self.ranker(items)
+        if ranker is None:
+            return None
+        parts = [block.add_(FLOOR).log_() for _, block in ranker.blocks(data, among)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def total(
+        self,
+        scores: torch.Tensor,
+        log_co_clicks: torch.Tensor | None,
+        among: np.ndarray | None = None,
+    ) -> torch.Tensor:
+        """Return the sum of the terms (b, C): of the network, the popularity and the co-clicks."""
         network, popularity, similar = self.weights
         log_popularity = self.log_popularity if among is None else self.log_popularity[among]
         total = network * scores
         total += popularity * torch.from_numpy(log_popularity).to(scores)
-        ranker = self.ranker(items)
-        if ranker is not None and similar:
-            for rows, block in ranker.blocks(data, among):
-                total[rows] += similar * block.add_(FLOOR).log_().to(scores)
+        if log_co_clicks is not None and similar:
+            total += similar * log_co_clicks.to(scores)
         return total

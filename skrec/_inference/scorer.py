@@ -14,11 +14,9 @@ from skrec._data.items import Items
 from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
-from skrec._inference.ranker import Ranker, in_rows, monitored
+from skrec._inference.ranker import Ranker
 from skrec._inference.top_k import Blocks, most_similar
 from skrec._network import Network
-
-__all__ = ["Scorer", "in_rows", "monitored"]
 
 
 @dataclass(frozen=True)

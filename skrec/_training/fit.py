@@ -13,7 +13,8 @@ from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
-from skrec._inference.scorer import Scorer, monitored
+from skrec._inference.ranker import monitored
+from skrec._inference.scorer import Scorer
 from skrec._network import Network
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.examples import Examples
