@@ -15,7 +15,7 @@ row (U, R)::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -269,17 +269,14 @@ class Network(nn.Module):
     ) -> Outputs:
         """Return the outputs of a batch with targets, from the states after each click."""
         arguments = [batch.user] if self.reads_users else []
-        behavior: Any = self.behavior
-        states = behavior.states(clicks, mask, *arguments)  # (H, L, K, D)
-        n_clicks = mask.sum(dim=1)
+        states = self.behavior.states(clicks, mask, *arguments)  # type: ignore[operator]  # (H, L, K, D)
         states, length = states.flatten(0, 1), mask.shape[1]
-        last = batch.history_of_row * length + n_clicks[batch.history_of_row] - 1  # (B,)
+        last = batch.history_of_row * length + mask.sum(dim=1)[batch.history_of_row] - 1  # (B,)
         users = states.index_select(0, targets.history * length + targets.position)  # (T, K, D)
         if not len(last):
             return Outputs(states.new_zeros(batch.labels.shape), self._penalty(users), items, users)
         own_users = states.index_select(0, last)  # (B, K, D)
-        own = F.embedding(batch.candidates, items)  # (B, C, W)
-        shared = F.embedding(batch.shared, items)  # (S, W)
+        own, shared = F.embedding(batch.candidates, items), F.embedding(batch.shared, items)
         rows = torch.arange(len(own_users), device=states.device)
         scores = self._scores_of_rows(own_users, rows, own, shared)
         return Outputs(scores, self._penalty(torch.cat([own_users, users])), items, users)
@@ -295,7 +292,7 @@ class Network(nn.Module):
         """Return the rows (U, R) of items, and the mean penalty of the content module, if any."""
         if not hasattr(self.content, "penalized"):
             return self.encode(packed, codes, token_budget), None
-        rows = _in_parts(self._penalized_rows, packed, codes, token_budget)
+        rows = self.encode(packed, codes, token_budget, self._penalized_rows)
         return rows[:, 1:], rows[:, 0].mean()
 
     def _penalized_rows(self, columns: dict[str, Column]) -> torch.Tensor:
@@ -306,9 +303,13 @@ class Network(nn.Module):
         rows = self._item_rows(columns, vectors)
         return torch.cat([penalties.unsqueeze(1).to(rows.dtype), rows], dim=1)
 
-    def encode(self, packed: Packed, codes: torch.Tensor, token_budget: int) -> torch.Tensor:
+    def encode(
+        self, packed: Packed, codes: torch.Tensor, token_budget: int, rows_of: Any = None
+    ) -> torch.Tensor:
         """Return the rows (U, R) of items, encoded in micro-batches of similar length."""
-        return _in_parts(self._item_rows, packed, codes, token_budget)
+        encode = rows_of or self._item_rows
+        lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
+        return in_parts(lambda rows, _: encode(packed.take(codes[rows])), lengths, token_budget)
 
     def _item_rows(
         self, columns: dict[str, Column], vectors: torch.Tensor | None = None
@@ -492,17 +493,6 @@ class Network(nn.Module):
             for part in items.split(max(1, CLICK_CELLS // len(distinct)))
         ]
         return torch.cat(means, dim=1)
-
-
-def _in_parts(
-    function: Callable[[dict[str, Column]], torch.Tensor],
-    packed: Packed,
-    codes: torch.Tensor,
-    token_budget: int,
-) -> torch.Tensor:
-    """Apply a function to the columns of items, in micro-batches of similar length."""
-    lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
-    return in_parts(lambda rows, _: function(packed.take(codes[rows])), lengths, token_budget)
 
 
 def device_of(network: Network) -> torch.device:
