@@ -16,13 +16,14 @@ row (U, R)::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skrec._batch import Batch, Outputs, Targets
 from skrec._data.packed import Column, Packed
 from skrec.behavior import BehaviorOperator
 from skrec.content._side import split_side
@@ -34,144 +35,6 @@ TOKEN_BUDGET = 1 << 16
 VECTORS_ONLY = BehaviorOperator()
 # maximum number of scores of single clicks and items that are computed at a time
 CLICK_CELLS = 1 << 22
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Clicks inside the histories of a batch, each predicted from the clicks before it.
-
-    Attributes
-    ----------
-    history : int64 tensor of shape (T,)
-        Index of the history of each target in `Batch.history`.
-    position : int64 tensor of shape (T,)
-        Position in that history of the click before the target. The state after this click
-        predicts the target. 0 for empty histories.
-    item : int64 tensor of shape (T,)
-        The target, as an index into `Batch.items`.
-    window : int64 tensor of shape (T,)
-        Row of `allowed` that belongs to each target.
-    allowed : bool tensor of shape (M, S)
-        Which of the shared items may be negatives.
-    log_q : float tensor of shape (T,)
-        Log-probability with which each target is sampled; 0 if all items are equally likely.
-    shared_log_q : float tensor of shape (S,)
-        Log-probability with which each shared item is sampled.
-    weight : float tensor of shape (T,)
-        Weight of each target in the loss.
-    """
-
-    history: torch.Tensor
-    position: torch.Tensor
-    item: torch.Tensor
-    window: torch.Tensor
-    allowed: torch.Tensor
-    log_q: torch.Tensor
-    shared_log_q: torch.Tensor
-    weight: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def to(self, device: torch.device) -> Targets:
-        """Return the targets on a device."""
-        return Targets(**{name: value.to(device) for name, value in vars(self).items()})
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Input of one training step, with items as indices into its U distinct items.
-
-    Attributes
-    ----------
-    items : int64 tensor of shape (U,)
-        Catalogue codes of the distinct items. `history`, `candidates` and `shared` are indices
-        into this tensor.
-    history : int64 tensor of shape (H, L)
-        Distinct histories of the batch, padded with 0. A history that several users share occurs
-        once per user.
-    history_mask : bool tensor of shape (H, L)
-        True for clicks and False for padding.
-    user : int64 tensor of shape (H,)
-        Code of the user of each history; 0 for unknown users.
-    history_of_row : int64 tensor of shape (B,)
-        Index of the history of each row.
-    candidates : int64 tensor of shape (B, C)
-        Candidates of each row.
-    shared : int64 tensor of shape (S,)
-        Sampled candidates that all rows share. Scores have C + S columns.
-    candidate_mask : bool tensor of shape (B, C + S)
-        True for candidates that count in the row.
-    labels : float tensor of shape (B, C + S)
-        1 for clicks, 0 otherwise.
-    log_q : float tensor of shape (B, C + S)
-        Log-probability with which each candidate is sampled. The softmax loss subtracts it from
-        the score. 0 for negatives that were shown, and if all items are equally likely. That of a
-        click is 0 unless all negatives of its row are sampled.
-    weight : float tensor of shape (B,)
-        Weight of each row in the loss.
-    n_rows : int
-        Number of rows and targets of the step in all processes. It equals B + T unless the batch
-        is the share of one of several processes.
-    targets : Targets or None
-        Clicks inside the histories, which are learned in addition to the rows.
-    n_items : int
-        N, the number of items in the catalogue.
-    """
-
-    items: torch.Tensor
-    history: torch.Tensor
-    history_mask: torch.Tensor
-    user: torch.Tensor
-    history_of_row: torch.Tensor
-    candidates: torch.Tensor
-    shared: torch.Tensor
-    candidate_mask: torch.Tensor
-    labels: torch.Tensor
-    log_q: torch.Tensor
-    weight: torch.Tensor
-    n_rows: int
-    targets: Targets | None = None
-    n_items: int = 1
-
-    def __len__(self) -> int:
-        return len(self.labels) + (0 if self.targets is None else len(self.targets))
-
-    def has_negatives(self) -> bool:
-        """Return whether any row or target has a candidate that was not clicked."""
-        if self.targets is not None and len(self.targets) and self.targets.allowed.any():
-            return True
-        return bool((self.candidate_mask & (self.labels == 0)).any())
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device."""
-        moved: dict[str, Any] = {
-            name: value.to(device) if isinstance(value, torch.Tensor | Targets) else value
-            for name, value in vars(self).items()
-        }
-        return Batch(**moved)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a network computes of a batch.
-
-    Attributes
-    ----------
-    scores : tensor of shape (B, C + S)
-        Scores of the rows' candidates. Those of masked candidates are arbitrary.
-    penalty : tensor of shape ()
-        Sum of the penalties of the behavior and the content module; 0 if they have none.
-    items : tensor of shape (U, W)
-        The part of the rows of the batch's items that represents candidates.
-    users : tensor of shape (T, K, D) or None
-        User vectors that predict the targets of the batch, if it has any.
-    """
-
-    scores: torch.Tensor
-    penalty: torch.Tensor
-    items: torch.Tensor
-    users: torch.Tensor | None = None
 
 
 class Network(nn.Module):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from skrec._batch import Batch, Targets
 from skrec._data.ragged import pad_histories
-from skrec._network import Batch, Targets
 from skrec._training.example_batch import ExampleBatch
 from skrec._training.examples import Examples
 from skrec._training.negatives import Pool

@@ -15,7 +15,8 @@ import torch
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from skrec._network import Batch, Network, Outputs, Targets
+from skrec._batch import Batch, Outputs, Targets
+from skrec._network import Network
 from skrec._training.blocked_softmax import BlockedSoftmax
 from skrec.predictor import DotLikePredictor
 
@@ -25,7 +26,7 @@ GBCE_CALIBRATION = 0.75  # t, the value that the paper recommends
 
 
 class Candidates(Protocol):
-    """Mask, labels and log-probabilities of candidates; see `skrec._network.Batch`."""
+    """Mask, labels and log-probabilities of candidates; see `skrec._batch.Batch`."""
 
     @property
     def candidate_mask(self) -> torch.Tensor: ...

@@ -14,10 +14,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
+from skrec._batch import Batch
 from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
 from skrec._data.packed import Packed
-from skrec._network import TOKEN_BUDGET, Batch, Network, device_of
+from skrec._network import TOKEN_BUDGET, Network, device_of
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import Examples
 from skrec._training.losses import batch_loss

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from skrec import ContentRecommender, Items, behavior, content, predictor
+from skrec._batch import Batch
 from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
-from skrec._network import Batch, Network
+from skrec._network import Network
 from skrec._training.trainer import Plan, Stepper
 
 WIDTH = 8

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, log_softmax
 from sklearn.metrics import log_loss
 
-from skrec._network import Batch, Outputs
+from skrec._batch import Batch, Outputs
 from skrec._training.losses import LOSSES, batch_loss
 
 MASK = [[True, True, True, False], [True, False, True, True], [True, False, False, False]]

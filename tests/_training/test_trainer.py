@@ -14,7 +14,8 @@ from sklearn.base import clone
 from torch import nn
 
 from skrec import ContentRecommender, Items, behavior
-from skrec._network import Batch, Network
+from skrec._batch import Batch
+from skrec._network import Network
 from skrec._training.batches import collate
 from skrec._training.examples import ExampleBatch
 from skrec._training.trainer import Plan, Stepper, memory_advice, parameter_groups

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from skrec import ContentRecommender, Items, behavior, content, predictor
-from skrec._network import Batch, Network
+from skrec._batch import Batch
+from skrec._network import Network
 
 WIDTH = 8
 EXACT = {"rtol": 0, "atol": 1e-10}
