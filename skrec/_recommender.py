@@ -108,8 +108,9 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         predictor are fast, as operators are that only look up or average vectors, and predictors
         that are dot products. Otherwise it is 0.
     co_clicks : bool or "auto", default="auto"
-        Whether scores also contain which items go together in histories, and how popular items
-        are; see Notes. It needs bare histories and ``loss="softmax"``. "auto" is True for these.
+        Whether scores also contain which items go together in histories and, for bare histories,
+        how popular items are; see Notes. It needs ``loss="softmax"``. "auto" is True for bare
+        histories with this loss, and for other X if "auto" makes `history_targets` "all".
     learning_rate : float or "auto", default="auto"
         Learning rate of the AdamW optimizer. "auto" is 0.005 if "auto" makes `history_targets`
         "all" and the content operator and the predictor are fast, and 0.003 otherwise.
@@ -188,7 +189,9 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     chosen_ : dict of str to object
         The parameters whose value was "auto", with the values that were chosen.
     prior_ : Prior or None
-        Popularity and co-clicks of the items, and their weights, if scores contain them.
+        Popularity and co-clicks of the items, and their weights. None if scores do not contain
+        them, because `co_clicks` is False or because they do not improve the ranking of held-out
+        impressions.
     items_ : Items
         The catalogue.
     content_, behavior_, predictor_ : operators
@@ -227,8 +230,10 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
     count how often, and how closely, one item follows the other in the training histories; see
     ``skrec._data.co_clicks.ordered_similarities``. The network is trained with the popularity
     added to its scores, so that it learns what popularity does not say. The weights of the terms
-    are chosen on the held-out clicks. Item vectors, user vectors and `similar_items` are those of
-    the network alone.
+    are chosen on the held-out clicks. For impressions and pairs, there is no term for popularity,
+    and co-clicks are added only if they improve the ranking of held-out rows. Clicks say nothing of
+    items that are added after `fit`, so these have the popularity and the co-clicks of the average
+    item. Item vectors, user vectors and `similar_items` are those of the network alone.
 
     References
     ----------
@@ -425,7 +430,7 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
         record(model, trainer, resuming)
-        if prior is not None:
+        if inputs.parameters.co_clicks:
             model.prior_ = fit_prior(model._scorer(), data, valid, inputs.data)
         model.best_score_ = trainer.best_score
         context.call_on_fit_task_end(**end_kwargs)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
+from skrec._data.ragged import segment_ids
 from skrec._inference.history_ranker import BySimilarity, HistoryRanker, extended
 
 FLOOR = 0.02  # added to similarities before the logarithm
@@ -20,7 +22,9 @@ class Prior:
 
     The score of an item is ``w0 * network + w1 * log popularity + w2 * log(co-clicks + FLOOR)``,
     where the co-clicks are the similarities of the item to the items of the history, weighted by
-    their age and added up. It is immutable, so any number of threads may use it.
+    their age and added up. Clicks say nothing of an item that was added after training, so its
+    popularity and its co-clicks are those of the average item. It is immutable, so any number of
+    threads may use it.
 
     Attributes
     ----------
@@ -32,22 +36,39 @@ class Prior:
         Similarity of each item of a history (row) to each item that is scored (column).
     decay : float
         Weight of a click in a history relative to the next one.
+    mean_log_co_clicks : float
+        Mean of log(co-clicks + FLOOR) over items and histories.
+    n_new : int
+        Number of items at the end of the catalogue that were added after training.
     """
 
     weights: tuple[float, float, float]
     log_popularity: np.ndarray
-    similarities: object | None = None
+    similarities: Any = None
     decay: float = 1.0
+    mean_log_co_clicks: float = 0.0
+    n_new: int = 0
+
+    @property
+    def n_known(self) -> int:
+        """Number of items whose clicks were counted."""
+        return len(self.log_popularity) - self.n_new
 
     def for_items(self, items: Items) -> Prior:
         """Return the prior of a catalogue that begins with the known items."""
-        n_items, n_known = items.n_items, len(self.log_popularity)
-        if n_items == n_known:
+        n_items, n_before = items.n_items, len(self.log_popularity)
+        if n_items == n_before:
             return self
-        popularity = np.zeros(n_items, dtype=np.float32)
-        popularity[:n_known] = self.log_popularity
+        popularity = np.empty(n_items, dtype=np.float32)
+        popularity[:n_before] = self.log_popularity
+        popularity[n_before:] = self.log_popularity[: self.n_known].mean() if self.n_known else 0
         similarities = None if self.similarities is None else extended(self.similarities, n_items)
-        return Prior(self.weights, popularity, similarities, self.decay)
+        return replace(
+            self,
+            log_popularity=popularity,
+            similarities=similarities,
+            n_new=self.n_new + n_items - n_before,
+        )
 
     def ranker(self, items: Items) -> HistoryRanker | None:
         """Return what scores items by the co-clicks alone; None if there are none."""
@@ -63,10 +84,24 @@ class Prior:
         """Return the scores (P,) of a network, with the terms of the candidates added."""
         network, popularity, similar = self.weights
         total = network * scores + popularity * self.log_popularity[data.candidate_codes]
-        ranker = self.ranker(items)
-        if ranker is not None and similar:
-            total = total + similar * np.log(ranker.score_candidates(data) + FLOOR)
+        co_clicks = self.log_co_clicks_of_candidates(data, items) if similar else None
+        if co_clicks is not None:
+            total = total + similar * co_clicks
         return total.astype(scores.dtype)
+
+    def log_co_clicks_of_candidates(
+        self, data: CodedInteractions, items: Items
+    ) -> np.ndarray | None:
+        """Return the logarithms of the co-clicks (P,) of the candidates."""
+        ranker = self.ranker(items)
+        if ranker is None:
+            return None
+        found = np.log(ranker.score_candidates(data) + FLOOR)
+        if self.n_new:
+            row = data.row_of_candidate()
+            is_new = (data.candidate_codes >= self.n_known) & self._says_something(data)[row]
+            found[is_new] = self.mean_log_co_clicks
+        return found
 
     def add_to_block(
         self,
@@ -87,7 +122,18 @@ class Prior:
         if ranker is None:
             return None
         parts = [block.add_(FLOOR).log_() for _, block in ranker.blocks(data, among)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        found = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.n_new:
+            first_new = self.n_known if among is None else np.searchsorted(among, self.n_known)
+            rows = torch.from_numpy(np.flatnonzero(self._says_something(data)))
+            found[rows, int(first_new) :] = self.mean_log_co_clicks
+        return found
+
+    def _says_something(self, data: CodedInteractions) -> np.ndarray:
+        """Return the rows (n,) whose history has an item that goes together with others."""
+        at, offsets = data.history_positions()
+        is_similar = np.diff(self.similarities.indptr)[data.history_codes[at]] > 0
+        return np.bincount(segment_ids(offsets)[is_similar], minlength=data.n_rows) > 0
 
     def total(
         self,

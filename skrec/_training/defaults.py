@@ -94,6 +94,7 @@ def choose_numbers(
         if is_fast:
             chosen["n_negatives"] = "all" if n_items <= LARGEST_SOFTMAX else N_SAMPLED
             chosen["learning_rate"] = 5e-3
+            chosen["co_clicks"] = True
         if is_list:
             smallest, largest = BATCH_SIZES
             chosen["batch_size"] = min(max(data.n_rows // STEPS_PER_EPOCH, smallest), largest)

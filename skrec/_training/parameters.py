@@ -97,10 +97,10 @@ def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> Non
     reader : behavior operator
         The operator that reads the histories.
     """
-    if parameters.co_clicks and (kind != "histories" or loss != "softmax"):
+    if parameters.co_clicks and loss != "softmax":
         raise ValueError(
-            f"co_clicks=True needs bare histories and loss='softmax', got {kind} and "
-            f"loss={loss!r}; take co_clicks='auto'"
+            f"co_clicks=True needs loss='softmax', got {kind} and loss={loss!r}; take "
+            "co_clicks='auto'"
         )
     if parameters.n_negatives == "all" and (reader.candidate_aware or reader.late_fusion):
         raise ValueError(

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from skrec._data.co_clicks import count_clicks, ordered_similarities
 from skrec._data.coded import CodedInteractions
+from skrec._data.items import Items
 from skrec._inference.prior import Prior
 from skrec._inference.scorer import Scorer
 from skrec._inference.top_k import rank_last_click
+from skrec.metrics import get_metric
+from skrec.metrics._ranking import rank_groups
+from skrec.metrics._registry import values_by_group
 
 Weights = tuple[float, float, float]
 
+Way = tuple[Weights, float]  # weights and decay
+
 MAX_CELLS = 4e7  # largest number of scores by which each choice of weights is compared
-# weights and decay that did well on all data sets of benchmarks/README.md
-USUAL: tuple[Weights, float] = (0.5, 0.0, 1.5), 0.7
+MAX_HISTORIES = 1000  # histories from which the mean of the co-clicks is estimated
+# weights and decay that did well on all data sets of benchmarks/README.md, for bare histories
+USUAL: Way = (0.5, 0.0, 1.5), 0.7
 # other weights to try
-GRID: list[tuple[Weights, float]] = [
+GRID: list[Way] = [
     ((1.0, 1.0, 0.0), 0.7),  # no co-clicks
     ((0.0, 0.0, 1.0), 0.7),  # nothing else
     *(
@@ -30,10 +36,16 @@ GRID: list[tuple[Weights, float]] = [
         for decay in (0.5, 0.7, 0.9)
     ),
 ]
+# Candidates of impressions were chosen by someone, so co-clicks may say little of them. The network
+# learns their popularity by itself.
+WITHOUT_CO_CLICKS: Way = (1.0, 0.0, 0.0), 0.7
+GRID_OF_IMPRESSIONS: list[Way] = [
+    ((1.0, 0.0, similar), decay) for similar in (0.5, 1.0, 1.5, 2.0) for decay in (0.7, 0.9)
+]
 
 
 def starting_prior(data: CodedInteractions, n_items: int) -> Prior:
-    """Return the prior with which training starts: the popularity of the items.
+    """Return the prior with which training on bare histories starts: the popularity of the items.
 
     Parameters
     ----------
@@ -55,67 +67,92 @@ def fit_prior(
     data: CodedInteractions,
     valid: CodedInteractions | None,
     everything: CodedInteractions,
-) -> Prior:
+) -> Prior | None:
     """Choose the weights of the terms on held-out clicks, and fit the terms to all clicks.
 
-    The weights with the highest nDCG@10 of the held-out clicks are chosen, among those of `GRID`.
-    The usual weights are kept unless others are better by more than one standard error, because the
-    held-out part may be small. The similarities that are used for this choice do not contain the
-    held-out clicks, and would otherwise seem too good.
+    The weights with the highest nDCG@10 of the held-out clicks are chosen. The usual weights are
+    kept unless others are better by more than one standard error, because the held-out part may be
+    small. For bare histories, the usual weights are `USUAL`, and for other rows, the network alone.
+    The similarities that are used for this choice do not contain the held-out clicks, and would
+    otherwise seem too good.
 
     Parameters
     ----------
     scorer : Scorer
-        Scorer of the trained network, with the prior of `starting_prior`.
+        Scorer of the trained network. For bare histories, it has the prior of `starting_prior`.
     data : CodedInteractions
         The training rows.
     valid : CodedInteractions or None
-        Held-out bare histories, whose last clicks are predicted. If there are none, the usual
-        weights are taken.
+        Held-out rows. If there are none, the usual weights are taken.
     everything : CodedInteractions
         All rows, to which the terms are fitted in the end.
 
     Returns
     -------
-    Prior
+    Prior or None
+        None if the score is that of the network alone.
     """
-    assert scorer.prior is not None
     n_items = scorer.items.n_items
-    weights, decay = USUAL
+    weights, decay = USUAL if data.kind == "histories" else WITHOUT_CO_CLICKS
     if valid is not None:
-        weights, decay = _choose(scorer, scorer.prior, ordered_similarities(data, n_items), valid)
-    similarities = ordered_similarities(everything, n_items) if weights[2] else None
-    return replace(
-        starting_prior(everything, n_items),
-        weights=weights,
-        similarities=similarities,
-        decay=decay,
+        prior = replace(
+            starting_prior(data, n_items), similarities=ordered_similarities(data, n_items)
+        )
+        weights, decay = _choose(scorer, prior, valid)
+    if weights == WITHOUT_CO_CLICKS[0]:
+        return None
+    prior = Prior(
+        weights,
+        # the network has learned the popularity of candidates
+        starting_prior(everything, n_items).log_popularity
+        if data.kind == "histories"
+        else np.zeros(n_items, dtype=np.float32),
+        ordered_similarities(everything, n_items) if weights[2] else None,
+        decay,
     )
+    return replace(prior, mean_log_co_clicks=_mean_log_co_clicks(prior, everything, scorer.items))
 
 
-def _choose(
-    scorer: Scorer, prior: Prior, similarities: Any, valid: CodedInteractions
-) -> tuple[Weights, float]:
+def _mean_log_co_clicks(prior: Prior, data: CodedInteractions, items: Items) -> float:
+    """Return the mean of the logarithms of the co-clicks over the items, for some histories."""
+    n_used = min(MAX_HISTORIES, max(1, int(MAX_CELLS / items.n_items)))
+    found = prior.log_co_clicks(_some(data, n_used), items)
+    return 0.0 if found is None or not found.numel() else float(found.mean())
+
+
+def _some(data: CodedInteractions, n_rows: int) -> CodedInteractions:
+    """Return at most n_rows rows, at equal distances."""
+    if data.n_rows <= n_rows:
+        return data
+    return data.take(np.linspace(0, data.n_rows - 1, n_rows).astype(np.int64))
+
+
+def _choose(scorer: Scorer, prior: Prior, valid: CodedInteractions) -> Way:
     """Return the weights and the decay that rank held-out clicks best."""
-    n_used = max(1, int(MAX_CELLS / scorer.items.n_items))
-    if valid.n_rows > n_used:
-        valid = valid.take(np.linspace(0, valid.n_rows - 1, n_used).astype(np.int64))
-    found = _gains(scorer, replace(prior, similarities=similarities), valid)
+    if valid.kind == "histories":
+        usual = USUAL
+        valid = _some(valid, max(1, int(MAX_CELLS / scorer.items.n_items)))
+        found = _gains_of_lists(scorer, prior, valid)
+    else:
+        usual = WITHOUT_CO_CLICKS
+        found = _gains_of_impressions(scorer, prior, valid)
+    if not len(found[usual]):
+        return usual
     best = max(found, key=lambda each: found[each].mean())
-    lead = found[best] - found[USUAL]
+    lead = found[best] - found[usual]
     error = lead.std() / np.sqrt(len(lead))
-    return best if lead.mean() > error else USUAL
+    return best if lead.mean() > error else usual
 
 
-def _gains(
+def _gains_of_lists(
     scorer: Scorer, prior: Prior, valid: CodedInteractions
-) -> dict[tuple[Weights, float], np.ndarray]:
-    """Return the nDCG@10 (n,) of each held-out click, by weights and decay.
+) -> dict[Way, np.ndarray]:
+    """Return the nDCG@10 (n,) of the last click of bare histories, by weights and decay.
 
     The network and the co-clicks are scored once, and then added with all weights.
     """
     shorter, target = valid.without_last_click()
-    parts: dict[tuple[Weights, float], list[np.ndarray]] = {way: [] for way in [USUAL, *GRID]}
+    parts: dict[Way, list[np.ndarray]] = {way: [] for way in [USUAL, *GRID]}
     decays = sorted({decay for _, decay in parts})
     for rows, scores in replace(scorer, prior=None).blocks(shorter):
         part = shorter.take(np.arange(rows.start, rows.stop))
@@ -129,3 +166,25 @@ def _gains(
             rank = ranking.before + (ranking.length + 1) / 2  # ties share the middle rank
             gains.append(np.where(rank <= 10, 1 / np.log2(rank + 1), 0.0))
     return {way: np.concatenate(gains) for way, gains in parts.items()}
+
+
+def _gains_of_impressions(
+    scorer: Scorer, prior: Prior, valid: CodedInteractions
+) -> dict[Way, np.ndarray]:
+    """Return the nDCG@10 (G,) of groups of candidates with a click, by weights and decay."""
+    assert valid.clicked is not None and valid.group_of_row is not None
+    clicked = valid.clicked > 0
+    groups = valid.group_of_row[valid.row_of_candidate()]
+    network = replace(scorer, prior=None).score_candidates(valid)
+    metric = get_metric("ndcg@10")
+    found = {}
+    decays = sorted({decay for _, decay in GRID_OF_IMPRESSIONS})
+    co_clicks = {
+        decay: replace(prior, decay=decay).log_co_clicks_of_candidates(valid, scorer.items)
+        for decay in decays
+    }
+    for weights, decay in [WITHOUT_CO_CLICKS, *GRID_OF_IMPRESSIONS]:
+        total = weights[0] * network + weights[2] * co_clicks[decay]
+        gain, usable = values_by_group(metric, rank_groups(clicked, total, groups))
+        found[weights, decay] = gain[usable]
+    return found

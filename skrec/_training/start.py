@@ -81,7 +81,9 @@ class FitInputs:
 
     def starting_prior(self, data: CodedInteractions) -> Prior | None:
         """Return the prior with which training on some rows starts; None if there is none."""
-        return starting_prior(data, self.items.n_items) if self.parameters.co_clicks else None
+        if data.kind != "histories" or not self.parameters.co_clicks:
+            return None
+        return starting_prior(data, self.items.n_items)
 
     def examples(self, data: CodedInteractions, prior: Prior | None) -> Examples:
         """Return the training examples of some rows, whose scores contain a prior."""

@@ -1,8 +1,10 @@
 """Terms that clicks add to scores: similarities, weights, and what recommenders answer."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -14,7 +16,7 @@ from skrec._data.items import Items
 from skrec._data.rows import as_table
 from skrec._inference.prior import FLOOR
 from skrec._training.holdout import hold_out
-from skrec._training.prior import GRID, USUAL, starting_prior
+from skrec._training.prior import GRID, GRID_OF_IMPRESSIONS, USUAL, starting_prior
 
 N = 12
 ITEMS = Items({number: f"word{number % 3} thing{number % 4}" for number in range(N)})
@@ -198,8 +200,8 @@ def test_a_user_without_history_gets_what_is_popular():
 
 def test_refused_combinations(chains):
     impressions = {"history": [[1]], "candidates": [[2, 3]], "clicked": [[0, 1]]}
-    with pytest.raises(ValueError, match="co_clicks=True needs bare histories"):
-        ContentRecommender(co_clicks=True).fit(impressions, ITEMS)
+    with pytest.raises(ValueError, match="co_clicks=True needs loss='softmax', got impressions"):
+        ContentRecommender(co_clicks=True, loss="bce").fit(impressions, ITEMS)
     with pytest.raises(ValueError, match="co_clicks=True needs .* got histories and loss='bpr'"):
         ContentRecommender(co_clicks=True, loss="bpr").fit(chains, ITEMS)
     with pytest.raises(ValueError, match="n_negatives='all' needs user vectors"):
@@ -208,3 +210,90 @@ def test_refused_combinations(chains):
         ContentRecommender(n_negatives="every").fit(chains, ITEMS)
     with pytest.raises(ValueError, match="co_clicks must be one of 'auto', True, False"):
         ContentRecommender(co_clicks="yes").fit(chains, ITEMS)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """Return impressions in which the item after the last click of the history is clicked."""
+    rng = np.random.default_rng(0)
+    starts = rng.integers(N, size=400)
+    others = (starts[:, None] + 1 + rng.permuted(np.tile(np.arange(2, N), (400, 1)), axis=1)) % N
+    return pd.DataFrame(
+        {
+            "history": [[(start - 1) % N, start] for start in starts],
+            "candidates": np.column_stack([(starts + 1) % N, others[:, :3]]).tolist(),
+            "clicked": [[1, 0, 0, 0]] * 400,
+        }
+    )
+
+
+SAME = Items({number: "thing" for number in range(N)})  # texts from which nothing can be learned
+
+
+def test_impressions_take_co_clicks_if_these_rank_held_out_clicks_better(shown, tmp_path):
+    parameters = {"predictor": "dot", "max_epochs": 2, "random_state": 0}
+    rec = ContentRecommender(content.MeanPooling(), **parameters).fit(shown, SAME)
+    prior = rec.prior_
+    assert rec.chosen_["co_clicks"] is True
+    assert (prior.weights, prior.decay) in GRID_OF_IMPRESSIONS
+    assert rec.score(shown) > 0.95
+    assert ContentRecommender(content.MeanPooling(), co_clicks=False, **parameters).fit(
+        shown, SAME
+    ).score(shown) < 0.7  # fmt: skip
+    few = shown.head(5)
+    similar = prior.similarities.toarray()
+    network = np.stack(replace(rec._scorer(), prior=None).score_candidates(encode_rows(rec, few)))
+    for row, ((before, last), candidates, _) in enumerate(few.itertuples(index=False)):
+        co_clicks = similar[last, candidates] + prior.decay * similar[before, candidates]
+        wanted = network[4 * row : 4 * row + 4] + prior.weights[2] * np.log(co_clicks + FLOOR)
+        assert_allclose(rec.decision_function(few)[row], wanted, rtol=1e-4, atol=1e-5)
+    loaded = skrec.load(rec.save(tmp_path / "rec") and tmp_path / "rec")
+    assert_array_equal(
+        np.stack(loaded.decision_function(few)), np.stack(rec.decision_function(few))
+    )
+    rec.partial_fit(few)  # the prior stays
+    assert rec.prior_.weights == prior.weights
+
+
+def test_impressions_take_no_co_clicks_that_do_not_help(shown):
+    rng = np.random.default_rng(0)
+    texts = Items({number: f"word{number}" for number in range(N)})
+    # what is clicked does not depend on the history
+    X = shown.assign(
+        history=[[number] for number in rng.integers(N, size=len(shown))],
+        candidates=[[0, 1, 2, 3]] * len(shown),
+    )
+    rec = ContentRecommender(max_epochs=3, random_state=0).fit(X, texts)
+    assert rec.prior_ is None and rec.score(X) == 1
+    without = ContentRecommender(max_epochs=3, random_state=0, early_stopping=False).fit(X, texts)
+    assert without.prior_ is None  # nothing was held out that could say so
+
+
+def test_new_items_have_the_popularity_and_the_co_clicks_of_the_average_item(rec, chains):
+    X = [chains[0], [], [3]]
+    new = {"item_id": [100, 101]}
+    prior = rec.prior_
+    extended = prior.for_items(rec.items_.extend(new))
+    assert (extended.n_known, extended.n_new) == (N, 2)
+    w0, w1, w2 = prior.weights
+    found = rec.decision_function(X, items=new)
+    network = replace(rec._scorer(new), prior=None).scores(encode_rows(rec, X))
+    mean = prior.log_popularity.mean()
+    terms = np.array([prior.mean_log_co_clicks, np.log(FLOOR), prior.mean_log_co_clicks])
+    wanted = w0 * network[:, N:] + w1 * mean + w2 * terms[:, None]
+    assert_allclose(found[:, N:], wanted, rtol=1e-4, atol=1e-5)
+    # as candidates of pairs, and after the catalogue grew twice
+    pairs = {"history": [X[0], X[1]], "candidate": [100, 101]}
+    assert_allclose(
+        rec.decision_function(pairs, items=new), found[[0, 1], [N, N + 1]], rtol=1e-4, atol=1e-5
+    )
+    among = rec.recommend(X, k=3, items=new, candidates=[1, 100], exclude_seen=False)
+    assert_allclose(
+        np.sort(among[1][:, :2], axis=1), np.sort(found[:, [1, N]], axis=1), rtol=1e-4, atol=1e-5
+    )
+    again = extended.for_items(rec.items_.extend(new).extend({"item_id": [102]}))
+    assert (again.n_known, again.n_new) == (N, 3)
+    assert_allclose(again.log_popularity[N:], mean, rtol=1e-6)
+    histories = [row for row in chains if row]
+    co_clicks = prior.log_co_clicks(encode_rows(rec, histories), rec.items_)
+    assert_allclose(prior.mean_log_co_clicks, co_clicks.mean(), rtol=1e-5)
