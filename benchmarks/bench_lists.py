@@ -7,20 +7,30 @@ parameters in `grid`, by the nDCG@10 of at most `--valid-users` users; no model 
 but it is in the history of the test. `_lists.py` says how each set becomes sequences, and what
 `--split time` does.
 
+`--peer-python PYTHON` also measures other libraries, which are installed in the environment of this
+interpreter (see CONTRIBUTING.md), with one setting each: `_peers.py`.
+
 `--quick` runs on made-up users. `--models Popularity,EASE` measures some. `seconds` is the time of
 the fit with the chosen parameters, and `tuning` that of the whole search.
 """
 
 import itertools
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from _common import arguments, environment, report
 from _lists import read_sets
+from _peers import PEERS, K
 from skrec import ContentRecommender, content, zoo
 from skrec.baselines import EASE, ContentKNN, ItemKNN, Popularity
 
@@ -85,7 +95,12 @@ def models(args):
         )
     if not args.models:
         return known
-    return {name.strip(): known[name.strip()] for name in args.models.split(",")}
+    return {name: known[name] for name in named(args) if name not in PEERS}
+
+
+def named(args):
+    """Return the names of the models that the command line asks for."""
+    return [name.strip() for name in args.models.split(",")]
 
 
 def fit(model, data, parameters, seed):
@@ -137,10 +152,46 @@ def report_model(name, model, data, seeds, n_users, quick):
     report("lists", set=data.name, model=name, ndcg_spread=spread, **common, **means)
 
 
+def write_clicks(path, sequences, codes):
+    """Write sequences of ids as codes and offsets."""
+    lengths = [len(clicks) for clicks in sequences]
+    flat = codes[list(itertools.chain.from_iterable(sequences))].to_numpy(np.int64)
+    np.savez(path, codes=flat, offsets=np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def report_peer(name, data, python, seeds):
+    """Measure a model of another library, which another interpreter trains."""
+    ids = data.items.ids
+    codes = pd.Series(np.arange(len(ids)), index=ids)
+    test = data.ranked["test"]
+    target = codes[[clicks[-1] for clicks in test]].to_numpy()
+    rows = []
+    script = str(Path(__file__).with_name("_peers.py"))
+    with tempfile.TemporaryDirectory() as folder:
+        write_clicks(Path(folder) / "train.npz", data.train.tolist(), codes)
+        write_clicks(Path(folder) / "test.npz", [clicks[:-1] for clicks in test], codes)
+        (Path(folder) / "n_items.json").write_text(json.dumps(len(ids)))
+        for seed in range(seeds):
+            command = [python, script, name, folder, str(seed)]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            lists = np.load(Path(folder) / "lists.npy")
+            row, rank = np.nonzero(lists == target[:, None])
+            gain = np.zeros(len(test))
+            gain[row] = 1 / np.log2(rank + 2)
+            figures = {f"hit@{K}": len(row) / len(test), f"ndcg@{K}": gain.mean()}
+            rows.append(figures | json.loads(answer.stdout.splitlines()[-1]))
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    spread = float(np.ptp([row["ndcg@10"] for row in rows]))
+    report("lists", set=data.name, model=name, ndcg_spread=spread, seeds=seeds, **means)
+
+
 def main():
     folders = dict.fromkeys(("ml100k", "latest_small", "games", "beauty"), "")
-    options = {"models": "", "language_model": "", "seeds": 3, "valid_users": 4000, "split": "last"}
+    options = {"models": "", "language_model": "", "peer_python": ""}
+    options |= {"seeds": 3, "valid_users": 4000, "split": "last"}
     args = arguments(__doc__, **options, **folders)
+    if args.peer_python and args.split != "last":
+        sys.exit("--peer-python needs --split last, because BPR knows the users of the training only")
     report("environment", **environment())
     chosen = models(args)
     for data in read_sets(args):
@@ -151,6 +202,9 @@ def main():
             if data.has_text or not model.needs_text:
                 seeds = 1 if args.quick else args.seeds
                 report_model(name, model, data, seeds, args.valid_users, args.quick)
+        for name in PEERS if args.peer_python else ():
+            if not args.models or name in named(args):
+                report_peer(name, data, args.peer_python, 1 if args.quick else args.seeds)
 
 
 if __name__ == "__main__":
