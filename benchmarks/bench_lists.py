@@ -191,7 +191,7 @@ def main():
     options |= {"seeds": 3, "valid_users": 4000, "split": "last"}
     args = arguments(__doc__, **options, **folders)
     if args.peer_python and args.split != "last":
-        sys.exit("--peer-python needs --split last, because BPR knows the users of the training only")
+        sys.exit("--peer-python needs --split last: BPR knows only the users in training")
     report("environment", **environment())
     chosen = models(args)
     for data in read_sets(args):

@@ -70,7 +70,8 @@ def test_an_extra_has_what_its_folder_imports(folder, extra):
     known |= {path.stem.replace("_", "-") for path in (ROOT / folder).rglob("*.py")}
     known |= {path.stem.replace("_", "-") for path in (ROOT / "benchmarks").glob("*.py")}
     known |= {"docutils"}  # the parser of sphinx
-    known |= {"sentence-transformers"}  # one benchmark compares with it, if it is installed
+    # benchmarks compare with these, if they are installed
+    known |= {"sentence-transformers", "implicit", "rectools"}
     at_top, inside = imported(folder)
     assert (set(at_top) | set(inside)) - known == set()
 
