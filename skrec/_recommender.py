@@ -557,8 +557,9 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         """
         check_is_fitted(self, "network_")
         with self._writing():
-            encoded = self._scorer(items).encoded_items
-            self.__dict__.update(_encoded_items=encoded, items_=encoded.items)
+            scorer = self._scorer(items)
+            encoded = scorer.encoded_items
+            self.__dict__.update(_encoded_items=encoded, items_=encoded.items, prior_=scorer.prior)
         return self
 
     def transform(self, X: Any, *, items: Any = None) -> np.ndarray:
