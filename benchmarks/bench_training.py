@@ -34,7 +34,9 @@ class Setting:
         items = read_items(folder)
         impressions = read_split(folder, "train")
         # an epoch on a few rows makes the network and prepares the items
-        self.rec = MODELS[model](max_epochs=1, early_stopping=False, random_state=0)
+        self.rec = MODELS[model](
+            learning_rate=3e-3, max_epochs=1, early_stopping=False, random_state=0
+        )
         self.rec.fit(impressions.head(BATCH_SIZE), items)
         self.network = self.rec.network_
         self.network.train()
