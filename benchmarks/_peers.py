@@ -1,4 +1,6 @@
-"""Lists of other libraries, for `bench_lists.py`, which runs this file with `--peer-python`.
+"""Models of other libraries, for `bench_lists.py` and `bench_sequences.py`.
+
+`run_peer` starts this file with the interpreter that `--peer-python` names:
 
 `python _peers.py NAME FOLDER SEED` trains a model on the clicks in FOLDER/train.npz, writes the ten
 best unseen items for the histories in FOLDER/test.npz to FOLDER/lists.npy, and prints the seconds
@@ -6,14 +8,48 @@ of the training. Clicks are codes of items, in the order of time. skrec is not i
 RecTools needs numpy < 2.
 """
 
+import itertools
 import json
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 K = 10
+EPOCHS = 15  # of SASRec
+
+
+def run_peer(name, data, python, seed=0):
+    """Return the lists (n, K) of a model for the histories of the test, and its seconds.
+
+    Parameters
+    ----------
+    name : str
+        Key of `PEERS`.
+    data : Lists
+        The set, as read by `_lists.py`.
+    python : str
+        Interpreter whose environment has the library.
+    seed : int
+    """
+    code = {each: place for place, each in enumerate(data.items.ids.tolist())}
+
+    def write(path, sequences):
+        codes = [code[each] for each in itertools.chain.from_iterable(sequences)]
+        offsets = np.cumsum([0, *map(len, sequences)])
+        np.savez(path, codes=np.asarray(codes, dtype=np.int64), offsets=offsets)
+
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "train.npz", data.train.tolist())
+        write(Path(folder) / "test.npz", [clicks[:-1] for clicks in data.ranked["test"]])
+        (Path(folder) / "n_items.json").write_text(json.dumps(len(code)))
+        command = [python, __file__, name, folder, str(seed)]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        lists = np.load(Path(folder) / "lists.npy")
+    return lists, json.loads(answer.stdout.splitlines()[-1])["seconds"]
 
 
 def als(train, test, n_items, seed):
@@ -51,7 +87,7 @@ def _implicit(model, train, test, n_items, **options):
 
 
 def sasrec(train, test, n_items, seed):
-    """Return lists of RecTools' SASRec with its gBCE loss: 64 wide, 15 epochs."""
+    """Return lists of RecTools' SASRec with its gBCE loss: 64 wide, of two blocks."""
     import pandas as pd
     import torch
     from rectools import Columns
@@ -71,7 +107,7 @@ def sasrec(train, test, n_items, seed):
 
     torch.manual_seed(seed)
     model = SASRecModel(
-        n_factors=64, n_heads=2, n_blocks=2, session_max_len=50, epochs=15, loss="gBCE",
+        n_factors=64, n_heads=2, n_blocks=2, session_max_len=50, epochs=EPOCHS, loss="gBCE",
         n_negatives=256, lr=1e-3, batch_size=128, deterministic=True,
     )  # fmt: skip
     start = time.perf_counter()

@@ -15,14 +15,10 @@ the fit with the chosen parameters, and `tuning` that of the whole search.
 """
 
 import itertools
-import json
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +26,7 @@ import pandas as pd
 
 from _common import arguments, environment, report
 from _lists import read_sets
-from _peers import PEERS, K
+from _peers import PEERS, K, run_peer
 from skrec import ContentRecommender, content, zoo
 from skrec.baselines import EASE, ContentKNN, ItemKNN, Popularity
 
@@ -152,34 +148,19 @@ def report_model(name, model, data, seeds, n_users, quick):
     report("lists", set=data.name, model=name, ndcg_spread=spread, **common, **means)
 
 
-def write_clicks(path, sequences, codes):
-    """Write sequences of ids as codes and offsets."""
-    lengths = [len(clicks) for clicks in sequences]
-    flat = codes[list(itertools.chain.from_iterable(sequences))].to_numpy(np.int64)
-    np.savez(path, codes=flat, offsets=np.concatenate([[0], np.cumsum(lengths)]))
-
-
 def report_peer(name, data, python, seeds):
     """Measure a model of another library, which another interpreter trains."""
     ids = data.items.ids
     codes = pd.Series(np.arange(len(ids)), index=ids)
-    test = data.ranked["test"]
-    target = codes[[clicks[-1] for clicks in test]].to_numpy()
+    target = codes[[clicks[-1] for clicks in data.ranked["test"]]].to_numpy()
     rows = []
-    script = str(Path(__file__).with_name("_peers.py"))
-    with tempfile.TemporaryDirectory() as folder:
-        write_clicks(Path(folder) / "train.npz", data.train.tolist(), codes)
-        write_clicks(Path(folder) / "test.npz", [clicks[:-1] for clicks in test], codes)
-        (Path(folder) / "n_items.json").write_text(json.dumps(len(ids)))
-        for seed in range(seeds):
-            command = [python, script, name, folder, str(seed)]
-            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            lists = np.load(Path(folder) / "lists.npy")
-            row, rank = np.nonzero(lists == target[:, None])
-            gain = np.zeros(len(test))
-            gain[row] = 1 / np.log2(rank + 2)
-            figures = {f"hit@{K}": len(row) / len(test), f"ndcg@{K}": gain.mean()}
-            rows.append(figures | json.loads(answer.stdout.splitlines()[-1]))
+    for seed in range(seeds):
+        lists, seconds = run_peer(name, data, python, seed)
+        row, rank = np.nonzero(lists == target[:, None])
+        gain = np.zeros(len(target))
+        gain[row] = 1 / np.log2(rank + 2)
+        hits = len(row) / len(target)
+        rows.append({f"hit@{K}": hits, f"ndcg@{K}": gain.mean(), "seconds": seconds})
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     spread = float(np.ptp([row["ndcg@10"] for row in rows]))
     report("lists", set=data.name, model=name, ndcg_spread=spread, seeds=seeds, **means)
