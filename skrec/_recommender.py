@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +18,8 @@ from skrec._common.checks import check_int
 from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
 from skrec._data.explode import labeled_pairs
-from skrec._data.items import Items, codes_among, codes_of, padded_lists
+from skrec._data.items import Items, codes_among, codes_of, ids_of, padded_lists
+from skrec._inference.frames import frame_format, output_library
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
 from skrec._inference.ranker import monitored
@@ -51,7 +52,9 @@ from skrec.content._side import reader_of
 from skrec.predictor import Predictor
 
 
-class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, BaseEstimator):
+class ContentRecommender(
+    CallbackSupportMixin, RankingVerbs, ClassifierMixin, TransformerMixin, BaseEstimator
+):
     """Recommend items by their content, learned from clicks.
 
     Three parts are trained together. The content operator turns the columns of an item into an
@@ -507,8 +510,15 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
             return self
 
     def similar_items(
-        self, ids: Any, k: int = 10, *, items: Any = None, candidates: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        ids: Any,
+        k: int = 10,
+        *,
+        items: Any = None,
+        candidates: Any = None,
+        as_frame: bool | str = False,
+        columns: Any = None,
+    ) -> Any:
         """Return the k items with the most similar vectors for each given item.
 
         Parameters
@@ -521,6 +531,10 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
             New or changed items, used in this call only.
         candidates : array-like of ids, default=None
             Ids of the items to choose from. None uses the whole catalogue.
+        as_frame : bool or {"pandas", "polars"}, default=False
+            Whether to return a data frame with one row per item of a list, as in `recommend`.
+        columns : list of str, default=None
+            Columns of the catalogue that the data frame also contains, for example ``["title"]``.
 
         Returns
         -------
@@ -529,14 +543,22 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
             k items are filled with -1 (int ids) or None (str ids).
         scores : ndarray of float32, shape (n_samples, k)
             Cosine similarities of the item vectors; -inf where there is no item.
+        frame : DataFrame
+            Returned instead of `ids` and `scores` if `as_frame` is not False. It has the columns
+            ``similar_to`` (the given id), ``rank`` (from 1), the id under the name of the
+            catalogue's id column, ``score`` and `columns`. Lists with fewer than k items have
+            fewer rows.
         """
         check_int("k", k)
         check_is_fitted(self, "network_")
         scorer = self._scorer(items)
         known = scorer.encoded_items.items
+        form = frame_format(self, as_frame, columns, known, "similar_to")
         own = codes_of(known, ids, "ids")
         among = None if candidates is None else codes_among(known, candidates)
         codes, scores = scorer.similar(own, min(k, known.n_items), among)
+        if form is not None:
+            return form.frame(ids_of(known, own), codes, scores)
         return padded_lists(known, codes, scores, k)
 
     def add_items(self, items: Any) -> Self:
@@ -575,19 +597,44 @@ class ContentRecommender(CallbackSupportMixin, RankingVerbs, ClassifierMixin, Ba
         Returns
         -------
         ndarray of shape (n_samples, width), or (n_samples, K, width)
-            The second shape if the behavior operator returns K > 1 vectors per user.
+            The second shape if the behavior operator returns K > 1 vectors per user. After
+            ``set_output(transform="pandas")`` or ``"polars"``, a data frame with `width` columns.
 
         Raises
         ------
         ValueError
-            If the behavior operator depends on the candidates or scores each click separately.
+            If the behavior operator depends on the candidates or scores each click separately; or
+            if a data frame is to hold K > 1 vectors per user.
         """
         data, scorer = self._read(X, items)
         if not scorer.network.has_user_vectors:
             reads = "scores each click" if scorer.network.late_fusion else "reads the candidates"
             raise ValueError(f"{self.behavior_!r} {reads}, so users have no vector of their own")
         users = scorer.users(data)
-        return users.squeeze(1) if users.shape[1] == 1 else users
+        if users.shape[1] == 1:
+            return users.squeeze(1)
+        if output_library(self) is not None:
+            raise ValueError(
+                f"{self.behavior_!r} gives {users.shape[1]} vectors per user, which a data frame "
+                "can't hold; use set_output(transform='default')"
+            )
+        return users
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of a data frame that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored. Exists for compatibility with scikit-learn.
+
+        Returns
+        -------
+        ndarray of str, shape (width,)
+        """
+        check_is_fitted(self, "network_")
+        name, width = type(self).__name__.lower(), len(self.network_.empty_history)
+        return np.array([f"{name}{i}" for i in range(width)], dtype=object)
 
     def item_vectors(self, items: Any = None) -> np.ndarray:
         """Compute item vectors.

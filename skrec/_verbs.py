@@ -13,6 +13,7 @@ from skrec._data.encode import encode
 from skrec._data.items import codes_among, padded_lists
 from skrec._data.row_arrays import RowArrays
 from skrec._data.rows import as_table
+from skrec._inference.frames import frame_format
 from skrec._inference.ranker import Ranker, in_rows
 from skrec._training.start import items_by_keyword
 
@@ -168,7 +169,9 @@ class RankingVerbs:
         items: Any = None,
         candidates: Any = None,
         exclude_seen: bool = True,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        as_frame: bool | str = False,
+        columns: Any = None,
+    ) -> Any:
         """Return the k items with the highest scores for each history.
 
         The search is exact.
@@ -186,6 +189,11 @@ class RankingVerbs:
             catalogue.
         exclude_seen : bool, default=True
             Whether to leave out the items of the history.
+        as_frame : bool or {"pandas", "polars"}, default=False
+            Whether to return a data frame with one row per item of a list. If True, it is a data
+            frame of the library that `set_output` has chosen, and of pandas otherwise.
+        columns : list of str, default=None
+            Columns of the catalogue that the data frame also contains, for example ``["title"]``.
 
         Returns
         -------
@@ -194,10 +202,18 @@ class RankingVerbs:
             than k items are filled with -1 (int ids) or None (str ids).
         scores : ndarray of float32, shape (n_samples, k)
             Scores as returned by `decision_function`; -inf where there is no item.
+        frame : DataFrame
+            Returned instead of `ids` and `scores` if `as_frame` is not False. It has the columns
+            ``row`` (position in X, from 0), ``rank`` (from 1), the id under the name of the
+            catalogue's id column, ``score``, ``probability`` as returned by `predict_proba`, and
+            `columns`. Lists with fewer than k items have fewer rows.
         """
         check_int("k", k)
         data, scorer = self._read(X, items)
         known = scorer.items
+        form = frame_format(self, as_frame, columns, known, "row")
         among = None if candidates is None else codes_among(known, candidates)
         codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, among)
+        if form is not None:
+            return form.frame(np.arange(data.n_rows), codes, scores, scorer.calibration)
         return padded_lists(known, codes, scores, k)

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from skrec._common.limits import LayerLimit
 from skrec._data.items import Items
+from skrec._inference.frames import LIBRARIES, OUTPUT_CONFIG
 from skrec._inference.prior import Prior
 from skrec._operators import Operator
 from skrec._training.fit import build_network
@@ -26,6 +27,8 @@ from skrec.content._lm.pretrained import PretrainedText
 LARGEST_COUNT = 10**6  # of layers, blocks or positions, unless weights have a larger size
 STATE = "_training_state"
 OLD_STATE = "_progress"  # its name in folders that 0.1.0.dev0 saved
+
+OUTPUTS = {("transform", library) for library in ("default", *LIBRARIES)}
 
 
 def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +54,8 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     if OLD_STATE in state:
         state = {STATE: state[OLD_STATE]} | {k: v for k, v in state.items() if k != OLD_STATE}
     defaults = {name: p.default for name, p in inspect.signature(kind).parameters.items()}
-    fitted = {name for name in kind.__annotations__ if name.endswith("_")} | {STATE}
+    fitted = {name for name in kind.__annotations__ if name.endswith("_")}
+    fitted |= {STATE, OUTPUT_CONFIG}
     unknown = sorted(state.keys() - defaults.keys() - fitted)
     if unknown:
         raise ValueError(f"a {kind.__name__} has no attribute {unknown[0]}")
@@ -67,6 +71,9 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
         _check_operator(f"{name}_", state.get(f"{name}_"), family, width)
     if state["side_"] is not None:
         _check_operator("side_", state["side_"], ContentOperator, width)
+    output = state.get(OUTPUT_CONFIG, {})
+    if not isinstance(output, dict) or not set(output.items()) <= OUTPUTS:
+        raise ValueError(f"{OUTPUT_CONFIG} must be what set_output writes")
     prior = state["prior_"]
     if prior is not None and len(prior.log_popularity) > state["items_"].n_items:
         raise ValueError("prior_ has more items than the catalogue")
