@@ -93,14 +93,18 @@ class ContentRecommender(
         impression is compared with all items that were shown with it, if there are any. "auto" is
         "all" up to 4,000 items and 2,048 otherwise, if `history_targets` is "all" and the content
         operator and the predictor are fast. It is 64 for bare histories if they are slow, and 4
-        otherwise.
+        otherwise. With ``negative_sampling="in_batch"``, it is never "all".
         Ignored if ``loss="bce"``, except for `history_targets`.
-    negative_sampling : {"uniform", "popularity", "auto"}, default="auto"
+    negative_sampling : {"uniform", "popularity", "in_batch", "auto"}, default="auto"
         Distribution from which negatives are sampled. The clicks and the history of a row are
         never sampled as its negatives. With "popularity", the probability of an item is
         proportional to its number of clicks in the training rows plus one, and the "softmax"
         loss subtracts the log-probabilities of sampled items from their scores (logQ correction
-        [3]_). "auto" is "popularity" if `history_targets` is "all", and "uniform" otherwise.
+        [3]_). With "in_batch", the clicks of the other rows of the batch are the negatives of a
+        row, with the same probabilities and the same correction. A row has at most `n_negatives` of
+        them, chosen at random; if the batch has fewer, the others are sampled by popularity. The
+        clicks cost no additional encodings, so use it if items are expensive to encode.
+        "auto" is "popularity" if `history_targets` is "all", and "uniform" otherwise.
     history_targets : int, "all" or "auto", default="auto"
         Number of additional next-click targets drawn from inside each history. They teach the
         order of clicks and work best with many negatives. For bare histories, they are added to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,17 +62,31 @@ def _draw(
     pool = sampler.draw(rng)
     before = rng.bit_generator.state
     sampler.n_missing = 0
-    drawn = examples.draw(rows, pool, rng)
+    if sampler.in_batch:
+        clicks = examples.draw(rows, pool[:0], rng).clicks(examples.history_codes)
+        pool = sampler.put_clicks_first(pool, clicks, rng)
+        drawn = _draw_again(examples, rows, pool, rng, before)
+    else:
+        drawn = examples.draw(rows, pool, rng)
     while sampler.n_missing:
         larger = sampler.extend(pool, rng)
         if len(larger) == len(pool):
             break
-        pool, after = larger, rng.bit_generator.state
-        rng.bit_generator.state = before  # the same targets again
-        sampler.n_missing = 0
-        drawn = examples.draw(rows, pool, rng)
-        rng.bit_generator.state = after
+        pool = larger
+        drawn = _draw_again(examples, rows, pool, rng, before)
     return drawn, pool
+
+
+def _draw_again(
+    examples: Examples, rows: np.ndarray, pool: Pool, rng: np.random.Generator, before: Any
+) -> ExampleBatch:
+    """Draw the examples with the same targets as from the state `before`, with another pool."""
+    after = rng.bit_generator.state
+    rng.bit_generator.state = before
+    examples.sampler.n_missing = 0
+    drawn = examples.draw(rows, pool, rng)
+    rng.bit_generator.state = after
+    return drawn
 
 
 def collate(

@@ -92,7 +92,8 @@ def choose_numbers(
             "history_targets": "all",
         }
         if is_fast:
-            chosen["n_negatives"] = "all" if n_items <= LARGEST_SOFTMAX else N_SAMPLED
+            takes_all = n_items <= LARGEST_SOFTMAX and asked["negative_sampling"] != "in_batch"
+            chosen["n_negatives"] = "all" if takes_all else N_SAMPLED
             chosen["learning_rate"] = 5e-3
             chosen["co_clicks"] = True
         if is_list:

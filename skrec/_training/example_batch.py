@@ -57,6 +57,16 @@ class ExampleBatch:
     def __len__(self) -> int:
         return len(self.mask) + (0 if self.windows is None else self.windows.n_targets())
 
+    def clicks(self, history_codes: np.ndarray) -> np.ndarray:
+        """Return the items (m,) that are clicked in the examples and learned in the windows.
+
+        `history_codes` are those of `Examples`.
+        """
+        clicked = self.candidates[(self.labels == 1) & self.mask]
+        if self.windows is None:
+            return clicked
+        return np.concatenate([clicked, history_codes[self.windows.targets()[2]]])
+
     def take(self, rows: slice) -> ExampleBatch:
         """Return the examples and the windows of a slice."""
         arrays = {name: getattr(self, name)[rows] for name in ARRAYS}

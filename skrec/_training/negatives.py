@@ -31,9 +31,10 @@ class NegativeSampler:
         N, the number of items in the catalogue.
     n_negatives : int or "all"
         Number of negatives per row. With "all", the pool is the whole catalogue.
-    sampling : {"uniform", "popularity"}
+    sampling : {"uniform", "popularity", "in_batch"}
         "uniform" samples without replacement. "popularity" samples with replacement, in proportion
-        to 1 plus the number of clicks on an item.
+        to 1 plus the number of clicks on an item. "in_batch" is the same, but the clicks of the
+        batch come first in the pool; see `put_clicks_first`.
     log_popularity : ndarray of float32, shape (N,), default=None
         What is added to the scores of the items, and is therefore not learned.
 
@@ -42,6 +43,8 @@ class NegativeSampler:
     log_q : ndarray of float32, shape (N,), or None
         What the loss subtracts from the scores: the log of the probability with which each item is
         sampled, relative to uniform sampling, minus `log_popularity`. None if it is 0.
+    in_batch : bool
+        Whether the clicks of the batch are negatives of the other rows.
     takes_all : bool
         Whether the pool is the whole catalogue.
     n_missing : int
@@ -57,7 +60,7 @@ class NegativeSampler:
         sampling: str,
         log_popularity: np.ndarray | None = None,
     ):
-        self.takes_all = n_negatives == "all"
+        self.takes_all, self.in_batch = n_negatives == "all", sampling == "in_batch"
         n_negatives = n_items if self.takes_all else int(n_negatives)
         self.n_items, self.n_negatives = n_items, n_negatives
         self.n_missing = 0
@@ -75,12 +78,14 @@ class NegativeSampler:
         lengths = np.diff(data.history_offsets)[data.history_of_row]
         masked = min(1.0, float(lengths.mean()) / n_items)  # fraction of the items, per row
         self._size = n_negatives + math.ceil(n_negatives * masked)
-        if sampling == "popularity":
-            clicks = count_clicks(data, n_items)
+        if sampling in ("popularity", "in_batch"):
+            clicks = count_row_clicks(data, n_items)
             weight = clicks + 1.0
             # popular items are in many histories, and are therefore masked more often
             masked = min(1.0, float(clicks @ (weight / weight.sum())) / max(1, data.n_rows))
             self._size = n_negatives + math.ceil(n_negatives * masked)
+            # a click of another row is also drawn in proportion to its number of clicks; the 1 is
+            # added for the samples that fill up the pool
             self.log_q = np.log(weight * (n_items / weight.sum())).astype(np.float32)
             self._cumulative = np.cumsum(weight) / weight.sum()
 
@@ -92,6 +97,29 @@ class NegativeSampler:
             return rng.choice(self.n_items, min(self._size, self.n_items), replace=False)
         at = np.searchsorted(self._cumulative, rng.random(self._size), side="right")
         return np.minimum(at, self.n_items - 1)  # the last cumulative sum may round to less than 1
+
+    def put_clicks_first(self, pool: Pool, clicks: np.ndarray, rng: np.random.Generator) -> Pool:
+        """Return a pool that begins with the clicks of the batch, in random order.
+
+        An item that was clicked several times is there several times, as in a pool with
+        replacement. The pool has room for clicks that are forbidden in a row. If the batch has
+        fewer clicks, the drawn items follow.
+
+        Parameters
+        ----------
+        pool : ndarray of int64, shape (S,)
+            Codes of the pool, as returned by `draw`.
+        clicks : ndarray of int, shape (m,)
+            Codes of the clicks of the batch.
+        rng : numpy.random.Generator
+            Generator of the order.
+
+        Returns
+        -------
+        ndarray of int64, shape (S',)
+            S' is at most twice S.
+        """
+        return np.concatenate([rng.permutation(clicks), pool])[: 2 * len(pool)]
 
     def extend(self, pool: Pool, rng: np.random.Generator) -> Pool:
         """Return a pool with about twice the items; the same pool if it cannot grow.
@@ -137,6 +165,8 @@ class NegativeSampler:
             Mask of the items that are negatives of a row. If too few items are allowed, a row has
             fewer negatives than it needs.
         """
+        if not len(pool):
+            return np.zeros((len(need), 0), dtype=bool)
         distinct, inverse = np.unique(pool, return_inverse=True)
         at = np.minimum(np.searchsorted(distinct, codes), len(distinct) - 1)
         drawn = distinct[at] == codes
@@ -160,10 +190,11 @@ class NegativeSampler:
         return n_allowed - filled.sum(axis=1)
 
 
-def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
+def count_row_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
     """Return the number of clicks on each item (N,), in the rows' histories and on candidates.
 
-    A history that several rows share counts once per row.
+    A history that several rows share counts once per row, because it is learned with each of them.
+    In `skrec._data.co_clicks.count_clicks`, it counts once.
 
     Parameters
     ----------

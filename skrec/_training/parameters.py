@@ -26,6 +26,7 @@ FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
 
 
 MAX_HISTORY_TARGETS = 10_000
+NEGATIVE_SAMPLING = ("auto", "uniform", "popularity", "in_batch")
 # operators that "auto" usually chooses
 USUAL = {"content": "mean_pooling", "behavior": "moving_averages", "predictor": "dot"}
 
@@ -68,7 +69,7 @@ def check_parameters(estimator: Any) -> None:
     check_int("gradient_accumulation_steps", e.gradient_accumulation_steps)
     check_real("validation_fraction", e.validation_fraction, 0, 1, closed="none")
     check_choice("loss", e.loss, (None, *LOSSES))
-    check_choice("negative_sampling", e.negative_sampling, ("auto", "uniform", "popularity"))
+    check_choice("negative_sampling", e.negative_sampling, NEGATIVE_SAMPLING)
     check_choice("precision", e.precision, ("auto", "float32", "float64", *AUTOCAST))
     check_choice("calibration", e.calibration, ("sigmoid", None))
     check_choice("unknown_items", e.unknown_items, ("raise", "ignore"))
@@ -102,10 +103,26 @@ def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> Non
             f"co_clicks=True needs loss='softmax', got {kind} and loss={loss!r}; take "
             "co_clicks='auto'"
         )
+    if parameters.negative_sampling == "in_batch":
+        _check_in_batch(parameters, kind, loss)
     if parameters.n_negatives == "all" and (reader.candidate_aware or reader.late_fusion):
         raise ValueError(
             f"n_negatives='all' needs user vectors that are the same for all candidates, which "
             f"{reader!r} does not have; take a number"
+        )
+
+
+def _check_in_batch(parameters: Any, kind: str, loss: str) -> None:
+    """Raise a ValueError if negatives of the batch would not be used."""
+    if parameters.n_negatives == "all":
+        raise ValueError(
+            "negative_sampling='in_batch' takes negatives from the batch, and n_negatives='all' "
+            "from the whole catalogue; take a number, the most that a click has, or 'auto'"
+        )
+    if loss == "bce" and kind != "histories" and not parameters.history_targets:
+        raise ValueError(
+            f"negative_sampling='in_batch' has no effect on {kind} with loss='bce', which learns "
+            "each candidate from its own label; take another loss, or history_targets"
         )
 
 

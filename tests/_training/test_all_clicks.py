@@ -139,6 +139,13 @@ def test_blocks_of_targets_equal_one_block(histories, monkeypatch, head):
     assert_equal_training(whole, parts)
 
 
+@pytest.mark.parametrize("kind", ["table", "impressions"])
+def test_one_pass_equals_a_pass_per_prefix_with_negatives_of_the_batch(request, monkeypatch, kind):
+    X = request.getfixturevalue(kind)
+    options = {"behavior": behavior.GRU(), "n_negatives": 9, "negative_sampling": "in_batch"}
+    assert_equal_training(*(train(X, monkeypatch, p, **options) for p in (True, False)))
+
+
 def test_a_row_twice_is_a_row_of_weight_two(histories):
     filled = [row for row in histories if row][:6]
     drawn = []

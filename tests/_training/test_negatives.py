@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from skrec import Items
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import make_examples
-from skrec._training.negatives import NegativeSampler, count_clicks
+from skrec._training.negatives import NegativeSampler, count_row_clicks
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -71,10 +71,10 @@ def test_clicks_are_counted_in_all_rows_and_among_candidates():
         "candidates": [[3, 4], [3], [0, 1]],
         "clicked": [[1, 0], [1], [1, 0]],
     }
-    assert count_clicks(coded(6, X), 6).tolist() == [5, 2, 1, 2, 0, 0]
+    assert count_row_clicks(coded(6, X), 6).tolist() == [5, 2, 1, 2, 0, 0]
     # a history that no row has is not counted
-    assert count_clicks(coded(6, X).take(np.array([2])), 6).tolist() == [1, 0, 1, 0, 0, 0]
-    assert count_clicks(coded(3, [[0, 1]] * 99 + [[2]]), 3).tolist() == [99, 99, 1]
+    assert count_row_clicks(coded(6, X).take(np.array([2])), 6).tolist() == [1, 0, 1, 0, 0, 0]
+    assert count_row_clicks(coded(3, [[0, 1]] * 99 + [[2]]), 3).tolist() == [99, 99, 1]
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
