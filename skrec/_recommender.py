@@ -32,7 +32,7 @@ from skrec._training.fit import (
 )
 from skrec._training.holdout import hold_out
 from skrec._training.parameters import refuse_nested_on_alias
-from skrec._training.prior import fit_prior
+from skrec._training.prior import choose_prior, fit_terms
 from skrec._training.processes import resolve_device
 from skrec._training.progress import ProgressReporter
 from skrec._training.restored import restored_state
@@ -438,12 +438,14 @@ class ContentRecommender(
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
         record(model, trainer, resuming)
         if inputs.parameters.co_clicks:
-            model.prior_ = fit_prior(model._scorer(), data, valid, inputs.data)
+            model.prior_ = choose_prior(model._scorer(), data, valid)
         model.best_score_ = trainer.best_score
         context.call_on_fit_task_end(**end_kwargs)
         model.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
         if valid is not None and self.calibration == "sigmoid":
             model.calibration_ = calibrate(model._scorer(), valid)
+        if valid is not None and model.prior_ is not None:
+            model.prior_ = fit_terms(model.prior_, inputs.data, inputs.items)
         take_over(self, model)
         return self
 
@@ -509,7 +511,7 @@ class ContentRecommender(
             if not resuming:
                 model.best_score_ = float("nan")
                 if prior is not None:
-                    model.prior_ = fit_prior(model._scorer(), inputs.data, None, inputs.data)
+                    model.prior_ = choose_prior(model._scorer(), inputs.data, None)
             take_over(self, model)
             return self
 

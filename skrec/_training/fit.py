@@ -15,12 +15,16 @@ from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
 from skrec._inference.ranker import monitored
 from skrec._inference.scorer import Scorer
-from skrec._network import Network
+from skrec._network import Network, device_of
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.examples import Examples
 from skrec._training.start import FitInputs
 from skrec._training.state import TrainingState
 from skrec._training.trainer import Plan, Trainer
+from skrec.content._around import start_from
+from skrec.content._side import split_side
+
+STARTING_ITEMS = 1024  # items from whose content a network may start
 
 
 def build_network(
@@ -95,6 +99,24 @@ def seed_dropout(inputs: FitInputs, generator: TorchGenerator) -> None:
     """Seed the generator of dropout, with a different seed in each process."""
     with generator.lent():
         torch.manual_seed(int(inputs.rng.integers(2**31)) + inputs.processes.rank)
+
+
+def start_from_catalogue(network: Network, packed: Packed) -> None:
+    """Let the content module start from the content of the catalogue, if it can.
+
+    Parameters
+    ----------
+    network : Network
+        A new network, in evaluation mode.
+    packed : Packed
+        The prepared catalogue. At most `STARTING_ITEMS` items are read, at equal distances.
+    """
+    if not hasattr(network.content, "start_from"):
+        return
+    n_items = len(packed)
+    codes = torch.linspace(0, n_items - 1, min(n_items, STARTING_ITEMS)).long()
+    columns = packed.take(codes.to(device_of(network)))
+    start_from(network.content, columns if network.side is None else split_side(columns)[0])
 
 
 def copy_for_training(network: Network) -> Network:

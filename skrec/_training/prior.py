@@ -62,19 +62,15 @@ def starting_prior(data: CodedInteractions, n_items: int) -> Prior:
     return Prior((1.0, 1.0, 0.0), log_popularity)
 
 
-def fit_prior(
-    scorer: Scorer,
-    data: CodedInteractions,
-    valid: CodedInteractions | None,
-    everything: CodedInteractions,
+def choose_prior(
+    scorer: Scorer, data: CodedInteractions, valid: CodedInteractions | None
 ) -> Prior | None:
-    """Choose the weights of the terms on held-out clicks, and fit the terms to all clicks.
+    """Choose the weights of the terms on held-out clicks, and fit the terms to the training rows.
 
     The weights with the highest nDCG@10 of the held-out clicks are chosen. The usual weights are
     kept unless others are better by more than one standard error, because the held-out part may be
     small. For bare histories, the usual weights are `USUAL`, and for other rows, the network alone.
-    The similarities that are used for this choice do not contain the held-out clicks, and would
-    otherwise seem too good.
+    The terms do not contain the held-out clicks, and would otherwise seem too good.
 
     Parameters
     ----------
@@ -84,33 +80,57 @@ def fit_prior(
         The training rows.
     valid : CodedInteractions or None
         Held-out rows. If there are none, the usual weights are taken.
-    everything : CodedInteractions
-        All rows, to which the terms are fitted in the end.
 
     Returns
     -------
     Prior or None
         None if the score is that of the network alone.
     """
-    n_items = scorer.items.n_items
-    weights, decay = USUAL if data.kind == "histories" else WITHOUT_CO_CLICKS
-    if valid is not None:
-        prior = replace(
-            starting_prior(data, n_items), similarities=ordered_similarities(data, n_items)
-        )
-        weights, decay = _choose(scorer, prior, valid)
-    if weights == WITHOUT_CO_CLICKS[0]:
+    if data.kind != "histories" and valid is None:
         return None
-    prior = Prior(
-        weights,
-        # the network has learned the popularity of candidates
-        starting_prior(everything, n_items).log_popularity
-        if data.kind == "histories"
-        else np.zeros(n_items, dtype=np.float32),
-        ordered_similarities(everything, n_items) if weights[2] else None,
-        decay,
-    )
-    return replace(prior, mean_log_co_clicks=_mean_log_co_clicks(prior, everything, scorer.items))
+    prior = _with_terms(USUAL, data, scorer.items)
+    way = USUAL if valid is None else _choose(scorer, prior, valid)
+    if way == WITHOUT_CO_CLICKS:
+        return None
+    return _with_weights(prior, way, data, scorer.items)
+
+
+def fit_terms(prior: Prior, data: CodedInteractions, items: Items) -> Prior:
+    """Return a prior with the same weights, whose terms are fitted to some rows.
+
+    Parameters
+    ----------
+    prior : Prior
+    data : CodedInteractions
+        The rows.
+    items : Items
+        The catalogue.
+
+    Returns
+    -------
+    Prior
+    """
+    way = prior.weights, prior.decay
+    return _with_weights(_with_terms(way, data, items), way, data, items)
+
+
+def _with_terms(way: Way, data: CodedInteractions, items: Items) -> Prior:
+    """Return a prior whose terms are fitted to some rows."""
+    (weights, decay), n_items = way, items.n_items
+    if data.kind == "histories":
+        log_popularity = starting_prior(data, n_items).log_popularity
+    else:  # the network has learned the popularity of candidates
+        log_popularity = np.zeros(n_items, dtype=np.float32)
+    similarities = ordered_similarities(data, n_items) if weights[2] else None
+    return Prior(weights, log_popularity, similarities, decay)
+
+
+def _with_weights(prior: Prior, way: Way, data: CodedInteractions, items: Items) -> Prior:
+    """Return a prior with other weights, and with the mean of its co-clicks."""
+    weights, decay = way
+    similarities = prior.similarities if weights[2] else None
+    prior = replace(prior, weights=weights, decay=decay, similarities=similarities)
+    return replace(prior, mean_log_co_clicks=_mean_log_co_clicks(prior, data, items))
 
 
 def _mean_log_co_clicks(prior: Prior, data: CodedInteractions, items: Items) -> float:

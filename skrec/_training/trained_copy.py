@@ -16,6 +16,7 @@ from skrec._training.fit import (
     fit_operators,
     make_trainer,
     seed_dropout,
+    start_from_catalogue,
 )
 from skrec._training.start import FitInputs
 from skrec._training.trainer import Plan, Trainer
@@ -88,6 +89,8 @@ def start_training(
         seed_dropout(inputs, generator)
     network = model.network_.to(inputs.device)
     packed, plan = model._encoded().packed(network), Plan.of(inputs.parameters, inputs.loss)
+    if not resuming:
+        start_from_catalogue(network, packed)
     validate = None
     if valid is not None:
         validate = Validation(model._scorer(), model.scoring, valid, model.calibration)

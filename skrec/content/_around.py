@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 from sklearn.base import clone
+from torch import nn
 
 from skrec._common.messages import did_you_mean
 from skrec._data.items import Items
+from skrec._data.packed import Column
 from skrec.content._base import ALIASES, ContentOperator, Resources, refuse_nested
 
 # prefix of the inner operator's columns, so that no column can collide with those of the outer one
@@ -60,6 +62,21 @@ class OperatorAround(ContentOperator):
     def _inner(self) -> ContentOperator:
         """Return the fitted inner operator, or an unfitted one."""
         return getattr(self, "operator_", None) or self._resolve()
+
+
+def start_from(module: nn.Module, columns: dict[str, Column]) -> None:
+    """Let a content module start from the content of some items, if it can.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A module that a content operator built.
+    columns : dict of str to (tensor, tensor)
+        Columns of some items, as returned by `Packed.take`.
+    """
+    start = getattr(module, "start_from", None)
+    if start is not None:
+        start(columns)
 
 
 def resolve_inner(value: Any, outer: type[OperatorAround]) -> ContentOperator:

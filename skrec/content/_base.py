@@ -54,6 +54,9 @@ class ContentOperator(Operator):
     item vectors (U, width) that ``forward`` returns, and one weighted penalty per item (U,). The
     mean of the penalties over the distinct items of a batch is added to the loss.
 
+    A module can start from the content of the catalogue. ``module.start_from(columns)`` is then
+    called once before training, with the columns of some items.
+
     Attributes
     ----------
     is_fast : bool

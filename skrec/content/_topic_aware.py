@@ -12,7 +12,7 @@ from skrec._common.checks import check_real
 from skrec._common.messages import preview
 from skrec._data.items import Items
 from skrec._data.packed import Column, Packed, inner_columns, outer_columns
-from skrec.content._around import PREFIX, OperatorAround, resolve_inner
+from skrec.content._around import PREFIX, OperatorAround, resolve_inner, start_from
 from skrec.content._base import ContentOperator
 from skrec.content._columns.operator import chosen_roles
 from skrec.content._tabular import Tabular
@@ -165,6 +165,10 @@ class VectorsWithTopic(nn.Module):
         self.content = content
         self.classify = nn.Linear(width, n_topics)
         self.weight = weight
+
+    def start_from(self, columns: dict[str, Column]) -> None:
+        """Let the inner module start from the content of some items, if it can."""
+        start_from(self.content, inner_columns(columns, PREFIX))
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return item vectors (U, D)."""

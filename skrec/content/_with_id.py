@@ -10,7 +10,7 @@ from torch import nn
 from skrec._common.checks import check_real
 from skrec._data.items import Items
 from skrec._data.packed import Column, Packed, inner_columns, outer_columns
-from skrec.content._around import PREFIX, OperatorAround, resolve_inner
+from skrec.content._around import PREFIX, OperatorAround, resolve_inner, start_from
 from skrec.content._base import ContentOperator
 from skrec.content._id import id_codes, ids_only
 from skrec.content._tokens import tokens_of
@@ -120,6 +120,10 @@ class ContentAndID(nn.Module):
         self.table = nn.Embedding(n_items, width)
         nn.init.zeros_(self.table.weight)
         self.dropout = dropout
+
+    def start_from(self, columns: dict[str, Column]) -> None:
+        """Let the inner module start from the content of some items, if it can."""
+        start_from(self.content, inner_columns(columns, PREFIX))
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return item vectors (U, D)."""

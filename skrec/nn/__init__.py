@@ -18,6 +18,7 @@ from skrec.nn._latest import latest_tokens
 from skrec.nn._masks import MaskBlock
 from skrec.nn._mlp import ACTIVATIONS, MLP
 from skrec.nn._pooling import last_real, masked_max, masked_mean
+from skrec.nn._principal import start_at_principal_directions
 from skrec.nn._transformer import (
     LayerStack,
     Positions,
@@ -64,6 +65,7 @@ __all__ = [
     "recency",
     "split_tokens",
     "stack_rows",
+    "start_at_principal_directions",
     "transformer",
     "unit",
 ]

@@ -227,7 +227,7 @@ def shown():
     )
 
 
-SAME = Items({number: "thing" for number in range(N)})  # texts from which nothing can be learned
+SAME = Items(dict.fromkeys(range(N), "thing"))  # texts from which nothing can be learned
 
 
 def test_impressions_take_co_clicks_if_these_rank_held_out_clicks_better(shown, tmp_path):
@@ -297,3 +297,22 @@ def test_new_items_have_the_popularity_and_the_co_clicks_of_the_average_item(rec
     histories = [row for row in chains if row]
     co_clicks = prior.log_co_clicks(encode_rows(rec, histories), rec.items_)
     assert_allclose(prior.mean_log_co_clicks, co_clicks.mean(), rtol=1e-5)
+
+
+def test_probabilities_are_calibrated_without_the_held_out_clicks(shown, monkeypatch):
+    import skrec._recommender as module
+
+    priors, calibrate = [], module.calibrate
+
+    def spy(scorer, valid):
+        priors.append(scorer.prior)
+        return calibrate(scorer, valid)
+
+    monkeypatch.setattr(module, "calibrate", spy)
+    rec = ContentRecommender(content.MeanPooling(), predictor="dot", max_epochs=1, random_state=0)
+    rec.fit(shown, SAME)
+    training, _ = hold_out(coded(shown, SAME), 0.1, np.random.default_rng(0))
+    assert len(priors) == 1 and priors[0].weights == rec.prior_.weights
+    n_pairs = [prior.similarities.sum() for prior in (priors[0], rec.prior_)]
+    assert n_pairs[0] < n_pairs[1]
+    assert training.n_rows < len(shown)

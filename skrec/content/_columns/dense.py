@@ -15,7 +15,7 @@ from skrec._data.items import Items
 from skrec._data.packed import Column, Dense, Packed
 from skrec.content._base import ContentOperator
 from skrec.content._columns.scales import standardized
-from skrec.nn import MLP
+from skrec.nn import MLP, isometric, start_at_principal_directions
 
 
 class DenseOperator(ContentOperator):
@@ -83,6 +83,19 @@ class DenseNetwork(nn.Module):
     def __init__(self, n_features: int, hidden: Sequence[int], width: int, dropout: float) -> None:
         super().__init__()
         self.mlp = MLP(n_features, hidden, width, dropout=dropout)
+
+    def start_from(self, columns: dict[str, Column]) -> None:
+        """Let a network without hidden layers start from the vectors of some items.
+
+        It starts as an isometry if it is large enough, and otherwise at the principal directions.
+        """
+        first = self.mlp.layers[0]
+        if len(self.mlp.layers) > 1 or not isinstance(first, nn.Linear):
+            return
+        if first.out_features >= first.in_features:
+            isometric(first)
+        else:
+            start_at_principal_directions(first, columns["vector"][0])
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
         """Return item vectors (U, D)."""

@@ -17,6 +17,7 @@ from skrec.nn import (
     last_real,
     masked_mean,
     split_tokens,
+    start_at_principal_directions,
 )
 
 # number of padded tokens per micro-batch; small on a CPU, so that there is little padding
@@ -84,6 +85,20 @@ class LanguageModelNetwork(nn.Module):
         width = self.project.out_features
         vectors, tokens = self._in_parts(self._rows, columns).tensor_split([width], dim=1)
         return vectors, *split_tokens(tokens, width)
+
+    def start_from(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Let a projection to fewer numbers start at the principal directions of some items.
+
+        A projection that is large enough starts as an isometry, which keeps everything.
+        """
+        if self.project.out_features >= self.project.in_features:
+            return
+
+        def pooled(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return self.pool(self._hidden(values, mask), mask)
+
+        with torch.no_grad():
+            start_at_principal_directions(self.project, self._in_parts(pooled, columns))
 
     def _in_parts(
         self,

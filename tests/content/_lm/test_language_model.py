@@ -14,6 +14,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from peft import PeftModel
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from tiny_models import save_tiny, tiny_model, tiny_tokenizer
 from transformers import AutoModel
@@ -458,20 +459,28 @@ def test_bad_memory(memory, make, news, titles):
         make(memory=memory).fit(news.train, titles)
 
 
-@pytest.mark.parametrize("width", [40, 8])
-def test_before_training_items_are_as_alike_as_in_the_language_model(
-    news, titles, make, tiny_bert, width
-):
-    """The projection starts as an isometry, so a zero-shot ranking survives the first step."""
+def untrained_vectors(rec, news, titles, width):
+    """Return the item vectors of an untrained model, and the pooled states that they project."""
     untrained = {"max_epochs": 1, "learning_rate": 1e-30, "history_targets": 0}
-    rec = make(trainable_layers=0).set_params(width=width, **untrained).fit(news.train, titles)
-    found = rec.item_vectors()
+    rec = rec.set_params(width=width, **untrained).fit(news.train, titles)
     network = rec.network_.content
-    pooled = (
-        found - network.project.bias.detach().numpy()
-    ) @ network.project.weight.detach().numpy()
-    if width >= pooled.shape[1]:
-        np.testing.assert_allclose(pooled @ pooled.T, found @ found.T, rtol=1e-3, atol=1e-4)
-    weight = network.project.weight.detach()
-    smaller = weight @ weight.T if width < weight.shape[1] else weight.T @ weight
-    torch.testing.assert_close(smaller, torch.eye(len(smaller)), atol=1e-5, rtol=0)
+    [column] = rec._encoded().packed(rec.network_).columns.values()
+    values, mask = column.take(torch.arange(len(titles)))
+    with torch.no_grad():
+        return rec.item_vectors(), network.pool(values.float(), mask).numpy()
+
+
+def test_before_training_items_are_as_alike_as_in_the_language_model(news, titles, make):
+    """A large projection starts as an isometry, so the zero-shot ranking is kept."""
+    found, pooled = untrained_vectors(make(trainable_layers=0), news, titles, width=40)
+    assert pooled.shape[1] <= 40
+    np.testing.assert_allclose(found @ found.T, pooled @ pooled.T, rtol=1e-3, atol=1e-4)
+
+
+def test_a_small_projection_starts_at_the_principal_directions(news, titles, make):
+    found, pooled = untrained_vectors(make(trainable_layers=0), news, titles, width=8)
+    pca = PCA(8).fit(pooled)
+    components = pca.transform(pooled) / pca.singular_values_**0.5
+    wanted = components @ components.T
+    scale = (found**2).sum() / np.trace(wanted)
+    np.testing.assert_allclose(found @ found.T, scale * wanted, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,44 @@
+"""Linear layers that start at the principal directions of their inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+TINY = 1e-6  # of the largest singular value; directions with smaller ones are noise
+
+
+@torch.no_grad()
+def start_at_principal_directions(layer: nn.Linear, x: torch.Tensor) -> None:
+    """Let a linear layer start as a projection to the principal directions of its inputs.
+
+    The inputs are centered, and the largest principal components are kept, so that a layer with a
+    small output keeps as much of the inputs as it can. Each component is divided by the square root
+    of its standard deviation, because the first ones of pretrained vectors say little of what
+    differs between items. The components are then rotated at random, so that each output depends on
+    all of them, and scaled so that the mean squared norm of the outputs is that of the centered
+    inputs.
+
+    Parameters
+    ----------
+    layer : torch.nn.Linear
+        The layer with random weights, which is changed in place.
+    x : tensor of shape (n, layer.in_features)
+        Inputs. If they are all the same, the layer is left as it is.
+    """
+    x = x.to(torch.float64)
+    mean = x.mean(dim=0)
+    _, scales, directions = torch.linalg.svd(x - mean, full_matrices=False)
+    kept = (scales > TINY * scales.max().clamp_min(TINY)).nonzero().squeeze(1)
+    kept = kept[: layer.out_features]
+    if not len(kept):
+        return
+    scales, directions = scales[kept], directions[kept]
+    weighted = directions / scales.sqrt().unsqueeze(1)  # (k, H)
+    # the components (n, k) have the squared norm `scales ** 2 / scales`
+    weighted *= (scales.square().sum() / scales.sum()).sqrt()
+    random = layer.weight.to(torch.float64)[:, : len(kept)]
+    rotation, _ = torch.linalg.qr(random)  # (D, k), with orthonormal columns
+    weight = rotation @ weighted
+    layer.weight.copy_(weight)
+    layer.bias.copy_(-weight @ mean)
