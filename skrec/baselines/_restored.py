@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from skrec._data.items import Items
+from skrec._training.restored import are_counts
 
 
 def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(state.keys() - defaults.keys() - fitted)
     if unknown:
         raise ValueError(f"a {kind.__name__} has no attribute {unknown[0]}")
+    state = LATER | state
     missing = sorted(fitted - state.keys())
     if missing:
         raise ValueError(f"the attribute {missing[0]} is missing")
@@ -72,6 +74,10 @@ def _are_scores(value: Any, n_items: int) -> bool:
     )
 
 
+def _are_counts(value: Any, n_items: int) -> bool:
+    return are_counts(value) and (value is None or len(value) == n_items)
+
+
 def _are_similarities(value: Any, n_items: int) -> bool:
     return (
         isinstance(value, sparse.csr_array)
@@ -87,10 +93,13 @@ def _are_roles(value: Any, n_items: int) -> bool:
     )
 
 
+# fitted attributes that earlier versions did not save
+LATER: dict[str, Any] = {"n_clicks_": None}
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any, int], bool]]] = {
     "classes_": ("[0, 1]", lambda value, n_items: np.array_equal(value, [0, 1])),
     "popularity_": ("one finite number of float32 per item", _are_scores),
+    "n_clicks_": ("None or a count of clicks per item", _are_counts),
     "calibration_": ("two finite numbers", _is_calibration),
     "similarities_": ("a finite csr_array of float32 of items by items", _are_similarities),
     "columns_": ("roles by the names of columns", _are_roles),
