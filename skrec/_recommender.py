@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache, partial
 from typing import Any, Self
@@ -17,7 +17,6 @@ from skrec import _saving as saving
 from skrec._common.checks import check_int
 from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
-from skrec._data.co_clicks import add_clicks, with_zeros
 from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, ids_of, padded_lists
 from skrec._inference.frames import frame_format, output_library
@@ -31,6 +30,7 @@ from skrec._training.fit import (
     calibrate,
     run_epochs,
 )
+from skrec._training.from_log import FitRows, read_rows
 from skrec._training.holdout import hold_out
 from skrec._training.parameters import refuse_nested_on_alias
 from skrec._training.prior import choose_prior, fit_terms
@@ -202,6 +202,9 @@ class ContentRecommender(
         impressions.
     items_ : Items
         The catalogue.
+    histories_ : pyarrow.Table or None
+        Remembered histories, if `fit` or `update` got a log of clicks: one row per user, by
+        ascending `user_id`, with the lists `history` and, if the log has times, `times`.
     content_, behavior_, predictor_ : operators
         The fitted clones of the operators.
     side_ : content operator or None
@@ -212,10 +215,6 @@ class ContentRecommender(
         The trained network.
     n_epochs_ : int
         Number of epochs that were run.
-    n_clicks_ : ndarray of float, shape (n_training_items,)
-        Number of clicks on each item in the rows of `fit`, plus those of each `partial_fit`; see
-        :class:`~skrec.baselines.Popularity` for what is counted. None if the recommender was saved
-        by an earlier version.
     n_skipped_ : int
         Number of training rows that were skipped: impressions without a click and empty bare
         histories.
@@ -272,6 +271,7 @@ class ContentRecommender(
     # `load` accepts these fitted attributes and no others
     classes_: np.ndarray
     items_: Items
+    histories_: pa.Table | None
     users_: pa.Array | None
     content_: ContentOperator
     behavior_: BehaviorOperator
@@ -282,7 +282,6 @@ class ContentRecommender(
     validation_scores_: list[float]
     n_epochs_: int
     n_skipped_: int
-    n_clicks_: np.ndarray | None
     best_score_: float
     calibration_: tuple[float, float]
     chosen_: dict[str, Any]
@@ -291,7 +290,7 @@ class ContentRecommender(
     _training_state: TrainingState | None
 
     # requested by default, so that users need not call set_fit_request(items=True)
-    __metadata_request__fit = {"items": True}
+    __metadata_request__fit = {"items": True, "columns": True}
     __metadata_request__partial_fit = {"items": True}
     __metadata_request__predict = {"items": True}
     __metadata_request__predict_proba = {"items": True}
@@ -390,18 +389,33 @@ class ContentRecommender(
 
     @with_callbacks
     @items_by_keyword
-    def fit(self, X: Any, y: Any = None, *, items: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        items: Any = None,
+        columns: Mapping[str, str | None] | None = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train the model on clicks.
 
         Parameters
         ----------
         X : table or list of id lists, of n_samples rows
             Impressions (columns `history`, `candidates` and `clicked`), pairs (columns `history`
-            and `candidate`, with labels in `clicked` or y), or bare histories.
+            and `candidate`, with labels in `clicked` or y), or bare histories. Or a log with one
+            click per row, see `columns`. It is trained as bare histories, one per user, which the
+            model remembers in `histories_`, so that ``recommend(users=...)`` works.
         y : array-like of shape (n_samples,), or a catalogue, default=None
             Labels 0/1 of pairs. A catalogue in this place is used as `items`.
         items : Items or DataFrame-like with the id column, default=None
             The catalogue. In searches and cross-validation, pass it as ``Items(df)``.
+        columns : mapping, default=None
+            Names of the columns of a log, such as ``{"user": "uid", "item": "sku", "time": "ts"}``.
+            Without a time, or if it is None, the rows of each user must be in the order of the
+            clicks. A table with the columns `user_id`, `item_id` and `time` (or `timestamp`), and
+            without `history`, is read as a log without `columns`, too.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss and in the calibration. Rows with weight 0 are ignored.
             The validation score does not use weights.
@@ -416,11 +430,13 @@ class ContentRecommender(
             If parameters or data are invalid. Both are validated before training starts.
         """
         with self._writing():
-            return self._fit(X, *labels_and_catalogue(y, items), sample_weight)
+            rows = read_rows(X, y, items, columns, sample_weight, self.verbose)
+            return self._fit(rows, sample_weight)
 
-    def _fit(self, X: Any, y: Any, items: Any, sample_weight: Any) -> Self:
+    def _fit(self, rows: FitRows, sample_weight: Any) -> Self:
+        X, y = rows.X, rows.y
         resuming = self.warm_start and hasattr(self, "network_")
-        inputs = read_inputs(self, X, y, items, sample_weight, resuming)
+        inputs = read_inputs(self, X, y, rows.items, sample_weight, resuming)
         data, valid = inputs.data, None
         if self.early_stopping:
             monitored(self.scoring, data)  # raises before anything is trained
@@ -428,8 +444,7 @@ class ContentRecommender(
         prior = inputs.starting_prior(data)
         examples = inputs.examples(data, prior)
         model = copy_to_train(self, inputs, examples, resuming)
-        model.prior_ = prior
-        model.n_clicks_ = add_clicks(None, inputs.data, inputs.items.n_items)
+        model.prior_, model.histories_ = prior, rows.histories
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labeled_pairs, X, y, data.kind))
@@ -475,7 +490,8 @@ class ContentRecommender(
         Parameters
         ----------
         X : table or list of id lists, of n_samples rows
-            As in `fit`.
+            As in `fit`, but not a log of clicks. Add its clicks by `update`, and train on rows that
+            :func:`skrec.datasets.impressions_from_clicks` made of it.
         y : array-like of shape (n_samples,), or a catalogue, default=None
             Labels 0/1 of pairs. A catalogue in this place is used as `items`.
         items : Items or DataFrame-like with the id column, default=None
@@ -510,9 +526,6 @@ class ContentRecommender(
             examples = inputs.examples(inputs.data, prior)
             model = copy_to_train(self, inputs, examples, resuming)
             model.prior_ = prior
-            if self.__dict__.get("n_clicks_") is not None or not resuming:
-                known = self.n_clicks_ if resuming else None
-                model.n_clicks_ = add_clicks(known, inputs.data, inputs.items.n_items)
             model.content_.use(Resources(self.memory, inputs.device))
             trainer = start_training(model, inputs, examples, None, resuming)
             trainer.run_epoch()
@@ -755,7 +768,7 @@ class ContentRecommender(
         encoded, network = now["_encoded_items"], now["network_"]
         if items is not None:
             encoded = encoded.extend(items, network)
-        prior, n_clicks = now.get("prior_"), now.get("n_clicks_")
+        prior = now.get("prior_")
         return Scorer(
             network,
             encoded,
@@ -763,7 +776,6 @@ class ContentRecommender(
             now["calibration_"],
             known_users=now["users_"],
             prior=None if prior is None else prior.for_items(encoded.items),
-            n_clicks=with_zeros(n_clicks, encoded.items.n_items),
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from skrec._data.rows import as_table
 from skrec._inference.frames import frame_format
 from skrec._inference.ranker import Ranker, in_rows
 from skrec._training.start import items_by_keyword
+from skrec._user_verbs import UserVerbs
 
 
-class RankingVerbs:
+class RankingVerbs(UserVerbs):
     """Methods that predict, score and recommend.
 
     A subclass has the parameters `scoring` and `unknown_items`, and the method `_scorer`.
@@ -147,8 +148,7 @@ class RankingVerbs:
         y : array-like of shape (n_samples,), default=None
             Labels of pairs, if X has no `clicked` column.
         metrics : str or list of str, default=None
-            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`. Metrics of lists, such
-            as "coverage@10", describe the items that `recommend` finds in the whole catalogue.
+            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`.
         items : Items or DataFrame-like, default=None
             New or changed items, used in this call only.
 
@@ -164,9 +164,10 @@ class RankingVerbs:
 
     def recommend(
         self,
-        X: Any,
+        X: Any = None,
         k: int = 10,
         *,
+        users: Any = None,
         items: Any = None,
         candidates: Any = None,
         exclude_seen: bool = True,
@@ -179,10 +180,12 @@ class RankingVerbs:
 
         Parameters
         ----------
-        X : list of id lists, or table with `history`, of n_samples rows
+        X : list of id lists, or table with `history`, of n_samples rows, default=None
             The histories. Candidates are ignored.
         k : int, default=10
             Length of the lists.
+        users : array-like of ids, shape (n_samples,), default=None
+            Users whose remembered histories are used in place of X; see `fit` and `update`.
         items : Items or DataFrame-like, default=None
             New or changed items, used in this call only.
         candidates : array-like of ids, default=None
@@ -205,16 +208,19 @@ class RankingVerbs:
             Scores as returned by `decision_function`; -inf where there is no item.
         frame : DataFrame
             Returned instead of `ids` and `scores` if `as_frame` is not False. It has the columns
-            ``row`` (position in X, from 0), ``rank`` (from 1), the id under the name of the
-            catalogue's id column, ``score``, ``probability`` as returned by `predict_proba`, and
-            `columns`. Lists with fewer than k items have fewer rows.
+            ``row`` (position in X, from 0; with `users`, it is ``user``), ``rank`` (from 1), the id
+            under the name of the catalogue's id column, ``score``, ``probability`` as returned by
+            `predict_proba`, and `columns`. Lists with fewer than k items have fewer rows.
         """
         check_int("k", k)
-        data, scorer = self._read(X, items)
+        # histories before the catalogue, which may grow meanwhile, but not lose an item
+        rows = self._rows_of(X, users)
+        data, scorer = self._read(rows, items)
         known = scorer.items
-        form = frame_format(self, as_frame, columns, known, "row")
+        form = frame_format(self, as_frame, columns, known, "row" if users is None else "user")
         among = None if candidates is None else codes_among(known, candidates)
         codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, among)
         if form is not None:
-            return form.frame(np.arange(data.n_rows), codes, scores, scorer.calibration)
+            keys = np.arange(data.n_rows) if users is None else rows["user_id"].combine_chunks()
+            return form.frame(keys, codes, scores, scorer.calibration)
         return padded_lists(known, codes, scores, k)

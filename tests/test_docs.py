@@ -110,3 +110,11 @@ def test_example_is_a_gallery_page(path):
     assert set(rule) == {"="} and rule == closing and len(rule) >= len(title)
     assert text.count("\n# %%\n") >= 3
     assert "plt.show()" in text
+
+
+def test_from_csv_to_titles_takes_twelve_lines():
+    text = (ROOT / "examples" / "plot_00_from_clicks.py").read_text(encoding="utf-8")
+    (cell,) = [cell for cell in text.split("\n# %%\n") if "read_csv" in cell]
+    lines = [line for line in cell.splitlines() if line and not line.startswith("#")]
+    assert len(lines) <= 12
+    assert 'columns=["title"]' in lines[-2]

@@ -71,12 +71,14 @@ def hint_for_rows(names: list[str]) -> str:
     users, times = named(names, USER_NAMES), named(names, TIME_NAMES)
     clicked_items = named(names, ITEM_NAMES)
     if clicked_items and (users or (times and not named(names, CONTENT_NAMES))):
-        renamed = {users[0]: "user_id"} if users else {}
-        renamed |= {clicked_items[0]: "item_id"} | ({times[0]: "time"} if times else {})
+        found = {"user": users[:1], "item": clicked_items[:1], "time": times[:1]}
+        columns = {role: names[0] for role, names in found.items() if names}
+        keywords = ", ".join(f"{role}={name!r}" for role, name in columns.items())
         return (
-            ". It looks like a log with one click per row: make impressions of it with "
-            "skrec.datasets.impressions_from_clicks(log), or histories with "
-            "log.groupby('user_id')['item_id'].agg(list)" + _rename(renamed)
+            ". It looks like a log with one click per row. fit takes it with "
+            f"columns={columns}. To score, evaluate or search, and to predict, make rows of it "
+            f"first: skrec.datasets.impressions_from_clicks(log, {keywords}) cuts it into train, "
+            "valid and test, and histories_from_clicks makes one row per user"
         )
     if clicked_items:
         return (
@@ -84,12 +86,6 @@ def hint_for_rows(names: list[str]) -> str:
             "second, as in rec.fit(X, items)"
         )
     return ""
-
-
-def _rename(names: dict[str, str]) -> str:
-    """Return the call that renames columns, unless they have these names."""
-    changed = {old: new for old, new in names.items() if old != new}
-    return f", after log.rename(columns={changed})" if changed else ""
 
 
 def hint_for_clicks(names: list[str]) -> str:

@@ -38,6 +38,7 @@ COLUMNS = (
     "impression_id",
     "time",
 )
+UNREAD = ("times",)  # of histories that histories_from_clicks made
 LISTS_HINT = "histories are lists of item ids, one for each row: write [[3, 8, 1]] for one history"
 NO_ROWS = "X has no rows; at least one is needed"
 
@@ -148,7 +149,7 @@ def warn_misspelled_columns(table: Table) -> None:
         X as a table.
     """
     for name in table.names:
-        hint = "" if name in COLUMNS else did_you_mean(name, COLUMNS, cutoff=0.7)
+        hint = "" if name in (*COLUMNS, *UNREAD) else did_you_mean(name, COLUMNS, cutoff=0.7)
         if hint and not any(known in table for known in COLUMNS if repr(known) in hint):
             warn(f"column {name!r} of X is not used{hint}")
     if "candidates" not in table and "candidate" not in table:

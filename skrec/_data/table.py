@@ -32,7 +32,15 @@ def is_table(data: Any) -> bool:
 
 
 def _is_parquet_path(data: Any) -> bool:
-    """Whether `data` is a path object, a str that ends in .parquet, or the name of a folder."""
+    """Whether `data` is a path object, a str that ends in .parquet or names a folder, or a list.
+
+    The entries of a list are path objects, or end in .parquet.
+    """
+    if isinstance(data, (list, tuple)) and data:
+        return all(
+            isinstance(path, os.PathLike) or (isinstance(path, str) and path.endswith(".parquet"))
+            for path in data
+        )
     if isinstance(data, str):
         return data.endswith(".parquet") or os.path.isdir(os.path.expanduser(data))
     return isinstance(data, os.PathLike)
@@ -53,8 +61,8 @@ class Table:
 
     Parameters
     ----------
-    data : pandas.DataFrame, pyarrow.Table, mapping, datasets.Dataset, parquet path, or any \
-            Arrow exporter
+    data : pandas.DataFrame, pyarrow.Table, mapping, datasets.Dataset, parquet path or list of \
+            them, or any Arrow exporter
         The columns. Those of files and data sets are read when requested.
 
     Attributes
@@ -137,6 +145,31 @@ class Table:
             refuse_invalid_text([chunk], f"column {name!r}")
             yield without_view(chunk)
 
+    def batches(self, names: list[str], size: int) -> Iterator[pa.Table]:
+        """Read several columns together, at most `size` rows at a time.
+
+        Parameters
+        ----------
+        names : list of str
+            Distinct entries of `names`.
+        size : int
+            Number of rows.
+
+        Yields
+        ------
+        pyarrow.Table
+            The next rows. Those of a file are not kept.
+        """
+        if not self._streams:
+            table = pa.table({name: self.column(name) for name in names})
+            yield from (table.slice(at, size) for at in range(0, table.num_rows, size))
+            return
+        for name in names:
+            self._check_unique(name)
+        for batch in self._data.batches(names, size):
+            # to_arrow refuses invalid text, and replaces views
+            yield pa.table({name: to_arrow(batch[name], f"column {name!r}") for name in names})
+
     def type(self, name: str) -> pa.DataType:
         """Return the type of a column."""
         return self._data.type(name) if self._streams else self.column(name).type
@@ -161,13 +194,13 @@ def _exported(data: Any) -> pa.Table:
 
 
 class ParquetColumns:
-    """Columns of a parquet file, or of a folder of parquet files with the same columns.
+    """Columns of a parquet file, or of several parquet files with the same columns.
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like, or list of these
         A file, or a folder whose files are read in the order of their names. Subfolders are not
-        read.
+        read. The entries of a list are read in its order.
 
     Attributes
     ----------
@@ -183,8 +216,9 @@ class ParquetColumns:
         their columns.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self._files = _files(Path(path).expanduser())
+    def __init__(self, path: Any):
+        paths = path if isinstance(path, (list, tuple)) else [path]
+        self._files = [file for each in paths for file in _files(Path(each).expanduser())]
         self._schema = _schema(self._files)
         self.column_names: list[str] = self._schema.names
 
@@ -208,6 +242,16 @@ class ParquetColumns:
             with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
                 for batch in file.iter_batches(ROWS, columns=[name]):
                     yield batch.column(0).cast(kind)
+
+    def batches(self, names: list[str], size: int) -> Iterator[pa.Table]:
+        """Read several columns together, at most `size` rows at a time."""
+        import pyarrow.parquet
+
+        schema = pa.schema([(name, self.type(name)) for name in names])
+        for path in self._files:
+            with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+                for batch in file.iter_batches(size, columns=names):
+                    yield pa.table(batch).select(names).cast(schema)
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         return pa.chunked_array(self.chunks(name), self.type(name))
@@ -294,6 +338,10 @@ class DatasetColumns:
         data = self._data.select_columns([name]).with_format("arrow")
         for table in data.iter(ROWS):
             yield from table.column(0).chunks
+
+    def batches(self, names: list[str], size: int) -> Iterator[pa.Table]:
+        """Read several columns together, at most `size` rows at a time."""
+        yield from self._data.select_columns(names).with_format("arrow").iter(size)
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         return pa.chunked_array(self.chunks(name), self.type(name))

@@ -43,6 +43,7 @@ def kinds() -> list[Kind]:
         Kind("array", (np.ndarray,), _write_array, _read_array),
         Kind("sparse", (sparse.csr_array,), _write_sparse, _read_sparse),
         Kind("arrow", (pa.Array,), _write_arrow, _read_arrow),
+        Kind("table", (pa.Table,), _write_table, _read_table),
         Kind("path", (Path,), _write_as_str, _read_path),
         Kind("device", (torch.device,), _write_as_str, _read_device),
         Kind("random state", (np.random.RandomState,), _write_random_state, _read_random_state),
@@ -130,6 +131,22 @@ def _write_arrow(codec: Codec, value: pa.Array, at: str) -> dict[str, Any]:
 
 def _read_arrow(codec: Codec, value: dict[str, Any]) -> pa.Array:
     return pa.array(value["values"], ARROW[value["type"]])
+
+
+def _write_table(codec: Codec, value: pa.Table, at: str) -> dict[str, Any]:
+    """Write a table to a parquet file, with the Arrow types of its columns."""
+    import pyarrow.parquet as pq
+
+    name = codec.new_file(f"{at.strip('_')}.parquet")
+    # the names of the fields of lists stay as they are
+    pq.write_table(value, codec.folder / name, use_compliant_nested_type=False)
+    return {"file": name}
+
+
+def _read_table(codec: Codec, value: dict[str, Any]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(codec.path(value["file"])).combine_chunks()
 
 
 def _write_random_state(codec: Codec, value: np.random.RandomState, at: str) -> dict[str, Any]:

@@ -48,7 +48,8 @@ ids, scores = rec.recommend(histories, k=10)
 ```
 
 `recommender.json` contains parameters and vocabularies, `arrays.safetensors` weights, `*.parquet`
-the catalogue, and `skrec.json` versions and checksums. The folder contains no code.
+the catalogue and remembered histories of users, and `skrec.json` versions and checksums. The folder
+contains no code.
 """
 
 

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from skrec._common.limits import LayerLimit
 from skrec._data.items import Items
+from skrec._data.user_histories import are_histories
 from skrec._inference.frames import LIBRARIES, OUTPUT_CONFIG
 from skrec._inference.prior import Prior
 from skrec._operators import Operator
@@ -74,11 +75,11 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     output = state.get(OUTPUT_CONFIG, {})
     if not isinstance(output, dict) or not set(output.items()) <= OUTPUTS:
         raise ValueError(f"{OUTPUT_CONFIG} must be what set_output writes")
+    if state["histories_"] is not None and not are_histories(state["histories_"], state["items_"]):
+        raise ValueError("histories_ must be None or a table of histories by ascending users")
     prior = state["prior_"]
     if prior is not None and len(prior.log_popularity) > state["items_"].n_items:
         raise ValueError("prior_ has more items than the catalogue")
-    if state["n_clicks_"] is not None and len(state["n_clicks_"]) > state["items_"].n_items:
-        raise ValueError("n_clicks_ has more items than the catalogue")
     largest = max(max(array.shape, default=0) for array in state["network_"].values())
     for name in (*(f"{family}_" for family in FAMILIES), "side_"):
         _check_counts(name, state[name], max(largest, LARGEST_COUNT))
@@ -238,16 +239,6 @@ def _are_similarities(value: Any, shape: tuple[int, ...]) -> bool:
     )
 
 
-def are_counts(value: Any) -> bool:
-    """Whether a value is None, or finite counts of float64 that are not negative."""
-    return value is None or (
-        isinstance(value, np.ndarray)
-        and value.ndim == 1
-        and value.dtype == np.float64
-        and bool((np.isfinite(value) & (value >= 0)).all())
-    )
-
-
 def _is_training_state(value: Any) -> bool:
     return value is None or (
         isinstance(value, dict)
@@ -259,7 +250,7 @@ def _is_training_state(value: Any) -> bool:
 
 
 # fitted attributes that earlier versions did not save
-LATER: dict[str, Any] = {"chosen_": {}, "prior_": None, "n_clicks_": None}
+LATER: dict[str, Any] = {"chosen_": {}, "prior_": None, "histories_": None}
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "network_": ("arrays by name, with a vector for empty histories", _are_weights),
@@ -269,7 +260,6 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "side_": ("an operator or None", lambda value: value is None or isinstance(value, Operator)),
     "n_epochs_": ("a count", _is_count),
     "n_skipped_": ("a count", _is_count),
-    "n_clicks_": ("None or a count of clicks per item", are_counts),
     "loss_curve_": ("a list of numbers", _are_numbers),
     "validation_scores_": ("a list of numbers", _are_numbers),
     "best_score_": ("a number", _is_number),

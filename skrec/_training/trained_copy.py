@@ -53,6 +53,7 @@ def copy_to_train(recommender: Any, inputs: FitInputs, examples: Examples, resum
         setattr(model, f"{family}_", operator)
     model.side_ = side_operator(model.behavior_)
     model.calibration_ = (1.0, 0.0)
+    model.histories_ = None
     model._training_state = None
     return model
 

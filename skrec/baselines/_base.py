@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,7 +16,7 @@ from skrec import _saving as saving
 from skrec._common.checks import check_choice, check_real
 from skrec._common.locks import lock_of
 from skrec._common.random import as_generator
-from skrec._data.co_clicks import count_clicks, with_zeros
+from skrec._data.co_clicks import count_clicks
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.items import Items
@@ -22,11 +24,12 @@ from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table
 from skrec._inference.history_ranker import HistoryRanker, Matcher
 from skrec._training.calibration import fit_sigmoid
+from skrec._training.from_log import read_rows
 from skrec._training.holdout import hold_out
-from skrec._training.start import items_by_keyword, labels_and_catalogue, read_catalogue
+from skrec._training.start import items_by_keyword, read_catalogue
 from skrec._verbs import RankingVerbs
 from skrec.baselines._restored import restored_state
-from skrec.metrics._registry import get_scoring
+from skrec.metrics import get_metric
 
 
 class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
@@ -40,8 +43,8 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
     classes_: np.ndarray
     items_: Items
     popularity_: np.ndarray
-    n_clicks_: np.ndarray | None
     calibration_: tuple[float, float]
+    histories_: pa.Table | None
 
     scoring: str
     calibration: str | None
@@ -50,7 +53,7 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
     random_state: Any
 
     # requested by default, so that users need not call set_fit_request(items=True)
-    __metadata_request__fit = {"items": True}
+    __metadata_request__fit = {"items": True, "columns": True}
     __metadata_request__predict = {"items": True}
     __metadata_request__predict_proba = {"items": True}
     __metadata_request__decision_function = {"items": True}
@@ -58,7 +61,15 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
     __metadata_request__score = {"items": True, "sample_weight": None}
 
     @items_by_keyword
-    def fit(self, X: Any, y: Any = None, *, items: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        items: Any = None,
+        columns: Mapping[str, str | None] | None = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Fit the model to clicks.
 
         Parameters
@@ -67,11 +78,14 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
             Impressions (columns `history`, `candidates` and `clicked`), pairs (columns `history`
             and `candidate`, with labels in `clicked` or y), or bare histories. Rows with the same
             `user_id`, if X has this column, belong to one user. Without it, rows of impressions
-            and pairs with the same history do.
+            and pairs with the same history do. Or a log with one click per row; see
+            :meth:`skrec.ContentRecommender.fit`.
         y : array-like of shape (n_samples,), or a catalogue, default=None
             Labels 0/1 of pairs. A catalogue in this place is used as `items`.
         items : Items or DataFrame-like with the id column, default=None
             The catalogue. In searches and cross-validation, pass it as ``Items(df)``.
+        columns : mapping, default=None
+            Names of the columns of a log, such as ``{"user": "uid", "item": "sku", "time": "ts"}``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in counts and in the calibration. Rows with weight 0 are ignored.
 
@@ -84,15 +98,15 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
         ValueError, TypeError
             If parameters or data are invalid.
         """
-        y, items = labels_and_catalogue(y, items)
         with self._writing():
             self._check_parameters()
-            table = as_table(X)
+            rows = read_rows(X, y, items, columns, sample_weight)
+            table = as_table(rows.X)
             kind_of(table)  # first, because X and the catalogue may be swapped
-            catalogue = read_catalogue(items, self.unknown_items)
+            catalogue = read_catalogue(rows.items, self.unknown_items)
             data = encode(
                 table,
-                y,
+                rows.y,
                 items=catalogue,
                 labels="required",
                 drop_unknown="all" if self.unknown_items == "ignore" else "nothing",
@@ -104,9 +118,8 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
             prepared = self._fit_items(table, catalogue)
             calibration = self._calibrate(data, catalogue, prepared)
             fitted = self._fit_all(data, catalogue, prepared)
-            n_clicks = count_clicks(data, catalogue.n_items)
             self.__dict__.update(
-                fitted, items_=catalogue, calibration_=calibration, n_clicks_=n_clicks
+                fitted, items_=catalogue, calibration_=calibration, histories_=rows.histories
             )
             self.classes_ = np.array([0, 1])
         return self
@@ -137,7 +150,7 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise a ValueError or TypeError if a parameter is invalid."""
-        get_scoring(self.scoring)
+        get_metric(self.scoring)
         check_choice("calibration", self.calibration, ("sigmoid", None))
         check_real("validation_fraction", self.validation_fraction, 0, 1, closed="none")
         check_choice("unknown_items", self.unknown_items, ("raise", "ignore"))
@@ -175,9 +188,7 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
         popularity = np.zeros(items.n_items, dtype=np.float32)
         popularity[: len(known)] = known
         match = self._matcher(fitted, own, items)
-        n_clicks = with_zeros(fitted.get("n_clicks_"), items.n_items)
-        decay = getattr(self, "decay", 1.0)
-        return HistoryRanker(items, calibration, popularity, match, decay, n_clicks)
+        return HistoryRanker(items, calibration, popularity, match, getattr(self, "decay", 1.0))
 
     def _scorer(self, items: Any = None) -> HistoryRanker:
         """Return what predicts with the current model, which another thread may replace."""

@@ -2,6 +2,7 @@
 
 from skrec.datasets._adressa import read_adressa
 from skrec.datasets._amazon import read_amazon
+from skrec.datasets._clicks.histories import histories_from_clicks
 from skrec.datasets._clicks.impressions import impressions_from_clicks
 from skrec.datasets._clicks.sample_negatives import sample_negatives
 from skrec.datasets._ebnerd import read_ebnerd
@@ -43,6 +44,7 @@ __all__ = [
     "fetch_movielens",
     "fetch_xmind",
     "get_data_home",
+    "histories_from_clicks",
     "impressions_from_clicks",
     "make_headlines",
     "read_adressa",

@@ -203,7 +203,7 @@ def _read(path: Path, converter: Converter, threshold: float, **settings: Any) -
         ratings = _read_ratings(folder, layout, films["item_id"].to_numpy(), converter)
     clicks = ratings.filter(pc.greater_equal(ratings["rating"], threshold))
     item_ids = films["item_id"].combine_chunks()
-    data = cut_table(clicks, ratings, item_ids, settings).bunch()
+    data = cut_table(clicks, ratings, item_ids, settings)[1].bunch()
     description = _DESCR.format(
         layout=layout,
         source=folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,14 @@ import pyarrow as pa
 from skrec._common.checks import check_count
 from skrec._common.messages import did_you_mean, warn
 from skrec._data.arrow import to_arrow
-from skrec._data.table import Table
-from skrec.datasets._clicks.cut_clicks import (
-    Events,
-    ImpressionParts,
-    cut_clicks,
-    encode_ids,
-    positions_in,
-    read_columns,
-)
-from skrec.datasets._clicks.times import check_row_order, read_times
+from skrec._data.click_events import Events, encode_ids
+from skrec._data.click_log import ClickLog, Columns, as_catalogue, read_log, warn_of_rows
+from skrec._data.ids import look_up
+from skrec._data.items import Items
+from skrec.datasets._clicks.cut_clicks import ImpressionParts, cut_clicks
 from skrec.datasets._files.bunch import DataBunch
-from skrec.datasets._files.texts import is_text
 
+DEFAULT = Columns()
 # smallest value of each count among the settings
 _MINIMUM = {
     "n_valid": 0,
@@ -37,7 +33,12 @@ _MINIMUM = {
 
 def impressions_from_clicks(
     clicks: Any,
+    items: Any = None,
     *,
+    user: str = "user_id",
+    item: str = "item_id",
+    time: str | None = "time",
+    event: Any = None,
     seen: Any = None,
     item_ids: Any = None,
     n_valid: int = 1,
@@ -61,15 +62,30 @@ def impressions_from_clicks(
     Parameters
     ----------
     clicks : table
-        Columns `user_id`, `item_id` and optionally `time` (number, date or timestamp, but not
-        text). Without `time`, the rows must be in the order of the clicks. Other columns are
-        ignored.
+        The log, with one click per row: a data frame of pandas or polars, an Arrow table, a
+        ``datasets.Dataset``, a mapping of columns, or a parquet file, a folder of parquet files, or
+        a list of them. Files are read in batches; see Notes. Columns that are not named here are
+        ignored. Rows without a user, whose id is null or blank, are left out.
+    items : Items or DataFrame-like with the id column, default=None
+        The catalogue. Negatives are sampled from its items, and clicks on other items are left
+        out. The id column is `item_id` or has the name `item`.
+    user, item : str, default="user_id", "item_id"
+        Names of the columns with the ids, which are ints, strings or categories.
+    time : str or None, default="time"
+        Name of the column with the times: timestamps with or without a zone, dates, durations or
+        numbers, but not texts. If numbers count the time since 1970, they must have one unit. If
+        this is None, or the log has no column `time`, the rows of each user must be in the order
+        of the clicks.
+    event : mapping or pyarrow.compute.Expression, default=None
+        Which rows are clicks: the value, or the list of values, that a column must have, such as
+        ``{"action": ["buy", "cart"]}``, or an expression, such as ``pc.field("rating") >= 4``. None
+        takes all rows.
     seen : table, default=None
-        Columns `user_id` and `item_id`: all items that each user has seen, for instance films with
-        a low rating. They are not used as negatives of the user. None uses `clicks`.
+        A log, with the same names of columns, of all items that each user has seen, for instance
+        films with a low rating. They are not used as negatives of the user. None uses the clicks.
     item_ids : array-like, default=None
-        Ids of the items to sample negatives from, all with the same probability. None uses the
-        items in `seen`.
+        Ids of the items to sample negatives from, if `items` is None. They must contain all items
+        of the log. None uses the items in `seen`.
     n_valid, n_test : int, default=1, 2
         Number of clicks per user in valid and test. The latest clicks are in test.
     n_train : int, default=10
@@ -104,13 +120,20 @@ def impressions_from_clicks(
             exactly one 1).
         n_users : int
             Number of users with enough clicks.
+        report : dict of str to int
+            What was kept: `n_clicks`, `n_users` and `n_items`, of `n_rows` rows. Rows that were
+            left out, by the reason: `n_other_events`, `n_without_user`, `n_unknown_items`,
+            `n_repeated` and `n_of_few` (clicks of the `n_users_left_out` users with fewer
+            than `min_clicks`).
 
     Raises
     ------
     ValueError
         If no user has enough clicks, if a user has too few unseen items for the negatives, or if a
-        parameter is out of its range. If there is no column `time`, but another column looks like
-        one, such as `timestamp` or any column of dates, and the rows are not in its order.
+        parameter is out of its range. If an item or a time is null, if numbers mix units of time,
+        or if times are 0 or -1 where others count from 1970. If there is no column `time`, but
+        another column looks like one, such as `timestamp` or any column of dates, and the rows are
+        not in its order.
     TypeError
         If times are texts, if a count is not an int, or if ids are strings in one table and ints in
         another.
@@ -118,7 +141,18 @@ def impressions_from_clicks(
     Warns
     -----
     UserWarning
-        If users are left out because of `min_clicks`.
+        If users are left out because of `min_clicks`, or clicks because they have no user or their
+        item is not in the catalogue.
+
+    See Also
+    --------
+    histories_from_clicks : All clicks of each user as one history.
+
+    Notes
+    -----
+    Of a log in files, the columns that are needed are read a million rows at a time. The distinct
+    ids and 16 bytes per click stay in memory, and sorting needs about 40 bytes more per click for a
+    moment. The result is in memory, too.
 
     Examples
     --------
@@ -141,16 +175,29 @@ def impressions_from_clicks(
         first_only=first_only,
         random_state=random_state,
     )
-    parts = cut_table(clicks, seen, item_ids, settings)
+    log, parts = cut_table(
+        clicks, seen, item_ids, settings, items, Columns(user, item, time), event
+    )
+    warn_of_rows(log.report)
     if parts.n_left_out:
         warn(
             f"{parts.n_left_out:,} of {parts.n_left_out + parts.n_users:,} users have fewer than "
             f"min_clicks={min_clicks} clicks and are left out",
         )
-    return parts.bunch()
+    bunch = parts.bunch()
+    bunch.report = log.report | parts.report
+    return bunch
 
 
-def cut_table(clicks: Any, seen: Any, item_ids: Any, settings: dict[str, Any]) -> ImpressionParts:
+def cut_table(
+    clicks: Any,
+    seen: Any,
+    item_ids: Any,
+    settings: dict[str, Any],
+    items: Any = None,
+    columns: Columns = DEFAULT,
+    event: Any = None,
+) -> tuple[ClickLog, ImpressionParts]:
     """Split a table of clicks; see `impressions_from_clicks`.
 
     Parameters
@@ -159,44 +206,50 @@ def cut_table(clicks: Any, seen: Any, item_ids: Any, settings: dict[str, Any]) -
         Parameters of `impressions_from_clicks`.
     settings : dict
         Complete settings, as returned by `check_settings`.
+    items, event : object
+        Parameters of `impressions_from_clicks`.
+    columns : Columns
+        Names of the columns of the log.
 
     Returns
     -------
-    ImpressionParts
+    log : ClickLog
+    parts : ImpressionParts
     """
-    table = Table(clicks)
-    columns = read_columns(table, "clicks", ("user_id", "item_id"))
-    time = read_times(table, "clicks")
-    user_ids, user = encode_ids(columns["user_id"], "column 'user_id' of clicks")
-    is_user = is_text(user_ids).to_numpy(zero_copy_only=False)
-    if not is_user.all():
-        n_empty = np.count_nonzero(~is_user[user])
-        raise ValueError(
-            f"column 'user_id' of clicks has {n_empty} empty texts; leave out clicks without a user"
-        )
-    if time is None:
-        check_row_order(clicks, table, user)
-    clicked_ids = columns["item_id"]
-    if seen is None:
-        seen_user, seen_ids, seen_name = user, clicked_ids, "clicks"
+    if items is not None and item_ids is not None:
+        raise ValueError("give items, the catalogue, or item_ids, not both")
+    log = read_log(clicks, columns, event)
+    seen_log = log if seen is None else read_log(seen, replace(columns, time=None), name="seen")
+    if items is not None:
+        ids = read_item_ids(items, columns.item)
+    elif item_ids is not None:
+        ids, _ = encode_ids(to_arrow(item_ids, "item_ids"), "item_ids")
     else:
-        seen = read_columns(seen, "seen", ("user_id", "item_id"))
-        seen_user = positions_in(user_ids, seen["user_id"], "column 'user_id' of seen")
-        seen_ids, seen_name = seen["item_id"], "seen"
-    if item_ids is None:
-        item_ids, seen_item = encode_ids(seen_ids, f"column 'item_id' of {seen_name}")
-    else:
-        item_ids, _ = encode_ids(to_arrow(item_ids, "item_ids"), "item_ids")
-        seen_item = _known_positions(item_ids, seen_ids, seen_name)
-    item = seen_item if seen is None else _known_positions(item_ids, clicked_ids, "clicks")
+        ids = seen_log.item_ids
+    if items is None:
+        for each, name in ((seen_log, "seen"), (log, "clicks")):
+            _refuse_unlisted(each, ids, name)
+    log = log.of_items(ids)
+    seen_log = log if seen is None else seen_log.of_items(ids)
+    # users who clicked nothing need no negatives
+    seen_user = look_up(seen_log.user_ids, log.user_ids, "users of seen")[seen_log.events.user]
     has_clicks = seen_user >= 0
-    return cut_clicks(
-        Events(user, item, time),
-        Events(seen_user[has_clicks], seen_item[has_clicks], None),
-        user_ids,
-        item_ids,
-        settings,
-    )
+    shown = Events(seen_user[has_clicks], seen_log.events.item[has_clicks], None)
+    return log, cut_clicks(log.events, shown, log.user_ids, ids, settings)
+
+
+def read_item_ids(items: Any, name: str) -> pa.Array:
+    """Return the ids of a catalogue, ascending.
+
+    Parameters
+    ----------
+    items : Items or DataFrame-like
+    name : str
+        Name of the id column, if it is not `item_id`.
+    """
+    catalogue = as_catalogue(items, name)
+    catalogue = catalogue if isinstance(catalogue, Items) else Items(catalogue)
+    return encode_ids(to_arrow(catalogue.ids, "the ids of items"), "items")[0]
 
 
 def check_settings(**settings: Any) -> dict[str, Any]:
@@ -233,10 +286,8 @@ def check_settings(**settings: Any) -> dict[str, Any]:
     return complete
 
 
-def _known_positions(ids: pa.Array, column: pa.ChunkedArray, name: str) -> np.ndarray:
-    """Return the position in `ids` of each item of a column. Raise if an item is unknown."""
-    at = positions_in(ids, column, f"column 'item_id' of {name}")
-    unknown = np.flatnonzero(at < 0)
+def _refuse_unlisted(log: ClickLog, ids: pa.Array, name: str) -> None:
+    """Raise a ValueError if an item of a log is not among some ids."""
+    unknown = np.flatnonzero(look_up(log.item_ids, ids, f"column 'item_id' of {name}") < 0)
     if len(unknown):
-        raise ValueError(f"item_id {column[int(unknown[0])].as_py()!r} is not among item_ids")
-    return at
+        raise ValueError(f"item_id {log.item_ids[int(unknown[0])].as_py()!r} is not among item_ids")

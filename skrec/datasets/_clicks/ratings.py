@@ -7,13 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skrec.datasets._clicks.cut_clicks import (
-    Events,
-    cut_clicks,
-    encode_ids,
-    positions_in,
-    read_columns,
-)
+from skrec._data.click_events import Events, encode_ids, positions_in, read_columns
+from skrec.datasets._clicks.cut_clicks import cut_clicks
 from skrec.datasets._files.bunch import DataBunch
 from skrec.datasets._files.converter import Converter
 from skrec.datasets._files.texts import is_text

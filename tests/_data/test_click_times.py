@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from skrec._data.click_times import looks_like_time
 from skrec.datasets import impressions_from_clicks
-from skrec.datasets._clicks.times import looks_like_time
 
 SMALL = {"item_ids": range(20), "min_clicks": 4, "n_test": 1, "n_negatives_eval": 2}
 USERS = [1, 2] * 5

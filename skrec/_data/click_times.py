@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._common.messages import preview
+from skrec._data.arrow import SLICE
 from skrec._data.table import Table
 from skrec._data.times import decoded, describe_text_times, is_text
 
@@ -32,36 +33,41 @@ _DURATIONS = re.compile(
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?$"
 # the first second of 2000; smaller numbers can be durations
 _EPOCH = 946_684_800
+# units of epoch times, and the smallest number that is one; 1e8 seconds, and 1e11 milliseconds, are
+# in 1973, and 1e11 seconds are in 5138
+_UNITS = (("s", "seconds"), ("ms", "milliseconds"), ("us", "microseconds"), ("ns", "nanoseconds"))
+_SMALLEST = (1e8, 1e11, 1e14, 1e17)
+_MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+TIME_IN_ZONE = pa.timestamp("us", "UTC")
 
 
-def read_times(table: Table, name: str) -> pa.Array | None:
-    """Return the column `time` of a table, or None if there is none.
+def checked_times(column: pa.ChunkedArray, what: str) -> pa.Array:
+    """Return a column of times, after a check of its type and values.
 
     Parameters
     ----------
-    table : Table
-    name : str
-        Name of the table, for error messages.
+    column : pyarrow.ChunkedArray of shape (n,)
+    what : str
+        Description of the column, such as ``"column 'time' of clicks"``.
 
     Returns
     -------
-    pyarrow.Array or None
-        Numbers, dates or timestamps.
+    pyarrow.Array of shape (n,)
+        Numbers, dates, timestamps or durations, as in the column. Decimals become floats.
 
     Raises
     ------
     TypeError
         If the column contains texts, or anything else that is not a time.
     ValueError
-        If a time is null, NaN or infinite.
+        If a time is null, NaN or infinite, or if numbers are epoch times of different units.
     """
-    if "time" not in table:
-        return None
-    column, what = decoded(table.column("time")), f"column 'time' of {name}"
+    column = decoded(column)
     if column.null_count:
         raise ValueError(f"{what} has {column.null_count} nulls")
     if is_text(column.type):
-        raise TypeError(f"{what} contains {describe_text_times('clicks', 'time', column)}")
+        name = re.sub(r"^column '(.*)' of .*$", r"\1", what)
+        raise TypeError(f"{what} contains {describe_text_times('clicks', name, column)}")
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     if not (_is_number(column.type) or _is_date(column.type) or pa.types.is_duration(column.type)):
@@ -70,10 +76,93 @@ def read_times(table: Table, name: str) -> pa.Array | None:
         n_bad = len(column) - (pc.sum(pc.is_finite(column)).as_py() or 0)
         if n_bad:
             raise ValueError(f"{what} has {n_bad} values that are NaN or infinite")
+    if _is_number(column.type):
+        epoch_unit(column, what)
     return column.combine_chunks()
 
 
-def check_row_order(data: Any, table: Table, user: np.ndarray) -> None:
+def epoch_unit(column: pa.Array | pa.ChunkedArray, what: str) -> str | None:
+    """Return the unit of numbers that count the time since 1970, judged by their size.
+
+    Parameters
+    ----------
+    column : pyarrow.Array or pyarrow.ChunkedArray of numbers
+    what : str
+        Description of the column.
+
+    Returns
+    -------
+    {"s", "ms", "us", "ns"} or None
+        None if the numbers count something else, such as the order of the clicks.
+
+    Raises
+    ------
+    ValueError
+        If the numbers have different units, or if some are 0 or -1, which would be 1970.
+    """
+    counts, n_placeholders = np.zeros(len(_UNITS) + 1, dtype=np.int64), 0
+    for start in range(0, len(column), SLICE):
+        values = column.slice(start, SLICE).cast(pa.float64(), safe=False).to_numpy()
+        counts += np.bincount(np.digitize(values, _SMALLEST), minlength=len(counts))
+        n_placeholders += np.count_nonzero((values == 0) | (values == -1))
+    n_small, found = counts[0], np.flatnonzero(counts[1:])
+    if not len(found):
+        return None
+    names = [_UNITS[at][1] for at in found]
+    if n_small and n_small > n_placeholders:
+        return None  # counts from another start, or before 1973
+    if n_small:
+        raise ValueError(
+            f"{what} has {n_small} values that are 0 or -1, and the others are {names[0]} since "
+            "1970; leave these rows out, since their time is not known"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"{what} mixes {' and '.join(names)} since 1970, judged by the size of the numbers; "
+            "convert them to one unit"
+        )
+    return _UNITS[found[0]][0]
+
+
+def comparable_times(times: pa.Array, like: pa.DataType | None = None) -> pa.Array:
+    """Convert times so that those of several logs can be compared.
+
+    Parameters
+    ----------
+    times : pyarrow.Array
+        As returned by `checked_times`.
+    like : pyarrow.DataType, default=None
+        Type of earlier times. If it is float64, numbers are not judged by their size.
+
+    Returns
+    -------
+    pyarrow.Array
+        For dates and timestamps without a zone, timestamps in microseconds. For timestamps with a
+        zone and numbers that count the time since 1970, timestamps in microseconds and UTC. For
+        other numbers and durations, float64.
+    """
+    kind = times.type
+    if _is_date(kind):
+        zone = getattr(kind, "tz", None) and "UTC"
+        return times.cast(pa.timestamp("us", zone), safe=False)
+    if pa.types.is_duration(kind):
+        return times.cast(pa.int64()).cast(pa.float64(), safe=False)
+    if like == pa.float64():
+        unit = None
+    else:
+        unit = epoch_unit(times, "the column of times")
+    if unit is None:
+        return times.cast(pa.float64(), safe=False)
+    if pa.types.is_floating(kind):  # fractions of a unit
+        microseconds = times.to_numpy(zero_copy_only=False) * _MICROSECONDS[unit]
+        times = pa.array(np.round(microseconds).astype(np.int64))
+        unit = "us"
+    return times.cast(pa.int64()).cast(pa.timestamp(unit, "UTC")).cast(TIME_IN_ZONE, safe=False)
+
+
+def check_row_order(
+    data: Any, table: Table, user: np.ndarray, skipped: tuple[str, ...] = ("user_id", "item_id")
+) -> None:
     """Raise a ValueError if a column that looks like a time contradicts the order of rows.
 
     Call it for clicks without a column `time`, which must be in the order of time for each user.
@@ -85,7 +174,9 @@ def check_row_order(data: Any, table: Table, user: np.ndarray) -> None:
     table : Table
         The same clicks.
     user : ndarray of int, shape (n,)
-        Position of each row's user.
+        Position of each row's user; -1 for rows that are left out.
+    skipped : tuple of str
+        Names of columns that are no times.
 
     Raises
     ------
@@ -93,7 +184,7 @@ def check_row_order(data: Any, table: Table, user: np.ndarray) -> None:
         If there are such columns. The message names them and says what to pass.
     """
     levels = _index_levels(data)
-    columns = _find_times(data, table) | _find_times(levels, Table(levels))
+    columns = _find_times(data, table, skipped) | _find_times(levels, Table(levels), ())
     parsed = {name: _parsed(column) for name, column in columns.items()}
     steps = {name: _steps(column, user) for name, column in parsed.items() if column is not None}
     wrong = [name for name, (_, falls) in steps.items() if falls]
@@ -133,14 +224,16 @@ def _index_levels(data: Any) -> dict[str, pd.Index]:
     return {name: level for name, level in levels.items() if name not in data.columns}
 
 
-def _find_times(data: Any, table: Table) -> dict[str, pa.ChunkedArray | None]:
+def _find_times(
+    data: Any, table: Table, skipped: tuple[str, ...]
+) -> dict[str, pa.ChunkedArray | None]:
     """Return the columns that look like times. The value is None if a column can't be read."""
     found: dict[str, pa.ChunkedArray | None] = {}
     sample = _sample(data, table)
     for name in dict.fromkeys(table.names):
         by_name = looks_like_time(name)
         try:
-            if name in ("user_id", "item_id") or not _may_be_time(sample, name, by_name):
+            if name in skipped or not _may_be_time(sample, name, by_name):
                 continue
             column = decoded(table.column(name))
             if not (by_name and _is_number(column.type) and _is_duration(name, column)):
@@ -219,10 +312,10 @@ def _parsed(column: pa.ChunkedArray | None) -> pa.ChunkedArray | None:
 
 def _steps(column: pa.ChunkedArray, user: np.ndarray) -> tuple[bool, bool]:
     """Return whether the values of a user rise or fall from row to row. Nulls are left out."""
-    valid = pc.is_valid(column).to_numpy()
+    valid = pc.is_valid(column).to_numpy() & (user >= 0)
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    values, user = column.drop_null().to_numpy(), user[valid]
+    values, user = column.filter(pa.array(valid)).to_numpy(), user[valid]
     order = np.argsort(user, kind="stable")
     values, user = values[order], user[order]
     is_same = user[1:] == user[:-1]
