@@ -17,6 +17,7 @@ from skrec import _saving as saving
 from skrec._common.checks import check_int
 from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
+from skrec._data.co_clicks import add_clicks, with_zeros
 from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, ids_of, padded_lists
 from skrec._inference.frames import frame_format, output_library
@@ -215,6 +216,10 @@ class ContentRecommender(
         The trained network.
     n_epochs_ : int
         Number of epochs that were run.
+    n_clicks_ : ndarray of float, shape (n_training_items,)
+        Number of clicks on each item in the rows of `fit`, plus those of each `partial_fit`; see
+        :class:`~skrec.baselines.Popularity` for what is counted. None if the recommender was saved
+        by an earlier version.
     n_skipped_ : int
         Number of training rows that were skipped: impressions without a click and empty bare
         histories.
@@ -282,6 +287,7 @@ class ContentRecommender(
     validation_scores_: list[float]
     n_epochs_: int
     n_skipped_: int
+    n_clicks_: np.ndarray | None
     best_score_: float
     calibration_: tuple[float, float]
     chosen_: dict[str, Any]
@@ -445,6 +451,7 @@ class ContentRecommender(
         examples = inputs.examples(data, prior)
         model = copy_to_train(self, inputs, examples, resuming)
         model.prior_, model.histories_ = prior, rows.histories
+        model.n_clicks_ = add_clicks(None, inputs.data, inputs.items.n_items)
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labeled_pairs, X, y, data.kind))
@@ -526,6 +533,9 @@ class ContentRecommender(
             examples = inputs.examples(inputs.data, prior)
             model = copy_to_train(self, inputs, examples, resuming)
             model.prior_ = prior
+            if self.__dict__.get("n_clicks_") is not None or not resuming:
+                known = self.n_clicks_ if resuming else None
+                model.n_clicks_ = add_clicks(known, inputs.data, inputs.items.n_items)
             model.content_.use(Resources(self.memory, inputs.device))
             trainer = start_training(model, inputs, examples, None, resuming)
             trainer.run_epoch()
@@ -768,7 +778,7 @@ class ContentRecommender(
         encoded, network = now["_encoded_items"], now["network_"]
         if items is not None:
             encoded = encoded.extend(items, network)
-        prior = now.get("prior_")
+        prior, n_clicks = now.get("prior_"), now.get("n_clicks_")
         return Scorer(
             network,
             encoded,
@@ -776,6 +786,7 @@ class ContentRecommender(
             now["calibration_"],
             known_users=now["users_"],
             prior=None if prior is None else prior.for_items(encoded.items),
+            n_clicks=with_zeros(n_clicks, encoded.items.n_items),
         )
 
     def __getstate__(self) -> dict[str, Any]:

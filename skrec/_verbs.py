@@ -148,7 +148,8 @@ class RankingVerbs(UserVerbs):
         y : array-like of shape (n_samples,), default=None
             Labels of pairs, if X has no `clicked` column.
         metrics : str or list of str, default=None
-            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`.
+            Names of metrics; see :mod:`skrec.metrics`. None uses `scoring`. Metrics of lists, such
+            as "coverage@10", describe the items that `recommend` finds in the whole catalogue.
         items : Items or DataFrame-like, default=None
             New or changed items, used in this call only.
 

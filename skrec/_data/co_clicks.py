@@ -63,6 +63,20 @@ def count_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:
     return counts
 
 
+def add_clicks(known: np.ndarray | None, data: CodedInteractions, n_items: int) -> np.ndarray:
+    """Return the number of clicks on each item (n_items,), added to those of a smaller catalogue.
+
+    See `count_clicks`. If `known` is None, only the clicks of `data` are counted.
+    """
+    counts, before = count_clicks(data, n_items), with_zeros(known, n_items)
+    return counts if before is None else counts + before
+
+
+def with_zeros(counts: np.ndarray | None, n_items: int) -> np.ndarray | None:
+    """Return counts with zeros for new items, of shape (n_items,); None stays None."""
+    return None if counts is None else np.pad(counts, (0, n_items - len(counts)))
+
+
 def click_matrix(data: CodedInteractions, n_items: int, dtype: Any = np.float32) -> Any:
     """Return which user clicked which item, in histories or as a candidate.
 

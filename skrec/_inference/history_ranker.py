@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from skrec._common.unit_vectors import normalized
 from skrec._data.co_clicks import history_weights
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
@@ -66,6 +67,8 @@ class HistoryRanker(Ranker):
         The scores of histories; see `Matcher`. None scores all rows by popularity.
     decay : float
         Weight of a click relative to the next one.
+    n_clicks : ndarray of float, shape (N,), or None
+        Number of training clicks on each item, if it is known.
     """
 
     catalogue: Items
@@ -73,11 +76,18 @@ class HistoryRanker(Ranker):
     popularity: np.ndarray
     match: Matcher | None = None
     decay: float = 1.0
+    n_clicks: np.ndarray | None = None
 
     @property
     def items(self) -> Items:
         """Items that the codes refer to."""
         return self.catalogue
+
+    def item_vectors(self) -> Any:
+        """Return the item vectors (N, D), if items are scored by vectors."""
+        if isinstance(self.match, ByVectors):
+            return self.match.vectors
+        return super().item_vectors()
 
     def blocks(
         self, data: CodedInteractions, among: np.ndarray | None = None
@@ -166,16 +176,6 @@ class ByVectors:
         items = self.vectors if among is None else self.vectors[among]
         scores = users @ items.T
         return scores.toarray() if sparse.issparse(scores) else scores, says_something
-
-
-def normalized(vectors: Any) -> Any:
-    """Return vectors (n, D), dense or sparse, divided by their lengths; zeros stay zeros."""
-    if sparse.issparse(vectors):
-        squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
-        scale = 1 / np.sqrt(np.where(squares > 0, squares, 1))
-        return sparse.csr_array(sparse.diags_array(scale.astype(vectors.dtype)) @ vectors)
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
 
 
 def extended(matrix: Any, n_items: int) -> Any:

@@ -11,8 +11,10 @@ from scipy.special import expit
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
+from skrec._inference.lists import evaluate_lists, mean_of_lists
 from skrec._inference.top_k import Blocks, clicks_of, rank_last_click, top_k
 from skrec.metrics import Metric, Ranking, compute, compute_ranked, get_metric
+from skrec.metrics._registry import get_scoring
 
 MAX_CELLS = 2e8  # largest number of scores that is returned for bare histories
 
@@ -26,9 +28,12 @@ class Ranker(ABC):
     ----------
     calibration : tuple of (float, float)
         a and b of the click probability ``sigmoid(a * score + b)``.
+    n_clicks : ndarray of float, shape (N,), or None
+        Number of training clicks on each item, if it is known.
     """
 
     calibration: tuple[float, float]
+    n_clicks: np.ndarray | None
 
     @property
     @abstractmethod
@@ -57,6 +62,13 @@ class Ranker(ABC):
         scores : tensor of shape (b, N), or (b, C) with `among`
             Scores of the items, which the caller may change.
         """
+
+    def item_vectors(self) -> Any:
+        """Return the item vectors (N, D), or raise a ValueError if items have none."""
+        raise ValueError(
+            "metric 'ild' compares item vectors, which this recommender does not have; compare a "
+            "column of the catalogue, as in 'ild_topic@10'"
+        )
 
     def scores(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores of all candidates (P,); for bare histories, of all items (n, N).
@@ -146,8 +158,16 @@ class Ranker(ABC):
             If a metric is unknown or all histories are empty.
         """
         names = [names] if isinstance(names, str) else list(names)
-        for name in names:
-            get_metric(name)  # raises for unknown names before rows are scored
+        metrics = [get_metric(name) for name in names]  # raises before rows are scored
+        of_lists = self.evaluate_lists([m for m in metrics if m.of_lists], data)
+        ranked = [metric.name for metric in metrics if not metric.of_lists]
+        values = self._evaluate_scores(ranked, data) if ranked or not names else {}
+        for name, value in of_lists.items():
+            values[name] = mean_of_lists(value, name) if isinstance(value, np.ndarray) else value
+        return {name: values[name] for name in names} | values
+
+    def _evaluate_scores(self, names: list[str], data: CodedInteractions) -> dict[str, Any]:
+        """Compute metrics of labels and scores; see `evaluate`."""
         if data.kind == "histories":
             return compute_ranked(names, self.rank_last_clicks(data))
         assert data.clicked is not None
@@ -157,6 +177,31 @@ class Ranker(ABC):
         if data.group_of_row is not None:
             groups = data.group_of_row[data.row_of_candidate()]
         return compute(names, data.clicked, scores, groups, expit(a * scores + b))
+
+    def evaluate_lists(self, metrics: list[Metric], data: CodedInteractions) -> dict[str, Any]:
+        """Compute metrics of the lists of items that are recommended for some rows.
+
+        Parameters
+        ----------
+        metrics : list of Metric
+            Metrics of lists.
+        data : CodedInteractions
+            Rows with clicks, or bare histories.
+
+        Returns
+        -------
+        dict of str to ndarray or float
+            The values of the lists, or one value of all lists; see `lists.evaluate_lists`.
+        """
+        if not metrics:
+            return {}
+
+        def recommend(rows: CodedInteractions, k: int) -> np.ndarray:
+            return self.recommend(rows, k, exclude_seen=True)[0]
+
+        return evaluate_lists(
+            metrics, data, self.items, recommend, self.n_clicks, self.item_vectors
+        )
 
     def rank_last_clicks(self, data: CodedInteractions) -> Ranking:
         """Rank the last click of each history that is not empty among all other items.
@@ -212,7 +257,7 @@ def monitored(scoring: str, data: CodedInteractions) -> Metric:
     ValueError
         If the rows are bare histories and the metric needs labeled candidates.
     """
-    metric = get_metric(scoring)
+    metric = get_scoring(scoring)
     if data.kind == "histories" and metric.kind == "pointwise":
         raise ValueError(
             f"scoring={scoring!r} needs labelled candidates, which bare histories do not have; "

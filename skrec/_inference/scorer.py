@@ -36,6 +36,8 @@ class Scorer(Ranker):
         Ids of the known users, if the behavior operator has user vectors.
     prior : Prior or None
         Terms that are added to the scores of the network.
+    n_clicks : ndarray of float, shape (N,), or None
+        Number of training clicks on each item, if it is known.
     """
 
     network: Network
@@ -44,11 +46,16 @@ class Scorer(Ranker):
     calibration: tuple[float, float] = (1.0, 0.0)
     known_users: pa.Array | None = None
     prior: Prior | None = None
+    n_clicks: np.ndarray | None = None
 
     @property
     def items(self) -> Items:
         """Items that the codes refer to."""
         return self.encoded_items.items
+
+    def item_vectors(self) -> np.ndarray:
+        """Return the item vectors (N, D)."""
+        return self.encoded_items.vectors(self.network).cpu().numpy()
 
     def score_candidates(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores (P,) of the candidates of impressions or pairs."""

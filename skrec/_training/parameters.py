@@ -16,7 +16,7 @@ from skrec._common.messages import did_you_mean
 from skrec._operators import Operator, required_parameters, snake_case
 from skrec._training.losses import LOSSES
 from skrec._training.trainer import AUTOCAST
-from skrec.metrics import get_metric
+from skrec.metrics._registry import get_scoring
 
 FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
     "content": (content, content.ContentOperator),
@@ -79,7 +79,7 @@ def check_parameters(estimator: Any) -> None:
     if not isinstance(e.memory, (str, Path, NoneType)):
         raise TypeError(f"memory must be the path of a folder or None, got {e.memory!r}")
     try:
-        get_metric(e.scoring)
+        get_scoring(e.scoring)
     except ValueError as error:
         raise ValueError(f"scoring: {error}") from None
 

@@ -80,6 +80,8 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
     prior = state["prior_"]
     if prior is not None and len(prior.log_popularity) > state["items_"].n_items:
         raise ValueError("prior_ has more items than the catalogue")
+    if state["n_clicks_"] is not None and len(state["n_clicks_"]) > state["items_"].n_items:
+        raise ValueError("n_clicks_ has more items than the catalogue")
     largest = max(max(array.shape, default=0) for array in state["network_"].values())
     for name in (*(f"{family}_" for family in FAMILIES), "side_"):
         _check_counts(name, state[name], max(largest, LARGEST_COUNT))
@@ -239,6 +241,16 @@ def _are_similarities(value: Any, shape: tuple[int, ...]) -> bool:
     )
 
 
+def are_counts(value: Any) -> bool:
+    """Whether a value is None, or finite counts of float64 that are not negative."""
+    return value is None or (
+        isinstance(value, np.ndarray)
+        and value.ndim == 1
+        and value.dtype == np.float64
+        and bool((np.isfinite(value) & (value >= 0)).all())
+    )
+
+
 def _is_training_state(value: Any) -> bool:
     return value is None or (
         isinstance(value, dict)
@@ -250,7 +262,7 @@ def _is_training_state(value: Any) -> bool:
 
 
 # fitted attributes that earlier versions did not save
-LATER: dict[str, Any] = {"chosen_": {}, "prior_": None, "histories_": None}
+LATER: dict[str, Any] = {"chosen_": {}, "prior_": None, "n_clicks_": None, "histories_": None}
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "network_": ("arrays by name, with a vector for empty histories", _are_weights),
@@ -260,6 +272,7 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "side_": ("an operator or None", lambda value: value is None or isinstance(value, Operator)),
     "n_epochs_": ("a count", _is_count),
     "n_skipped_": ("a count", _is_count),
+    "n_clicks_": ("None or a count of clicks per item", are_counts),
     "loss_curve_": ("a list of numbers", _are_numbers),
     "validation_scores_": ("a list of numbers", _are_numbers),
     "best_score_": ("a number", _is_number),

@@ -16,7 +16,7 @@ from skrec import _saving as saving
 from skrec._common.checks import check_choice, check_real
 from skrec._common.locks import lock_of
 from skrec._common.random import as_generator
-from skrec._data.co_clicks import count_clicks
+from skrec._data.co_clicks import count_clicks, with_zeros
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.items import Items
@@ -29,7 +29,7 @@ from skrec._training.holdout import hold_out
 from skrec._training.start import items_by_keyword, read_catalogue
 from skrec._verbs import RankingVerbs
 from skrec.baselines._restored import restored_state
-from skrec.metrics import get_metric
+from skrec.metrics._registry import get_scoring
 
 
 class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
@@ -43,6 +43,7 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
     classes_: np.ndarray
     items_: Items
     popularity_: np.ndarray
+    n_clicks_: np.ndarray | None
     calibration_: tuple[float, float]
     histories_: pa.Table | None
 
@@ -118,8 +119,13 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
             prepared = self._fit_items(table, catalogue)
             calibration = self._calibrate(data, catalogue, prepared)
             fitted = self._fit_all(data, catalogue, prepared)
+            n_clicks = count_clicks(data, catalogue.n_items)
             self.__dict__.update(
-                fitted, items_=catalogue, calibration_=calibration, histories_=rows.histories
+                fitted,
+                items_=catalogue,
+                calibration_=calibration,
+                n_clicks_=n_clicks,
+                histories_=rows.histories,
             )
             self.classes_ = np.array([0, 1])
         return self
@@ -150,7 +156,7 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise a ValueError or TypeError if a parameter is invalid."""
-        get_metric(self.scoring)
+        get_scoring(self.scoring)
         check_choice("calibration", self.calibration, ("sigmoid", None))
         check_real("validation_fraction", self.validation_fraction, 0, 1, closed="none")
         check_choice("unknown_items", self.unknown_items, ("raise", "ignore"))
@@ -188,7 +194,9 @@ class Baseline(RankingVerbs, ClassifierMixin, BaseEstimator):
         popularity = np.zeros(items.n_items, dtype=np.float32)
         popularity[: len(known)] = known
         match = self._matcher(fitted, own, items)
-        return HistoryRanker(items, calibration, popularity, match, getattr(self, "decay", 1.0))
+        n_clicks = with_zeros(fitted.get("n_clicks_"), items.n_items)
+        decay = getattr(self, "decay", 1.0)
+        return HistoryRanker(items, calibration, popularity, match, decay, n_clicks)
 
     def _scorer(self, items: Any = None) -> HistoryRanker:
         """Return what predicts with the current model, which another thread may replace."""

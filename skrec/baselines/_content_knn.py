@@ -10,9 +10,10 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skrec._common.checks import check_real
+from skrec._common.unit_vectors import normalized
 from skrec._data.items import Items
 from skrec._data.table import Table
-from skrec._inference.history_ranker import ByVectors, Matcher, normalized
+from skrec._inference.history_ranker import ByVectors, Matcher
 from skrec._training.processes import resolve_device
 from skrec.baselines._base import Baseline
 from skrec.baselines._texts import fit_default, input_of
@@ -84,6 +85,8 @@ class ContentKNN(Baseline):
         Roles of the columns that a transformer reads.
     popularity_ : ndarray of float32, shape (n_items,)
         Scores of the items for histories that say nothing.
+    n_clicks_ : ndarray of float, shape (n_items,)
+        Number of training clicks on each item.
     calibration_ : tuple of (float, float)
         a and b of ``sigmoid(a * score + b)``.
 

@@ -66,6 +66,8 @@ class EASE(Baseline):
         Weight of a click on an item (row) in the score of another item (column).
     popularity_ : ndarray of float32, shape (n_items,)
         Scores of the items for histories that say nothing.
+    n_clicks_ : ndarray of float, shape (n_items,)
+        Number of training clicks on each item.
     calibration_ : tuple of (float, float)
         a and b of ``sigmoid(a * score + b)``.
 

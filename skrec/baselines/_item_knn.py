@@ -59,6 +59,8 @@ class ItemKNN(Baseline):
         Similarity of each item (row) to its `k` most similar items.
     popularity_ : ndarray of float32, shape (n_items,)
         Scores of the items for histories that say nothing.
+    n_clicks_ : ndarray of float, shape (n_items,)
+        Number of training clicks on each item.
     calibration_ : tuple of (float, float)
         a and b of ``sigmoid(a * score + b)``.
 

@@ -56,6 +56,8 @@ class Popularity(Baseline):
         The catalogue.
     popularity_ : ndarray of float32, shape (n_items,)
         Score of each item.
+    n_clicks_ : ndarray of float, shape (n_items,)
+        Number of training clicks on each item.
     calibration_ : tuple of (float, float)
         a and b of ``sigmoid(a * score + b)``.
 

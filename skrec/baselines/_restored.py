@@ -12,8 +12,7 @@ from sklearn.utils import check_random_state
 
 from skrec._data.items import Items
 from skrec._data.user_histories import are_histories
-
-LATER = {"histories_": None}  # fitted attributes that earlier versions did not save
+from skrec._training.restored import are_counts
 
 
 def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +77,10 @@ def _are_scores(value: Any, n_items: int) -> bool:
     )
 
 
+def _are_counts(value: Any, n_items: int) -> bool:
+    return are_counts(value) and (value is None or len(value) == n_items)
+
+
 def _are_similarities(value: Any, n_items: int) -> bool:
     return (
         isinstance(value, sparse.csr_array)
@@ -93,10 +96,13 @@ def _are_roles(value: Any, n_items: int) -> bool:
     )
 
 
+# fitted attributes that earlier versions did not save
+LATER: dict[str, Any] = {"n_clicks_": None, "histories_": None}
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any, int], bool]]] = {
     "classes_": ("[0, 1]", lambda value, n_items: np.array_equal(value, [0, 1])),
     "popularity_": ("one finite number of float32 per item", _are_scores),
+    "n_clicks_": ("None or a count of clicks per item", _are_counts),
     "calibration_": ("two finite numbers", _is_calibration),
     "similarities_": ("a finite csr_array of float32 of items by items", _are_similarities),
     "columns_": ("roles by the names of columns", _are_roles),

@@ -147,7 +147,8 @@ def compare(
     items : Items or DataFrame-like, default=None
         Items that extend or replace those of the fitted catalogues.
     metrics : str or list of str, default=("gauc", "ndcg@10")
-        Names of grouped metrics of :mod:`skrec.metrics`.
+        Names of metrics of :mod:`skrec.metrics` that have a value per group, such as "ndcg@10", or
+        per list of recommended items, such as "novelty@10".
     reference : str, default=None
         Name of the model that the others are compared with, or "best" for the model with the
         highest mean of the first metric. None selects the first model.
@@ -166,8 +167,8 @@ def compare(
     Raises
     ------
     ValueError
-        If there is no model, if a metric is not grouped or is undefined in all groups, or if the
-        models rank different rows, for example because one drops unknown items.
+        If there is no model, if a metric has no value per row or is undefined in all groups, or if
+        the models rank different rows, for example because one drops unknown items.
 
     Examples
     --------
@@ -217,10 +218,10 @@ def _values(
     if not names:
         raise ValueError("metrics must name at least one metric, got []")
     for name in names:
-        if get_metric(name).kind != "grouped":
+        if get_metric(name).kind not in ("grouped", "list"):
             raise ValueError(
-                f"compare needs grouped metrics, which have a value per row, such as 'ndcg@10'; "
-                f"got {name!r}"
+                f"compare needs grouped metrics, which have a value per row, such as 'ndcg@10' or "
+                f"'novelty@10'; got {name!r}, which has one value for all rows; use rec.evaluate"
             )
     of_model, rows_of_model = {}, {}
     for model, estimator in models.items():
@@ -237,8 +238,8 @@ def _values(
         frame = pd.DataFrame({model: found[name] for model, found in of_model.items()}).dropna()
         if not len(frame):
             raise ValueError(
-                f"{name} is defined in no group; a group needs at least one click, and for gauc "
-                "also a candidate without a click"
+                f"{name} is defined in no group; a group needs at least one click, for gauc also a "
+                "candidate without a click, and for metrics of lists enough items"
             )
         values[name] = frame
     return values
@@ -258,18 +259,22 @@ def _values_of(
         )
     check_is_fitted(estimator, "items_")
     data, scorer = estimator._read(X, items, y, labels="required")
-    if data.kind == "histories":
-        ranking = scorer.rank_last_clicks(data)
-        _, target = data.without_last_click()
-        found = {}
-        for name in names:
-            value, usable = values_by_group(get_metric(name), ranking)
-            found[name] = pd.Series(np.where(usable, value, np.nan))
-        return found, scorer.items.ids[target]
-    if data.group_of_row is None:
+    if data.kind != "histories" and data.group_of_row is None:
         raise ValueError("pairs need an 'impression_id', which says what ranks together")
-    scored = data.clicked, scorer.scores(data), data.group_of_row[data.row_of_candidate()]
-    return {name: by_group(name, *scored) for name in names}, data.clicked
+    metrics = [get_metric(name) for name in names]
+    of_lists = scorer.evaluate_lists([metric for metric in metrics if metric.of_lists], data)
+    found = {name: pd.Series(values) for name, values in of_lists.items()}
+    grouped = [metric for metric in metrics if not metric.of_lists]
+    if data.kind == "histories":
+        ranking: Any = scorer.rank_last_clicks(data) if grouped else None
+        for metric in grouped:
+            value, usable = values_by_group(metric, ranking)
+            found[metric.name] = pd.Series(np.where(usable, value, np.nan))
+        return found, scorer.items.ids[data.without_last_click()[1]]
+    if grouped:
+        scored = data.clicked, scorer.scores(data), data.group_of_row[data.row_of_candidate()]
+        found |= {metric.name: by_group(metric.name, *scored) for metric in grouped}
+    return found, data.clicked
 
 
 def _bootstrap(values: np.ndarray, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:

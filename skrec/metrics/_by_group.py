@@ -43,7 +43,8 @@ def by_group(metric: str, y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLi
     """
     chosen = get_metric(metric)
     if chosen.kind != "grouped":
-        raise ValueError(f"{chosen.name} is not computed within groups; use compute instead")
+        other = "rec.evaluate" if chosen.of_lists else "compute"
+        raise ValueError(f"{chosen.name} is not computed within groups; use {other} instead")
     codes, ids = pd.factorize(check_groups(groups))
     values, usable = values_by_group(chosen, check_and_rank(y_true, y_score, codes))
     return pd.Series(np.where(usable, values, np.nan), index=ids, name=chosen.name)

@@ -16,6 +16,8 @@ from skrec.metrics import _kernels, _pointwise
 from skrec.metrics._grouped import check_and_rank, mean_over
 from skrec.metrics._ranking import Ranking
 
+Kind = Literal["pointwise", "grouped", "list", "catalogue"]
+
 # The keys are examples of names. If the example contains an @, a number follows it.
 _POINTWISE: dict[str, Callable[..., float]] = {
     "auc": _pointwise.auc,
@@ -35,9 +37,19 @@ _GROUPED: dict[str, Callable[..., np.ndarray]] = {
     "lrap": _kernels.average_precision_by_group,
     "map": _kernels.average_precision_by_group,
 }
-_EXAMPLES = {example.partition("@")[0]: example for example in [*_POINTWISE, *_GROUPED]}
+COMPARES = "ild_"  # a column follows, whose name may contain any characters
+# Metrics of lists are computed by `skrec._inference.lists`, because they need a recommender.
+_LISTS = ("novelty@10", "ild@10", "serendipity@10")
+_CATALOGUE = ("coverage@10", "gini@10")
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(_POINTWISE, "pointwise"),
+    **dict.fromkeys(_GROUPED, "grouped"),
+    **dict.fromkeys(_LISTS, "list"),
+    **dict.fromkeys(_CATALOGUE, "catalogue"),
+}
+_EXAMPLES = {example.partition("@")[0]: example for example in _KINDS}
 _FROM_PROBA = {"logloss", "f1", "brier", "ece"}
-_LOWER_IS_BETTER = {"logloss", "brier", "ece"}
+_LOWER_IS_BETTER = {"logloss", "brier", "ece", "gini"}
 
 
 @dataclass(frozen=True)
@@ -52,20 +64,30 @@ class Metric:
         Name without its number, such as ``"ndcg"``.
     number : int, float or None
         Number after the @: k, or the threshold of f1.
-    kind : {"pointwise", "grouped"}
-        Whether the metric is computed over all rows, or averaged over groups.
+    kind : {"pointwise", "grouped", "list", "catalogue"}
+        Whether the metric is computed over all rows, averaged over groups, averaged over lists of
+        recommended items, or computed from all lists together.
     response : {"score", "proba"}
         Input of the metric: scores on any scale, or probabilities.
     greater_is_better : bool
-        Whether higher values are better. False for losses.
+        Whether higher values are better. False for losses and for gini.
+    column : str or None
+        Column of the catalogue that ild compares, such as "topic" in ``"ild_topic@10"``. None
+        means item vectors.
     """
 
     name: str
     family: str
     number: int | float | None
-    kind: Literal["pointwise", "grouped"]
+    kind: Kind
     response: Literal["score", "proba"]
     greater_is_better: bool
+    column: str | None = None
+
+    @property
+    def of_lists(self) -> bool:
+        """Whether the metric describes lists of recommended items, instead of ranked labels."""
+        return self.kind in ("list", "catalogue")
 
 
 def get_metric(name: str) -> Metric:
@@ -75,8 +97,9 @@ def get_metric(name: str) -> Metric:
     ----------
     name : str
         One of auc, logloss, f1@0.5, brier, ece, gauc, mrr, mrr_mind, ndcg@10, hit@10, recall@10,
-        precision@10, lrap, map. Any number may follow the @: a positive int, or for f1 a threshold
-        between 0 and 1.
+        precision@10, lrap, map, or a metric of lists: coverage@10, gini@10, novelty@10, ild@10,
+        serendipity@10. Any number may follow the @: a positive int, or for f1 a threshold between 0
+        and 1. ``"ild_topic@10"`` compares the column `topic` instead of item vectors.
 
     Returns
     -------
@@ -99,17 +122,39 @@ def get_metric(name: str) -> Metric:
             f"a metric must be given by its name, a str such as 'gauc', got {name!r} of type "
             f"{type(name).__name__}"
         )
-    family, at, text = name.partition("@")
+    family, at, text, column = *name.partition("@"), None
+    if len(family) > len(COMPARES) and name.startswith(COMPARES):
+        column, at, text = name.removeprefix(COMPARES).rpartition("@") if at else (name, "", "")
+        family = "ild"
     if family not in _EXAMPLES:
         raise ValueError(_unknown_metric(name, family, text))
     return Metric(
         name=name,
         family=family,
         number=_parse_number(name, family, at, text),
-        kind="grouped" if _EXAMPLES[family] in _GROUPED else "pointwise",
+        kind=_KINDS[_EXAMPLES[family]],
         response="proba" if family in _FROM_PROBA else "score",
         greater_is_better=family not in _LOWER_IS_BETTER,
+        column=column,
     )
+
+
+def get_scoring(name: str) -> Metric:
+    """Return the metric of the parameter `scoring`, by which a ranking is judged.
+
+    Raises
+    ------
+    ValueError
+        If the metric is unknown, or describes lists without saying how well they are ranked.
+    """
+    metric = get_metric(name)
+    if metric.of_lists:
+        raise ValueError(
+            f"{name!r} describes lists of recommended items, which vary most before training, so "
+            f"training can't be judged by it; use rec.evaluate(X, metrics={name!r}) after fit, or "
+            f"skrec.metrics.scorer({name!r}) beside another metric in a search"
+        )
+    return metric
 
 
 def compute(
@@ -272,13 +317,16 @@ def _parse_number(name: str, family: str, at: str, text: str) -> int | float | N
             raise ValueError(f"metric {name!r}: {family} takes no number, write {family!r}")
         return None
     if not at:
-        raise ValueError(f"metric {name!r} lacks its number, write {example!r}")
+        right = name + example[example.index("@") :]
+        raise ValueError(f"metric {name!r} lacks its number, write {right!r}")
     if family == "f1":
         if re.fullmatch(r"0?\.\d+", text, re.ASCII) and 0 < float(text) < 1:
             return float(text)
         raise ValueError(
             f"metric {name!r}: the threshold after @ must lie between 0 and 1, as in {example!r}"
         )
+    if family == "ild" and text == "1":
+        raise ValueError(f"metric {name!r}: k after @ must be at least 2, because ild needs pairs")
     if re.fullmatch(r"[1-9]\d*", text, re.ASCII):
         return int(text)
     raise ValueError(f"metric {name!r}: k after @ must be a positive int, as in {example!r}")
@@ -295,6 +343,11 @@ def _check_columns(
 ) -> None:
     """Raise if a metric needs scores, probabilities or groups that were not given."""
     for metric in chosen:
+        if metric.of_lists:
+            raise ValueError(
+                f"metric {metric.name!r} describes lists of recommended items, and labels and "
+                f"scores are no lists; use rec.evaluate(X, metrics={metric.name!r})"
+            )
         if responses[metric.response] is None:
             raise ValueError(f"metric {metric.name!r} needs y_{metric.response}=, got None")
         if metric.kind == "grouped" and groups is None:

@@ -49,6 +49,18 @@ def test_means_are_those_of_evaluate(models, news, kind):
             assert found.means_.loc[model, name] == pytest.approx(wanted[name], abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["impressions", "pairs", "histories"])
+def test_metrics_of_lists(models, news, kind):
+    X, names = rows_of(kind, news), ["novelty@5", "ndcg@5", "ild_topic@5", "serendipity@5"]
+    found = compare(models, X, metrics=names, n_bootstrap=5, random_state=0)
+    for model, estimator in models.items():
+        wanted = estimator.evaluate(X, metrics=names)
+        for name in names:
+            assert found.means_.loc[model, name] == pytest.approx(wanted[name], abs=1e-12)
+    only = compare(models, X, metrics="novelty@5", n_bootstrap=5)
+    assert only.means_["novelty@5"].tolist() == found.means_["novelty@5"].tolist()
+
+
 def test_intervals_are_those_of_a_plain_bootstrap(models, news):
     found = compare(models, news.test, metrics="mrr", n_bootstrap=200, random_state=3)
     values = found.values["mrr"]
@@ -117,6 +129,8 @@ def test_new_items(news):
     ("change", "error", "match"),
     [
         ({"metrics": "auc"}, ValueError, "compare needs grouped metrics"),
+        ({"metrics": "gini@5"}, ValueError, "'gini@5', which has one value for all rows"),
+        ({"metrics": "ild@5"}, ValueError, "compares item vectors, which this recommender"),
         ({"metrics": []}, ValueError, "at least one metric"),
         ({"metrics": ["ndgc@3"]}, ValueError, "did you mean"),
         ({"n_bootstrap": 0}, ValueError, "n_bootstrap must be a positive int"),
