@@ -11,12 +11,15 @@ import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skrec import _saving as saving
 from skrec._common.checks import check_int
 from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
+from skrec._common.status import StatusLine
+from skrec._common.threads import limited_threads
 from skrec._data.co_clicks import add_clicks, with_zeros
 from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items, codes_among, codes_of, ids_of, padded_lists
@@ -27,6 +30,7 @@ from skrec._inference.ranker import monitored
 from skrec._inference.scorer import Scorer
 from skrec._network import Network
 from skrec._training.fit import (
+    Validation,
     build_network,
     calibrate,
     run_epochs,
@@ -45,7 +49,9 @@ from skrec._training.start import (
     read_inputs,
 )
 from skrec._training.state import TrainingState
+from skrec._training.summary import compare_with_popularity, describe_data
 from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
+from skrec._training.view import recommender_view, visual_block
 from skrec._verbs import RankingVerbs
 from skrec.baselines._saved import SAVED
 from skrec.behavior import BehaviorOperator
@@ -189,7 +195,9 @@ class ContentRecommender(
         Seed of initial weights, dropout, shuffling, negatives and the held-out rows. If it is
         set, the global random generators are neither used nor changed.
     verbose : int, default=0
-        If 1, print one line per epoch.
+        If 1, print what is trained on, one line per epoch, and how good the model is on held-out
+        rows, also compared with the popularity of items. Terminals and notebooks also show the
+        progress within an epoch.
 
     Attributes
     ----------
@@ -435,11 +443,12 @@ class ContentRecommender(
         ValueError, TypeError
             If parameters or data are invalid. Both are validated before training starts.
         """
-        with self._writing():
+        with self._writing(), limited_threads(), StatusLine(self.verbose) as status:
+            status.begin("reading the data")
             rows = read_rows(X, y, items, columns, sample_weight, self.verbose)
-            return self._fit(rows, sample_weight)
+            return self._fit(rows, sample_weight, status)
 
-    def _fit(self, rows: FitRows, sample_weight: Any) -> Self:
+    def _fit(self, rows: FitRows, sample_weight: Any, status: StatusLine) -> Self:
         X, y = rows.X, rows.y
         resuming = self.warm_start and hasattr(self, "network_")
         inputs = read_inputs(self, X, y, rows.items, sample_weight, resuming)
@@ -452,6 +461,7 @@ class ContentRecommender(
         model = copy_to_train(self, inputs, examples, resuming)
         model.prior_, model.histories_ = prior, rows.histories
         model.n_clicks_ = add_clicks(None, inputs.data, inputs.items.n_items)
+        status.print(describe_data(data, valid, inputs.items.n_items, inputs.chosen))
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labeled_pairs, X, y, data.kind))
@@ -460,10 +470,12 @@ class ContentRecommender(
         n_tasks = self.max_epochs + inputs.operators["content"].keeps_states
         context = self._init_callback_context(max_subtasks=n_tasks)
         context.call_on_fit_task_begin(**callback_kwargs)
-        report = ProgressReporter(context, "prefix states", self.verbose, **callback_kwargs)
+        report = ProgressReporter(context, "prefix states", status, **callback_kwargs)
         model.content_.use(Resources(self.memory, inputs.device, report))
+        status.begin("preparing the items")
         trainer = start_training(model, inputs, examples, valid, resuming)
-        run_epochs(trainer, context, callback_kwargs, end_kwargs, self.verbose)
+        run_epochs(trainer, context, callback_kwargs, end_kwargs, status)
+        status.begin("choosing the weights of scores, and calibrating")
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
         record(model, trainer, resuming)
         if inputs.parameters.co_clicks:
@@ -473,6 +485,9 @@ class ContentRecommender(
         model.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
         if valid is not None and self.calibration == "sigmoid":
             model.calibration_ = calibrate(model._scorer(), valid)
+        if valid is not None and status.verbose:  # before the terms contain held-out clicks
+            validation = Validation(model._scorer(), self.scoring, valid, self.calibration)
+            status.print(compare_with_popularity(validation, data))
         if valid is not None and model.prior_ is not None:
             model.prior_ = fit_terms(model.prior_, inputs.data, inputs.items)
         take_over(self, model)
@@ -522,7 +537,7 @@ class ContentRecommender(
         """
         y, items = labels_and_catalogue(y, items)
         check_classes(classes)
-        with self._writing():
+        with self._writing(), limited_threads():
             resuming = hasattr(self, "network_")
             inputs = read_inputs(self, X, y, items, sample_weight, resuming)
             prior = getattr(self, "prior_", None)
@@ -811,6 +826,15 @@ class ContentRecommender(
             self.network_ = saving.load_arrays(network, arrays).to(device).eval()
         if state.get("_training_state") is not None:
             self._training_state = TrainingState.from_arrays(state["_training_state"])
+
+    @available_if(lambda self: hasattr(self, "network_"))
+    def _sk_visual_block_(self) -> Any:
+        """Return the boxes that scikit-learn draws for the fitted operators."""
+        return visual_block(self)
+
+    def _html_repr(self) -> str:
+        """Return what notebooks show; scikit-learn calls this method."""
+        return recommender_view(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

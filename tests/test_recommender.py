@@ -443,9 +443,10 @@ def test_cached_and_uncached_scores_agree(news, make_recommender):
 def test_verbose_prints_a_line_an_epoch(news, make_recommender, capsys):
     make_recommender(verbose=1).fit(news.train, news.items)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[1].startswith("epoch 1/2: loss ")
-    assert lines[0].startswith("chosen: ")
-    assert "behavior=MovingAverages(dropout=0.3), " in lines[0]
+    assert len(lines) == 4 and lines[1].startswith("epoch 1/2: loss ")
+    assert lines[0].startswith("training on ")
+    assert "; chosen: " in lines[0] and "behavior=MovingAverages(dropout=0.3), " in lines[0]
+    assert lines[3].startswith("on the held-out part: gauc ")
 
 
 def test_an_interrupt_keeps_the_model(news, make_recommender, monkeypatch):
@@ -453,10 +454,10 @@ def test_an_interrupt_keeps_the_model(news, make_recommender, monkeypatch):
 
     run_epoch = Trainer.run_epoch
 
-    def interrupted(trainer):
+    def interrupted(trainer, report):
         if trainer.losses:
             raise KeyboardInterrupt
-        run_epoch(trainer)
+        run_epoch(trainer, report)
 
     monkeypatch.setattr(Trainer, "run_epoch", interrupted)
     rec = make_recommender(max_epochs=5)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from skrec._common.messages import preview
 from skrec._data.rows import as_table, kind_of, read_clicks, warn_misspelled_columns
+from skrec._data.view import interactions_view
 
 
 class Interactions:
@@ -153,6 +154,10 @@ class Interactions:
 
     def __repr__(self) -> str:
         return f"Interactions(n_rows={len(self)}, kind={self.kind!r}, columns={self.columns})"
+
+    def _repr_html_(self) -> str:
+        """Return counts and the first rows, for notebooks."""
+        return interactions_view(self)
 
 
 def _take(table: pa.Table, rows: Any) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from skrec._data.hints import hint_for_catalogue, hint_for_index, warn_odd_colum
 from skrec._data.ids import IdLookup
 from skrec._data.roles import ROLES, cast_column, role_of
 from skrec._data.table import Table, is_table
+from skrec._data.view import items_view
 
 MAX_PADDING = 2e8  # values with which lists longer than the catalogue are filled up
 
@@ -320,11 +320,8 @@ class Items:
         return f"Items(n_items={self.n_items}, id={self.id!r}, roles={self.roles})"
 
     def _repr_html_(self) -> str:
-        """Return the first five items as an HTML table, for notebooks."""
-        head = self.take(np.arange(min(5, self.n_items))).to_pandas()
-        head.columns = [self.id, *(f"{name} ({role})" for name, role in self.roles.items())]
-        title = html.escape(f"Items: {self.n_items} items")
-        return f"<div><b>{title}</b>{head.to_html(index=False)}</div>"
+        """Return the columns and the first items, for notebooks."""
+        return items_view(self)
 
 
 def are_equal(one: Items, other: Items) -> bool:

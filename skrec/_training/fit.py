@@ -11,6 +11,7 @@ import torch
 
 from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
+from skrec._common.status import StatusLine
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
 from skrec._inference.ranker import monitored
@@ -18,6 +19,7 @@ from skrec._inference.scorer import Scorer
 from skrec._network import Network, device_of
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.examples import Examples
+from skrec._training.progress import StepReporter, n_parts_of_epoch
 from skrec._training.start import FitInputs
 from skrec._training.state import TrainingState
 from skrec._training.trainer import Plan, Trainer
@@ -134,8 +136,8 @@ class Validation:
 
     Parameters
     ----------
-    scorer : Scorer
-        Scorer of the network that is trained.
+    scorer : Ranker
+        Scorer of the network that is trained, or another dataclass.
     scoring : str
         The recommender's `scoring`.
     data : CodedInteractions
@@ -144,7 +146,7 @@ class Validation:
         The recommender's `calibration`.
     """
 
-    scorer: Scorer
+    scorer: Any
     scoring: str
     data: CodedInteractions
     calibration: str | None
@@ -212,7 +214,7 @@ def run_epochs(
     context: Any,
     callback_kwargs: dict[str, Any],
     end_kwargs: dict[str, Any],
-    verbose: int,
+    status: StatusLine,
 ) -> None:
     """Run the epochs, call the callbacks, and keep the best weights.
 
@@ -225,22 +227,25 @@ def run_epochs(
         Context of the fit.
     callback_kwargs, end_kwargs : dict
         Arguments of the callbacks at the beginning and at the end of an epoch.
-    verbose : int
-        With 1, the first process prints one line per epoch.
+    status : StatusLine
+        Gets one line per epoch, and the progress of the steps.
     """
+    n_parts = n_parts_of_epoch(context, trainer.n_steps, trainer.plan.max_epochs)
     try:
         stopped = False
+        status.begin("validating the initial weights")
         trainer.score_start()
         while not (trainer.finished or stopped):
-            epoch = context.subcontext(task_name="epoch")
+            epoch = context.subcontext(task_name="epoch", max_subtasks=n_parts)
             epoch.call_on_fit_task_begin(**callback_kwargs)
-            trainer.run_epoch()
-            if verbose and trainer.processes.rank == 0:
-                print(trainer.epoch_summary())
+            status.begin(f"epoch {len(trainer.losses) + 1}/{trainer.plan.max_epochs}")
+            trainer.run_epoch(StepReporter(epoch, n_parts, status, **callback_kwargs))
+            status.print(trainer.epoch_summary())
             stopped = epoch.call_on_fit_task_end(**end_kwargs)
     except KeyboardInterrupt:
         if context.parent is not None:
             raise  # a search would score an interrupted model as if it were complete
+        status.clear()
         warn(
             f"training was interrupted in epoch {len(trainer.losses) + 1}; the model is kept",
         )

@@ -153,8 +153,6 @@ def read_inputs(
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
     parameters = SimpleNamespace(**asked | chosen)
     check_combination(parameters, data.kind, loss, operators["behavior"])
-    if r.verbose and chosen and not processes.rank:
-        print("chosen: " + ", ".join(f"{name}={value!r}" for name, value in chosen.items()))
     return FitInputs(
         operators, items, users, data, loss, rng, device, processes, parameters, chosen
     )

@@ -32,6 +32,7 @@ NO_NEGATIVES = (
 )
 # number type that each `precision` computes in; others use the type of the weights
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Trainer:
         Best validation score; NaN if there is none.
     start_score : float
         Validation score before training; NaN if there is none.
+    n_steps : int
+        Number of steps per epoch.
     """
 
     def __init__(
@@ -131,8 +134,8 @@ class Trainer:
         self._best_epoch = 0
         self._last_batch: Batch | None = None
         self._best_weights: dict[str, torch.Tensor] | None = None
-        n_batches = -(-len(examples) // (plan.batch_size * processes.n))
-        self._stepper = Stepper(network, plan, processes, moments, n_batches)
+        self.n_steps = -(-len(examples) // (plan.batch_size * processes.n))
+        self._stepper = Stepper(network, plan, processes, moments, self.n_steps)
 
     @property
     def finished(self) -> bool:
@@ -149,8 +152,13 @@ class Trainer:
             self._remember(self.validate())
             self.start_score = self.scores.pop()
 
-    def run_epoch(self) -> None:
+    def run_epoch(self, report: Report | None = None) -> None:
         """Train for one epoch, then validate.
+
+        Parameters
+        ----------
+        report : callable, default=None
+            Function that is called as ``report(n_done, n_steps)`` after each step.
 
         Raises
         ------
@@ -160,7 +168,7 @@ class Trainer:
         """
         try:
             self.network.train()
-            self.losses.append(self._train_epoch())
+            self.losses.append(self._train_epoch(report))
         finally:
             self.network.eval()
         n_unusable = torch.tensor(float(not self._weights_are_usable()))
@@ -169,7 +177,7 @@ class Trainer:
         if self.validate is not None:
             self._remember(self.validate())
 
-    def _train_epoch(self) -> float:
+    def _train_epoch(self, report: Report | None) -> float:
         """Take the steps of one epoch, and return the mean loss."""
         plan, device = self.plan, device_of(self.network)
         total, n_rows, has_negatives = 0.0, 0, False
@@ -193,6 +201,8 @@ class Trainer:
             total += loss * batch.n_rows
             n_rows += batch.n_rows
             self._last_batch = batch
+            if report is not None:
+                report(step, self.n_steps)
         self._stepper.flush()
         if not (has_negatives or self.losses):
             warn(NO_NEGATIVES)

@@ -119,9 +119,39 @@ def test_monitor_sees_epochs_within_a_search(news, make_recommender):
 
 def test_hooks_are_called_in_order(news, make_recommender):
     recorder = Recorder()
-    make_recommender().set_callbacks(recorder).fit(news.train, news.items)
-    epochs = [f"{when} epoch {i}" for i in range(2) for when in ("begin", "end")]
-    assert recorder.calls == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
+    make_recommender(batch_size=150).set_callbacks(recorder).fit(news.train, news.items)
+    parts = [f"{when} part {i}" for i in range(2) for when in ("begin", "end")]
+    first, second = ([f"begin epoch {i}", *parts, f"end epoch {i}"] for i in range(2))
+    assert recorder.calls == ["setup", "begin fit 0", *first, *second, "end fit 0", "teardown"]
+
+
+def test_epochs_of_many_steps_have_a_hundred_parts(news, make_recommender):
+    recorder = Recorder()
+    rec = make_recommender(batch_size=1, max_epochs=1).set_callbacks(recorder)
+    rec.fit(news.train, news.items)
+    assert recorder.calls.count("begin part 99") == recorder.calls.count("end part 99") == 1
+    assert "begin part 100" not in recorder.calls
+
+
+def test_many_epochs_and_fits_of_a_search_have_no_parts(news, make_recommender):
+    # a progress bar per epoch would fill the screen
+    for max_epochs, in_search in ((21, False), (2, True)):
+        recorder = Recorder()
+        rec = make_recommender(max_epochs=max_epochs, n_iter_no_change=1).set_callbacks(recorder)
+        if in_search:
+            search = GridSearchCV(rec, {"width": [8]}, cv=2, refit=False)
+            search.fit(Interactions(news.train), items=Items(news.items))
+        else:
+            rec.fit(news.train, news.items)
+        assert "begin epoch 0" in recorder.calls
+        assert not any("part" in call for call in recorder.calls)
+
+
+def test_progress_bars_move_within_an_epoch(drawn, news, make_recommender):
+    rec = make_recommender(max_epochs=2, batch_size=60, early_stopping=False)
+    rec.set_callbacks(ProgressBar()).fit(news.train, news.items)
+    within = [completed for completed, _ in drawn if 0 < completed < 1]
+    assert within and within == sorted(within)
 
 
 def test_a_callback_stops_where_it_says(news, make_recommender):

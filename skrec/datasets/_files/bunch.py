@@ -6,6 +6,8 @@ from typing import Any
 
 from sklearn.utils import Bunch
 
+from skrec.datasets._files.bunch_view import as_html, as_text
+
 
 class DataBunch(Bunch):
     """A scikit-learn Bunch whose attribute ``items`` is the catalogue.
@@ -18,6 +20,13 @@ class DataBunch(Bunch):
     def items(self) -> Any:
         """The catalogue."""
         return self["items"]
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """Return a preview of each table, for notebooks."""
+        return as_html(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the default for subclasses of dict calls items()
