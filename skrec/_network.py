@@ -163,18 +163,18 @@ class Network(nn.Module):
         own = columns if self.side is None else split_side(columns)[0]
         content: Any = self.content
         vectors, penalties = content.penalized(own)  # (U, D), (U,)
-        rows = self._item_rows(columns, vectors)
+        rows = self.item_rows(columns, vectors)
         return torch.cat([penalties.unsqueeze(1).to(rows.dtype), rows], dim=1)
 
     def encode(
         self, packed: Packed, codes: torch.Tensor, token_budget: int, rows_of: Any = None
     ) -> torch.Tensor:
         """Return the rows (U, R) of items, encoded in micro-batches of similar length."""
-        encode = rows_of or self._item_rows
+        encode = rows_of or self.item_rows
         lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
         return in_parts(lambda rows, _: encode(packed.take(codes[rows])), lengths, token_budget)
 
-    def _item_rows(
+    def item_rows(
         self, columns: dict[str, Column], vectors: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the rows (U, R) of items: all that the behavior module reads of them.

@@ -10,9 +10,11 @@ from scipy.special import expit
 from skrec._common.checks import check_int
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
-from skrec._data.items import codes_among, padded_lists
+from skrec._data.explanation import Explanation
+from skrec._data.items import codes_among, codes_of, padded_lists
 from skrec._data.row_arrays import RowArrays
 from skrec._data.rows import as_table
+from skrec._inference.explain import explain, one_row, read_positions
 from skrec._inference.frames import frame_format
 from skrec._inference.ranker import Ranker, in_rows
 from skrec._training.start import items_by_keyword
@@ -162,6 +164,69 @@ class RankingVerbs(UserVerbs):
         """
         data, scorer = self._read(X, items, y, labels="required")
         return scorer.evaluate(self.scoring if metrics is None else metrics, data)
+
+    def explain(
+        self, history: Any, item: Any, *, items: Any = None, columns: Any = None
+    ) -> Explanation:
+        """Explain the score of an item by the clicks of a history and by the words of the item.
+
+        The share of a click is the score of the item for the whole history, minus the score for
+        the history without this click. This is exact for every recommender and covers all terms of
+        a score. Shares of clicks need not add up to the score: two clicks on similar items can
+        replace each other.
+
+        The shares of words are integrated gradients [1]_ of the network's score with respect to the
+        embeddings of the tokens of the item's texts. A word's share says how far the score is above
+        the one that it would have if the words said nothing, and all shares add up to this
+        difference; other columns and other terms, such as popularity, are in
+        ``score_without_words``. There are shares of words if the content operator reads tokens:
+        ``LanguageModel``, and the operators that train word vectors, also inside of ``WithID``,
+        ``TopicAware`` and ``MixtureOfExperts``. Operators such as ``ID``, ``Vectors``, ``Features``
+        and ``SideNetwork`` read no tokens, and baselines have no gradients, so they have none. A
+        language model with stored states is loaded for each call.
+
+        Parameters
+        ----------
+        history : list of ids, or table of one row
+            The clicked items, oldest first. A table may contain further columns that the
+            recommender reads, such as `user_id`.
+        item : int or str
+            Id of the item whose score is explained.
+        items : Items or DataFrame-like, default=None
+            New or changed items, used in this call only.
+        columns : list of str, default=None
+            Columns of the catalogue for the table of clicks, for example ``["title"]``.
+
+        Returns
+        -------
+        Explanation
+            Has the data frames ``clicks`` and ``words``; see
+            :class:`skrec.inspection.Explanation`.
+
+        Raises
+        ------
+        ValueError
+            If an id or a column is missing from the catalogue, or if there are several histories.
+        TypeError
+            If `history` is not flat, or `item` is not one id.
+
+        Warns
+        -----
+        UserWarning
+            If the shares of the words miss the score by more than 2% of the sum of their absolute
+            values plus 0.5% of the score.
+
+        References
+        ----------
+        .. [1] Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML 2017,
+           arXiv 1703.01365.
+        """
+        X = one_row(history)
+        data, scorer = self._read(X, items)
+        if hasattr(item, "__len__") and not isinstance(item, str):
+            raise TypeError(f"explain takes the id of one item, got {item!r}")
+        [code] = codes_of(scorer.items, [item], "item")
+        return explain(scorer, data, read_positions(X, scorer.items), int(code), columns)
 
     def recommend(
         self,

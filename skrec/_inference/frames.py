@@ -118,17 +118,43 @@ def frame_format(
         if columns is not None:
             raise ValueError(f"columns={columns!r} needs as_frame=True, because arrays have none")
         return None
+    names = chosen_columns(columns, items, [key, "rank", items.id, "score", "probability"])
+    if library == "polars":
+        _import_polars()
+    return FrameFormat(library, items, key, names)
+
+
+def chosen_columns(columns: Any, items: Items, own: list[str]) -> tuple[str, ...]:
+    """Return the content columns that a user asks for, to be added to a frame.
+
+    Parameters
+    ----------
+    columns : list of str or None
+        Argument of the user.
+    items : Items
+        The catalogue.
+    own : list of str
+        The other columns of the frame, of which one is the id.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    ValueError
+        If a column is unknown or duplicate, or if the frame has another column of this name.
+    TypeError
+        If `columns` is not a list of names.
+    """
     names = _names(columns, items)
-    own = [key, "rank", items.id, "score", "probability"]
     for name in (items.id, *names):
         if own.count(name) > (name == items.id):
             raise ValueError(
                 f"the catalogue's column {name!r} has the name of another column of the frame; "
                 f"rename it in the catalogue{'' if name == items.id else ' or leave it out'}"
             )
-    if library == "polars":
-        _import_polars()
-    return FrameFormat(library, items, key, names)
+    return names
 
 
 def output_library(recommender: Any) -> str | None:

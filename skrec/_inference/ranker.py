@@ -70,6 +70,10 @@ class Ranker(ABC):
             "column of the catalogue, as in 'ild_topic@10'"
         )
 
+    def word_shares(self, data: CodedInteractions, code: int) -> Any:
+        """Return the shares of an item's words in its score for one row, or None."""
+        return None
+
     def scores(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores of all candidates (P,); for bare histories, of all items (n, N).
 

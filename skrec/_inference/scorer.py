@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
 from skrec._inference.ranker import Ranker
 from skrec._inference.top_k import Blocks, most_similar
+from skrec._inference.word_shares import WordShares, word_shares
 from skrec._network import Network
 
 
@@ -56,6 +57,14 @@ class Scorer(Ranker):
     def item_vectors(self) -> np.ndarray:
         """Return the item vectors (N, D)."""
         return self.encoded_items.vectors(self.network).cpu().numpy()
+
+    def word_shares(self, data: CodedInteractions, code: int) -> WordShares | None:
+        """Return the shares of an item's words in the term of the network for one row."""
+        found = word_shares(self.network, self.encoded_items, data, code, self.max_history)
+        if found is None or self.prior is None:
+            return found
+        w = self.prior.weights[0]
+        return replace(found, shares=w * found.shares, score=w * found.score, base=w * found.base)
 
     def score_candidates(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores (P,) of the candidates of impressions or pairs."""

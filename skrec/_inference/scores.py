@@ -212,14 +212,14 @@ def score_candidates(
         if not len(at):
             continue
         pair = np.repeat(pair_of_row[rows] - block.start, np.diff(offsets))
-        score = _block_scorer(network, items, data, history[block], user[block], max_history, cache)
+        score = block_scorer(network, items, data, history[block], user[block], max_history, cache)
         for part in iterate_blocks(len(at), n_candidates):
             item = F.embedding(_index(data.candidate_codes[at[part]], items), candidates)
             scores[at[part]] = score(pair[part], item.unsqueeze(1)).squeeze(1).cpu().numpy()
     return scores
 
 
-def _block_scorer(
+def block_scorer(
     network: Network,
     items: torch.Tensor,
     data: CodedInteractions,

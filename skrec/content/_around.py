@@ -11,6 +11,7 @@ from skrec._common.messages import did_you_mean
 from skrec._data.items import Items
 from skrec._data.packed import Column
 from skrec.content._base import ALIASES, ContentOperator, Resources, refuse_nested
+from skrec.content._words import ReadWords
 
 # prefix of the inner operator's columns, so that no column can collide with those of the outer one
 PREFIX = "content."
@@ -58,6 +59,10 @@ class OperatorAround(ContentOperator):
         """Fit the inner operator with the resources of this one."""
         inner.use(self._resources)
         self.operator_ = inner.fit(items)
+
+    def read_words(self, items: Items, module: Any) -> ReadWords | None:
+        found = self.operator_.read_words(items, module.content)
+        return None if found is None else found.with_prefix(PREFIX)
 
     def _inner(self) -> ContentOperator:
         """Return the fitted inner operator, or an unfitted one."""

@@ -13,6 +13,7 @@ from torch import nn
 from skrec._data.items import Items
 from skrec._data.packed import Packed
 from skrec._operators import Operator
+from skrec.content._words import ReadWords
 
 # operator classes by alias; filled in by `skrec.content` once all operators are defined
 ALIASES: dict[str, type] = {}
@@ -116,6 +117,26 @@ class ContentOperator(Operator):
         Packed
         """
         raise NotImplementedError
+
+    def read_words(self, items: Items, module: nn.Module) -> ReadWords | None:
+        """Prepare the texts of one item for an explanation of its score.
+
+        Operators whose module reads tokens of texts override this method.
+
+        Parameters
+        ----------
+        items : Items
+            The item: a catalogue of one.
+        module : torch.nn.Module
+            Copy of the module that `build` created, which shares its weights. It is modified: it
+            must read tokens from ``ReadWords.given`` afterwards.
+
+        Returns
+        -------
+        ReadWords or None
+            None if the module reads no tokens of texts.
+        """
+        return None
 
     def build(self, schema: Any, width: int) -> nn.Module:
         """Create the module that maps the columns of U items to item vectors (U, width).

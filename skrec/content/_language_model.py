@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from skrec._common.checks import check_choice, check_int
+from skrec._common.random import TorchGenerator
+from skrec._data.items import Items
 from skrec.content._lm import (
     POOLINGS,
     LanguageModelNetwork,
@@ -16,6 +18,7 @@ from skrec.content._lm import (
     check_lora,
     checkpoint_activations,
     layer_list,
+    render,
     split_top,
     whole_model,
 )
@@ -25,6 +28,9 @@ from skrec.content._lm.pretrained import (
     RowEncoder,
     StoredRows,
 )
+from skrec.content._lm.text import text_columns
+from skrec.content._lm.words import FromEmbeddings, read_tokens
+from skrec.content._words import ReadWords
 
 
 class LanguageModel(PretrainedText):
@@ -196,6 +202,22 @@ class LanguageModel(PretrainedText):
             checkpoint_activations(top.model)
         self._top = top
         return LanguageModelNetwork(top, self.pooling, schema.output_size, width)
+
+    def read_words(self, items: Items, module: Any) -> ReadWords | None:
+        top, device = module.top, next(module.parameters()).device
+        if top is not None and not top.n_frozen:
+            model = top.model
+        else:  # the network reads states in place of tokens
+            with TorchGenerator().lent():  # a missing pooler is initialized at random
+                model = self._load(self.schema_).model.to(device)
+            if top is not None:
+                model = whole_model(model, top.model, self._adapters, True)
+        column = ", ".join(text_columns(items.roles, self.template))
+        [text] = render(items, self.template)
+        name = "ids" if self._stored_rows(self.schema_) is None else "states"
+        found = read_tokens(model, self.tokenizer_, text, self.max_length, column, name)
+        module.top = FromEmbeddings(model, found.given)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

@@ -18,6 +18,7 @@ from skrec.content._base import ContentOperator
 from skrec.content._columns.dense import DenseNetwork, DenseOperator
 from skrec.content._language_model import LanguageModel
 from skrec.content._vectors import Vectors
+from skrec.content._words import ReadWords
 
 NOISE_FLOOR = 1e-2  # least standard deviation of the noise of the gate
 
@@ -147,6 +148,9 @@ class MixtureOfExperts(OperatorAround):
         Packed
         """
         return self.operator_.prepare(items)
+
+    def read_words(self, items: Items, module: Any) -> ReadWords | None:
+        return self.operator_.read_words(items, module)
 
     def build(self, schema: Any, width: int) -> nn.Module:
         operator = self._inner()

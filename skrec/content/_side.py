@@ -8,6 +8,7 @@ from skrec._data.items import Items
 from skrec._data.packed import Column, Packed, inner_columns, outer_columns
 from skrec.content._base import ContentOperator
 from skrec.content._mean_pooling import MeanPooling
+from skrec.content._words import ReadWords
 
 OWN, SIDE = "own.", "side."
 
@@ -38,6 +39,11 @@ class WithSide:
             for operator, prefix in ((self.content, OWN), (self.side, SIDE))
         )
         return Packed({**own, **side})
+
+    def read_words(self, items: Items, module: Any) -> ReadWords | None:
+        """Prepare the texts that the content operator reads; see `ContentOperator`."""
+        found = self.content.read_words(items, module)
+        return None if found is None else found.with_prefix(OWN)
 
 
 def reader_of(content: ContentOperator, side: ContentOperator | None) -> Any:

@@ -118,6 +118,12 @@ class ColumnEmbeddings(nn.Module):
             if key not in self.embeddings:
                 self.embeddings[key] = _embedding(column, width)
 
+    def read_texts_from(self, layer: nn.Module) -> nn.Module:
+        """Read the embeddings of texts from another layer, and return the one that is replaced."""
+        embed = self.embeddings["text"]
+        self.embeddings["text"] = layer
+        return embed
+
     def embed_sequence(
         self, columns: dict[str, Column]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -20,10 +20,12 @@ from skrec.content._columns.word_pieces import (
     encode_texts,
     load_fast_tokenizer,
     train_word_pieces,
+    words_of_text,
 )
 from skrec.content._columns.word_vectors import word_files
 from skrec.content._columns.words import fit_word_tokenizer
 from skrec.content._texts import ColumnTexts
+from skrec.content._words import GivenTokens, ReadWords
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,32 @@ class ColumnOperator(ContentOperator):
         Packed
         """
         return Packed({column.name: self._prepare_column(column, items) for column in self.schema_})
+
+    def read_words(self, items: Items, module: Any) -> ReadWords | None:
+        texts = [column.name for column in self.schema_ if column.role == "text"]
+        if not texts:
+            return None
+        ids: list[int] = []
+        columns: list[str] = []
+        words: list[str] = []
+        word_of_token, spans = [], {}
+        for name in texts:
+            own_ids, own_words, word = words_of_text(
+                self.tokenizer_, items.column(name)[0].as_py(), self.max_length
+            )
+            spans[name] = slice(len(ids), len(ids) + len(own_ids))
+            word_of_token.append(word + len(words))
+            columns += [name] * len(own_words)
+            words += own_words
+            ids += own_ids
+        given = GivenTokens()
+        embed = module.read_texts_from(given)
+        device = next(embed.parameters()).device
+        with torch.no_grad():
+            x = embed(torch.tensor(ids, dtype=torch.long, device=device))
+        return ReadWords(
+            columns, words, np.concatenate(word_of_token), spans, x, torch.zeros_like(x), given
+        )
 
     def _prepare_column(self, column: ColumnSchema, items: Items) -> Ragged | Dense:
         """Convert one column of a catalogue to tensors."""

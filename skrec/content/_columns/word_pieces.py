@@ -14,6 +14,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from skrec.content._columns.scripts import UNSPACED, character_class, is_unspaced
 from skrec.content._columns.words import WordTokenizer
+from skrec.content._columns.words_of_tokens import words_of_tokens
 from skrec.content._texts import SPARE_TOKENS, beginning, first_tokens, is_failure
 
 UNKNOWN = "[UNK]"
@@ -234,3 +235,34 @@ def encode_texts(
         return [None if cut and len(row) < kept else row[:max_length] for row in rows]
 
     return first_tokens(texts, encode, max_length, what)
+
+
+def words_of_text(
+    tokenizer: Tokenizer | WordTokenizer, text: str, max_length: int
+) -> tuple[list[int], list[str], np.ndarray]:
+    """Return the ids of the tokens that `encode_texts` keeps of a text, and their words.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer or WordTokenizer
+        Tokenizer to use.
+    text : str
+        The text.
+    max_length : int
+        Maximum number of tokens.
+
+    Returns
+    -------
+    ids : list of int of length n
+        The ids.
+    words : list of str
+        The words that have a token.
+    word_of_token : ndarray of int64, shape (n,)
+        Word of each token.
+    """
+    if isinstance(tokenizer, WordTokenizer):
+        words, codes = tokenizer.words(text)
+        kept = codes[:max_length]
+        return kept, words[:max_length], np.arange(len(kept))
+    encoded = tokenizer.encode(text, add_special_tokens=False)
+    return encoded.ids[:max_length], *words_of_tokens(text, encoded.offsets[:max_length])

@@ -23,7 +23,7 @@ MIN_COVERAGE = 0.5  # a smaller share of words that have a vector causes a warni
 
 
 @cache
-def _pieces() -> re.Pattern[str]:
+def word_pattern() -> re.Pattern[str]:
     """Return the pattern of words, which include combining marks, and of punctuation marks."""
     return re.compile(rf"[\w{marks()}]+|[^\w\s]")
 
@@ -78,13 +78,23 @@ class WordTokenizer:
         positions, offsets = gather_ranges(offsets[:-1], stops)
         return offsets, codes[positions]
 
+    def words(self, text: str) -> tuple[list[str], list[int]]:
+        """Return the words of a text, as written in the normal form NFC, and their codes."""
+        chunks = unicodedata.normalize("NFC", text).split()
+        pairs = [pair for chunk in chunks for pair in self._words_of(chunk)]
+        return [word for word, _ in pairs], [code for _, code in pairs]
+
     def _codes_of(self, chunk: str) -> list[int]:
         """Return the codes of one part of a text that has no white space."""
+        return [code for _, code in self._words_of(chunk)]
+
+    def _words_of(self, chunk: str) -> list[tuple[str, int]]:
+        """Return the words and their codes in one part of a text that has no white space."""
         code = self._code(chunk)
         if code:
-            return [code]
-        pieces = [(piece, self._code(piece)) for piece in _pieces().findall(chunk)]
-        return [code for piece, code in pieces if code or WORD.match(piece)]
+            return [(chunk, code)]
+        pieces = [(piece, self._code(piece)) for piece in word_pattern().findall(chunk)]
+        return [(piece, code) for piece, code in pieces if code or WORD.match(piece)]
 
     def _code(self, word: str) -> int:
         """Return the code of a word, or 0 if it is unknown."""
@@ -121,7 +131,7 @@ def lookup_words(texts: Iterable[str]) -> set[str]:
     for batch in in_batches(texts):
         for chunk in _chunks(batch)[2]:
             if chunk not in words:
-                words.update((chunk, *_pieces().findall(chunk)))
+                words.update((chunk, *word_pattern().findall(chunk)))
     return words | {word.lower() for word in words}
 
 

@@ -131,6 +131,27 @@ def render(items: Items, template: str | None) -> list[str]:
     ]
 
 
+def text_columns(roles: Mapping[str, str], template: str | None) -> list[str]:
+    """Return the names of the columns that texts are made of.
+
+    Parameters
+    ----------
+    roles : mapping of str to str
+        Roles of the columns of the catalogue.
+    template : str or None
+        As in `render`.
+
+    Returns
+    -------
+    list of str
+    """
+    columns = [name for name, role in roles.items() if role in READABLE]
+    if template is None:
+        return columns
+    parts = _parse(template, columns)
+    return list(dict.fromkeys(name for _, name in parts if name is not None))
+
+
 def describe_texts(roles: Mapping[str, str], template: str | None) -> str:
     """Return the columns that texts are made of, for error messages.
 
@@ -145,10 +166,7 @@ def describe_texts(roles: Mapping[str, str], template: str | None) -> str:
     -------
     str
     """
-    columns = [name for name, role in roles.items() if role in READABLE]
-    if template is not None:
-        parts = _parse(template, columns)
-        columns = list(dict.fromkeys(name for _, name in parts if name is not None))
+    columns = text_columns(roles, template)
     return f"column{'s' * (len(columns) > 1)} {preview(columns, 20)}"
 
 
