@@ -89,8 +89,11 @@ class LanguageModelNetwork(nn.Module):
     def start_from(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
         """Let a projection to fewer numbers start at the principal directions of some items.
 
-        A projection that is large enough starts as an isometry, which keeps everything.
+        A projection that is large enough starts as an isometry, which keeps everything. Experts in
+        place of the projection are left as they are.
         """
+        if not isinstance(self.project, nn.Linear):
+            return
         if self.project.out_features >= self.project.in_features:
             return
 
