@@ -445,7 +445,7 @@ class ContentRecommender(
         """
         with self._writing(), limited_threads(), StatusLine(self.verbose) as status:
             status.begin("reading the data")
-            rows = read_rows(X, y, items, columns, sample_weight, self.verbose)
+            rows = read_rows(X, y, items, columns, sample_weight, status)
             return self._fit(rows, sample_weight, status)
 
     def _fit(self, rows: FitRows, sample_weight: Any, status: StatusLine) -> Self:

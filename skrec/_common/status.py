@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import threading
+from importlib import import_module
 from time import monotonic
 from typing import Any, Protocol, Self
 
@@ -18,7 +19,7 @@ class StatusLine:
 
     The replaced line is shown in terminals (on stderr) and notebooks. Elsewhere, for example in
     log files, only the printed lines appear. Used as a context manager, it removes the line at the
-    end.
+    end; notebooks show how long the work took instead.
 
     Parameters
     ----------
@@ -30,13 +31,15 @@ class StatusLine:
         self.verbose = bool(verbose) and _is_first_process()
         self._screen = _screen() if self.verbose else None
         self._task = ""
-        self._started = self._last = 0.0
+        self._created = self._started = monotonic()
+        self._last = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.clear()
+        if self._screen is not None:
+            self._screen.close(f"finished after {duration(monotonic() - self._created)}")
 
     @property
     def is_shown(self) -> bool:
@@ -63,7 +66,7 @@ class StatusLine:
             print(text, flush=True)
 
     def clear(self) -> None:
-        """Remove the line that is replaced."""
+        """Remove the line that is replaced, where other output would be mixed with it."""
         if self._screen is not None:
             self._screen.clear()
 
@@ -87,7 +90,10 @@ class Screen(Protocol):
         """Replace the line."""
 
     def clear(self) -> None:
-        """Remove the line."""
+        """Make room for other output."""
+
+    def close(self, text: str) -> None:
+        """End with a text, if the line remains visible."""
 
 
 class Terminal:
@@ -108,6 +114,10 @@ class Terminal:
         if not self._is_empty:
             self._write("\r\x1b[K")
             self._is_empty = True
+
+    def close(self, text: str) -> None:
+        """Remove the line."""
+        self.clear()
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -134,9 +144,12 @@ class Notebook:
             self._handle.update(data, raw=True)
 
     def clear(self) -> None:
-        """Leave an empty output."""
+        """Do nothing, because each output has its own place."""
+
+    def close(self, text: str) -> None:
+        """Replace the output for the last time."""
         if self._handle is not None:
-            self.show("")
+            self.show(text)
 
 
 def _is_first_process() -> bool:
@@ -153,8 +166,6 @@ def _screen() -> Screen | None:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     if hasattr(shell, "kernel"):
-        from IPython.display import display
-
-        return Notebook(display)
+        return Notebook(import_module("IPython.display").display)
     stream = sys.stderr
     return Terminal(stream) if stream is not None and stream.isatty() else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from skrec._common.status import StatusLine
 from skrec._data.click_log import as_catalogue, describe, read_log, warn_of_rows
 from skrec._data.log_columns import find_columns
 from skrec._data.user_histories import remember
@@ -38,7 +39,7 @@ def read_rows(
     items: Any,
     columns: Mapping[str, str | None] | None,
     sample_weight: Any = None,
-    verbose: int = 0,
+    status: StatusLine | None = None,
 ) -> FitRows:
     """Return the rows of `fit`, and read them if X is a log of clicks.
 
@@ -46,8 +47,8 @@ def read_rows(
     ----------
     X, y, items, columns, sample_weight : object
         Arguments of `fit`.
-    verbose : int, default=0
-        Whether to print what was read.
+    status : StatusLine, default=None
+        Where to print what was read.
 
     Returns
     -------
@@ -72,10 +73,10 @@ def read_rows(
             )
     log = read_log(X, names).in_order()
     warn_of_rows(log.report)
-    if verbose:
+    if status is not None and status.verbose:
         time = "the order of the rows" if log.events.time is None else f"time={names.time!r}"
         read = f"user={names.user!r}, item={names.item!r}, {time}"
-        print(f"log of clicks: {read}; {describe(log.full_report())}")
+        status.print(f"log of clicks: {read}; {describe(log.full_report())}")
     rows = log.histories()
     used = [name for name in rows.column_names if name != "times"]
     return FitRows(rows.select(used), None, items, remember(log, names))

@@ -113,7 +113,9 @@ def test_a_notebook_updates_one_output(monkeypatch, clock):
         clock.seconds += 1
         status.advance(1, 2, "steps")
         assert outputs == ["epoch 1/1: 1/2 steps, 0:01 left"]
-    assert outputs == [""]
+        status.print("a line")
+        clock.seconds += 60
+    assert outputs == ["finished after 1:01"]
 
 
 def test_durations():
