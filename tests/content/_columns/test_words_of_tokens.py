@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from skrec.content._columns.word_pieces import encode_texts, train_word_pieces, words_of_text
+from skrec.content._columns.words import WordTokenizer
 from skrec.content._columns.words_of_tokens import words_of_tokens
+
+TEXTS = ["The U.S. team's 3-2 win!", "état-major, naïve", "  東京タワー in Tokyo ", "", "don't"]
 
 
 def places(*pieces):
@@ -44,3 +48,20 @@ def test_tokens_without_characters_belong_to_the_next_word():
 def test_a_combining_mark_stays_in_its_word():
     word = "नमस्ते"
     assert words_of_tokens(word, [(0, 2), (2, 6)])[0] == [word]
+
+
+@pytest.mark.parametrize("max_length", [3, 50])
+@pytest.mark.parametrize("kind", ["pieces", "words"])
+def test_ids_are_those_that_the_network_reads(kind, max_length):
+    if kind == "pieces":
+        tokenizer = train_word_pieces(TEXTS, 60)
+    else:
+        tokenizer = WordTokenizer(["the", "U.S.", "team", "win", "3", "don't", "Tokyo", "!"])
+    offsets, ids = encode_texts(tokenizer, TEXTS, max_length)
+    for text, wanted in zip(TEXTS, np.split(ids, offsets[1:-1]), strict=True):
+        found, words, word_of_token = words_of_text(tokenizer, text, max_length)
+        assert found == wanted.tolist()
+        assert len(word_of_token) == len(found)
+        assert word_of_token.tolist() == sorted(word_of_token)
+        assert all(word in text for word in words)
+        assert len(words) == len(set(word_of_token))
