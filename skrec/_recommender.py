@@ -37,15 +37,15 @@ from skrec._training.fit import (
 )
 from skrec._training.from_log import FitRows, read_rows
 from skrec._training.holdout import hold_out
+from skrec._training.one_epoch import train_one_epoch
 from skrec._training.parameters import refuse_nested_on_alias
 from skrec._training.prior import choose_prior, fit_terms
-from skrec._training.processes import resolve_device
+from skrec._training.processes import Processes, launched_processes, resolve_device
 from skrec._training.progress import ProgressReporter
 from skrec._training.restored import restored_state
+from skrec._training.shared_scorer import shared
 from skrec._training.start import (
-    check_classes,
     items_by_keyword,
-    labels_and_catalogue,
     read_inputs,
 )
 from skrec._training.state import TrainingState
@@ -183,6 +183,10 @@ class ContentRecommender(
         deleted with the fitted estimator. Ignored by other operators. See :mod:`skrec.cache`.
     device : str or torch.device, default=None
         Device of the computation. None selects a CUDA GPU if there is one, and the CPU otherwise.
+    processes : {"auto", None}, default="auto"
+        With "auto", processes that torchrun started, or that initialized ``torch.distributed``,
+        train one model together: all call `fit` with the same arguments, and each takes a share of
+        the rows of a step. Workers of a search train alone. With None, each process trains alone.
     precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
         Floating-point type. "auto" is "float32". With "bfloat16" and "float16", weights are
         float32 and training uses automatic mixed precision. "float16" needs a GPU.
@@ -343,6 +347,7 @@ class ContentRecommender(
         unknown_items: str = "raise",
         memory: Any = None,
         device: Any = None,
+        processes: str | None = "auto",
         precision: str = "auto",
         warm_start: bool = False,
         random_state: Any = None,
@@ -375,6 +380,7 @@ class ContentRecommender(
         self.unknown_items = unknown_items
         self.memory = memory
         self.device = device
+        self.processes = processes
         self.precision = precision
         self.warm_start = warm_start
         self.random_state = random_state
@@ -443,15 +449,25 @@ class ContentRecommender(
         ValueError, TypeError
             If parameters or data are invalid. Both are validated before training starts.
         """
-        with self._writing(), limited_threads(), StatusLine(self.verbose) as status:
-            status.begin("reading the data")
-            rows = read_rows(X, y, items, columns, sample_weight, status)
-            return self._fit(rows, sample_weight, status)
+        processes = launched_processes(self.processes, self.device)
+        verbose = self.verbose if processes.rank == 0 else 0
 
-    def _fit(self, rows: FitRows, sample_weight: Any, status: StatusLine) -> Self:
+        def fit() -> ContentRecommender:
+            with limited_threads(), StatusLine(verbose) as status:
+                status.begin("reading the data")
+                rows = read_rows(X, y, items, columns, sample_weight, status)
+                return self._fit(rows, sample_weight, processes, status)
+
+        with self._writing(), processes.joined():
+            processes.each(fit, "fit")
+        return self
+
+    def _fit(
+        self, rows: FitRows, sample_weight: Any, processes: Processes, status: StatusLine
+    ) -> Self:
         X, y = rows.X, rows.y
         resuming = self.warm_start and hasattr(self, "network_")
-        inputs = read_inputs(self, X, y, rows.items, sample_weight, resuming)
+        inputs = read_inputs(self, X, y, rows.items, sample_weight, resuming, processes)
         data, valid = inputs.data, None
         if self.early_stopping:
             monitored(self.scoring, data)  # raises before anything is trained
@@ -473,18 +489,21 @@ class ContentRecommender(
         report = ProgressReporter(context, "prefix states", status, **callback_kwargs)
         model.content_.use(Resources(self.memory, inputs.device, report))
         status.begin("preparing the items")
-        trainer = start_training(model, inputs, examples, valid, resuming)
+        with processes.interruptible():
+            trainer = start_training(model, inputs, examples, valid, resuming)
         run_epochs(trainer, context, callback_kwargs, end_kwargs, status)
         status.begin("choosing the weights of scores, and calibrating")
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
         record(model, trainer, resuming)
         if inputs.parameters.co_clicks:
-            model.prior_ = choose_prior(model._scorer(), data, valid)
+            scorer = shared(model._scorer(), processes)
+            model.prior_ = choose_prior(scorer, data, valid, processes)
         model.best_score_ = trainer.best_score
-        context.call_on_fit_task_end(**end_kwargs)
+        processes.each(partial(context.call_on_fit_task_end, **end_kwargs), "callbacks")
         model.content_.use(Resources(self.memory, inputs.device))  # without the callbacks
         if valid is not None and self.calibration == "sigmoid":
-            model.calibration_ = calibrate(model._scorer(), valid)
+            fitted = partial(calibrate, shared(model._scorer(), processes), valid)
+            model.calibration_ = processes.first(fitted, "calibration")
         if valid is not None and status.verbose:  # before the terms contain held-out clicks
             validation = Validation(model._scorer(), self.scoring, valid, self.calibration)
             status.print(compare_with_popularity(validation, data))
@@ -535,33 +554,11 @@ class ContentRecommender(
         ValueError, TypeError
             If parameters or data are invalid.
         """
-        y, items = labels_and_catalogue(y, items)
-        check_classes(classes)
-        with self._writing(), limited_threads():
-            resuming = hasattr(self, "network_")
-            inputs = read_inputs(self, X, y, items, sample_weight, resuming)
-            prior = getattr(self, "prior_", None)
-            if prior is not None:
-                prior = prior.for_items(inputs.items)
-            elif not resuming:
-                prior = inputs.starting_prior(inputs.data)
-            examples = inputs.examples(inputs.data, prior)
-            model = copy_to_train(self, inputs, examples, resuming)
-            model.prior_ = prior
-            if self.__dict__.get("n_clicks_") is not None or not resuming:
-                known = self.n_clicks_ if resuming else None
-                model.n_clicks_ = add_clicks(known, inputs.data, inputs.items.n_items)
-            model.content_.use(Resources(self.memory, inputs.device))
-            trainer = start_training(model, inputs, examples, None, resuming)
-            trainer.run_epoch()
-            model._training_state = TrainingState.of(trainer)
-            record(model, trainer, resuming)
-            if not resuming:
-                model.best_score_ = float("nan")
-                if prior is not None:
-                    model.prior_ = choose_prior(model._scorer(), inputs.data, None)
-            take_over(self, model)
-            return self
+        processes = launched_processes(self.processes, self.device)
+        fit = partial(train_one_epoch, self, X, y, items, classes, sample_weight, processes)
+        with self._writing(), limited_threads(), processes.joined():
+            processes.each(fit, "partial_fit")
+        return self
 
     def similar_items(
         self,

@@ -454,10 +454,10 @@ def test_an_interrupt_keeps_the_model(news, make_recommender, monkeypatch):
 
     run_epoch = Trainer.run_epoch
 
-    def interrupted(trainer, report):
+    def interrupted(trainer, *functions):
         if trainer.losses:
             raise KeyboardInterrupt
-        run_epoch(trainer, report)
+        run_epoch(trainer, *functions)
 
     monkeypatch.setattr(Trainer, "run_epoch", interrupted)
     rec = make_recommender(max_epochs=5)

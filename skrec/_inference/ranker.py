@@ -218,7 +218,11 @@ class Ranker(ABC):
         shorter, target = data.without_last_click()
         if not len(target):
             raise ValueError("all histories are empty, so there is no last click to predict")
-        return rank_last_click(self.blocks(shorter), shorter, target)
+        return self._ranking(shorter, target)
+
+    def _ranking(self, data: CodedInteractions, target: np.ndarray) -> Ranking:
+        """Rank the target of each row; see `rank_last_click`."""
+        return rank_last_click(self.blocks(data), data, target)
 
     def monitor(self, scoring: str, data: CodedInteractions) -> float:
         """Return the value that `score` returns and early stopping monitors; higher is better.

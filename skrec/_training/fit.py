@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -218,6 +219,8 @@ def run_epochs(
 ) -> None:
     """Run the epochs, call the callbacks, and keep the best weights.
 
+    If a callback stops training or fails in one process, it does so in all of them.
+
     Ctrl-C ends training and keeps the model, except inside a search, where it is raised.
 
     Parameters
@@ -231,17 +234,24 @@ def run_epochs(
         Gets one line per epoch, and the progress of the steps.
     """
     n_parts = n_parts_of_epoch(context, trainer.n_steps, trainer.plan.max_epochs)
-    try:
+    processes = trainer.processes
+
+    def run() -> None:
         stopped = False
         status.begin("validating the initial weights")
         trainer.score_start()
         while not (trainer.finished or stopped):
             epoch = context.subcontext(task_name="epoch", max_subtasks=n_parts)
-            epoch.call_on_fit_task_begin(**callback_kwargs)
+            begin = partial(epoch.call_on_fit_task_begin, **callback_kwargs)
             status.begin(f"epoch {len(trainer.losses) + 1}/{trainer.plan.max_epochs}")
-            trainer.run_epoch(StepReporter(epoch, n_parts, status, **callback_kwargs))
+            report = StepReporter(epoch, n_parts, status, **callback_kwargs)
+            trainer.run_epoch(report, begin)
             status.print(trainer.epoch_summary())
-            stopped = epoch.call_on_fit_task_end(**end_kwargs)
+            end = partial(epoch.call_on_fit_task_end, **end_kwargs)
+            stopped = any(processes.gathered(end, "callbacks"))
+
+    try:
+        processes.each(run, "epochs")
     except KeyboardInterrupt:
         if context.parent is not None:
             raise  # a search would score an interrupted model as if it were complete

@@ -76,6 +76,7 @@ def check_parameters(estimator: Any) -> None:
     check_choice("co_clicks", e.co_clicks, ("auto", True, False))
     check_choice("early_stopping", e.early_stopping, (True, False))
     check_choice("warm_start", e.warm_start, (True, False))
+    check_choice("processes", e.processes, ("auto", None))
     if not isinstance(e.memory, (str, Path, NoneType)):
         raise TypeError(f"memory must be the path of a folder or None, got {e.memory!r}")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from skrec._data.items import Items
 from skrec._inference.prior import Prior
 from skrec._inference.scorer import Scorer
 from skrec._inference.top_k import rank_last_click
+from skrec._training.processes import ONE_PROCESS, Processes
 from skrec.metrics import get_metric
 from skrec.metrics._ranking import rank_groups
 from skrec.metrics._registry import values_by_group
@@ -63,7 +65,10 @@ def starting_prior(data: CodedInteractions, n_items: int) -> Prior:
 
 
 def choose_prior(
-    scorer: Scorer, data: CodedInteractions, valid: CodedInteractions | None
+    scorer: Scorer,
+    data: CodedInteractions,
+    valid: CodedInteractions | None,
+    processes: Processes = ONE_PROCESS,
 ) -> Prior | None:
     """Choose the weights of the terms on held-out clicks, and fit the terms to the training rows.
 
@@ -80,6 +85,8 @@ def choose_prior(
         The training rows.
     valid : CodedInteractions or None
         Held-out rows. If there are none, the usual weights are taken.
+    processes : Processes, default=Processes()
+        Processes that train together. All take the weights that process 0 chooses.
 
     Returns
     -------
@@ -89,7 +96,9 @@ def choose_prior(
     if data.kind != "histories" and valid is None:
         return None
     prior = _with_terms(USUAL, data, scorer.items)
-    way = USUAL if valid is None else _choose(scorer, prior, valid)
+    way = USUAL
+    if valid is not None:
+        way = processes.first(partial(_choose, scorer, prior, valid), "weights of co-clicks")
     if way == WITHOUT_CO_CLICKS:
         return None
     return _with_weights(prior, way, data, scorer.items)

@@ -1,20 +1,35 @@
-"""Distributed training by processes that ``accelerate launch`` or torchrun started."""
+"""Training of one network by several processes, such as those that torchrun starts."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
+from skrec._common.locks import ForkSafeLock
 from skrec._common.messages import warn
+from skrec._training.agreement import LOST, Interrupts, error_of_all, packed_error
+
+Value = TypeVar("Value")
+BUCKET = 1 << 24  # gradients that are summed at a time, so that their copies stay small
+
+# the threads of a process must not mix their messages to the other processes
+_ONE_FIT = ForkSafeLock()
 
 
 @dataclass(frozen=True)
 class Processes:
     """The processes that train one network, with communication between them.
+
+    All processes must call the same methods in the same order. If a function that a method calls
+    fails in one process, the method raises the error in all processes.
 
     Attributes
     ----------
@@ -24,61 +39,200 @@ class Processes:
         Number of processes, which is 1 without a launcher.
     device : torch.device or None
         Device of this process, chosen by the launcher.
+    interrupts : Interrupts
+        Delays Ctrl-C while processes communicate.
     """
 
     rank: int = 0
     n: int = 1
     device: torch.device | None = None
+    interrupts: Interrupts = field(default_factory=Interrupts, compare=False, repr=False)
 
-    def broadcast(self, value: Any) -> Any:
-        """Return the value of process 0, in all processes."""
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Let one fit of this process communicate during a block.
+
+        Yields
+        ------
+        None
+        """
         if self.n == 1:
-            return value
-        from accelerate.utils import broadcast_object_list
+            yield
+            return
+        with _ONE_FIT.held(), self.interrupts.handled():
+            yield
 
-        return broadcast_object_list([value])[0]
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Return a context in which Ctrl-C is raised as usual."""
+        return nullcontext() if self.n == 1 else self.interrupts.allowed()
 
-    def sum(self, value: torch.Tensor) -> torch.Tensor:
-        """Return the sum of a tensor over all processes."""
+    def each(self, function: Callable[[], Value], topic: str) -> Value:
+        """Call a function in each process, and return the own result.
+
+        Parameters
+        ----------
+        function : callable
+            Function without arguments. It may call methods of this object.
+        topic : str
+            What the processes do, for the message if they do different things.
+
+        Returns
+        -------
+        object
+        """
         if self.n == 1:
-            return value
-        from accelerate.utils import reduce
+            return function()
+        value, error = self._run(function)
+        self._exchange(topic, error, None)
+        return value  # type: ignore[return-value]
 
-        return reduce(value, reduction="sum")
+    def gathered(self, function: Callable[[], Value], topic: str) -> list[Value]:
+        """Call a function in each process, and return the results of all of them; see `each`."""
+        if self.n == 1:
+            return [function()]
+        value, error = self._run(function)
+        return self._exchange(topic, error, value)
 
-    def sum_gradients(self, network: nn.Module) -> None:
+    def first(self, function: Callable[[], Value], topic: str) -> Value:
+        """Call a function in each process, and return the result of process 0; see `each`.
+
+        The results may differ by rounding, but what follows from them must not.
+        """
+        return self.gathered(function, topic)[0]
+
+    def has_raised(self, error: BaseException) -> bool:
+        """Return whether all processes raise an error, so that they do not wait for this one."""
+        return getattr(error, "_raised_by", None) is self
+
+    def _run(self, function: Callable[[], Value]) -> tuple[Value | None, BaseException | None]:
+        """Return the result of a function, and its error unless all processes raise it."""
+        try:
+            with self.interrupts.allowed():
+                return function(), None
+        except BaseException as error:
+            if self.has_raised(error):
+                raise
+            return None, error
+
+    def _exchange(self, topic: str, error: BaseException | None, value: Any) -> list[Any]:
+        """Return the values of all processes, or raise the same error in all of them."""
+        found: list[Any] = [None] * self.n
+        with self._meeting():
+            distributed.all_gather_object(found, (topic, packed_error(error), value))
+        topics, errors, values = zip(*found, strict=True)
+        if any(each is not None for each in errors):
+            raise self._of_all(error_of_all(error, errors, self.rank))
+        if len(set(topics)) > 1:
+            raise self._of_all(
+                RuntimeError(
+                    "the processes of this training do different things: "
+                    + ", ".join(f"process {rank}: {each}" for rank, each in enumerate(topics))
+                    + ". All of them must call fit and partial_fit in the same order"
+                )
+            )
+        return list(values)
+
+    @contextmanager
+    def _meeting(self) -> Iterator[None]:
+        """Delay Ctrl-C, and explain errors of the communication."""
+        self.interrupts.delay()
+        try:
+            yield
+        except RuntimeError as error:
+            raise self._of_all(RuntimeError(LOST)) from error
+
+    def _of_all(self, error: BaseException) -> BaseException:
+        """Mark an error as one that all processes raise."""
+        error._raised_by = self  # type: ignore[attr-defined]
+        return error
+
+    def sum_gradients(self, network: nn.Module, error: BaseException | None = None) -> None:
         """Replace the gradient of each parameter by its sum over all processes.
 
         The gradient of a parameter that no process used remains None, as in a single process.
+
+        Parameters
+        ----------
+        network : nn.Module
+        error : BaseException, default=None
+            Why this process has no gradients. All processes then raise it.
         """
         if self.n == 1:
             return
         parameters = [p for p in network.parameters() if p.requires_grad]
-        used = torch.tensor([float(p.grad is not None) for p in parameters])
-        used = self.sum(used.to(parameters[0].device))
-        for parameter, n_used in zip(parameters, used.tolist(), strict=True):
-            if n_used:
-                own = parameter.grad
-                parameter.grad = self.sum(torch.zeros_like(parameter) if own is None else own)
+        grads = [None if error is not None else p.grad for p in parameters]
+        flags = [float(error is not None), *(float(grad is not None) for grad in grads)]
+        for number, bucket in enumerate(_buckets(parameters)):
+            parts = [
+                (torch.zeros_like(parameters[at]) if own is None else own).reshape(-1)
+                for at, own in ((at, grads[at]) for at in bucket)
+            ]
+            if not number:
+                parts.append(torch.tensor(flags).to(parts[0]))
+            flat = torch.cat(parts)
+            with self._meeting():
+                distributed.all_reduce(flat)
+            if not number:
+                flat, sums = flat[: -len(flags)], flat[-len(flags) :].tolist()
+                if sums[0]:
+                    self._exchange("a step", error, None)  # raises the error in all processes
+            summed = flat.split([parameters[at].numel() for at in bucket])
+            for at, grad in zip(bucket, summed, strict=True):
+                if sums[1 + at]:
+                    parameters[at].grad = grad.view_as(parameters[at])
+
+    def copy_first(self, network: nn.Module) -> None:
+        """Replace the trained weights and the buffers of a network by those of process 0."""
+        if self.n == 1:
+            return
+        tensors = [p.detach() for p in network.parameters() if p.requires_grad]
+        tensors += [b for b in network.buffers() if b.is_floating_point()]
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensors[at].reshape(-1) for at in bucket])
+            with self._meeting():
+                distributed.broadcast(flat, src=0)
+            parts = flat.split([tensors[at].numel() for at in bucket])
+            for at, part in zip(bucket, parts, strict=True):
+                tensors[at].copy_(part.view_as(tensors[at]))
 
     def average_buffers(self, *modules: nn.Module) -> None:
         """Replace floating-point buffers, such as running means, by their mean over processes."""
-        if self.n == 1:
+        buffers = [b for module in modules for b in module.buffers() if b.is_floating_point()]
+        if self.n == 1 or not buffers:
             return
-        for module in modules:
-            for buffer in module.buffers():
-                if buffer.is_floating_point():
-                    buffer.copy_(self.sum(buffer) / self.n)
+        everywhere = self.gathered(lambda: [b.cpu() for b in buffers], "running means")
+        for buffer, *values in zip(buffers, *everywhere, strict=True):
+            buffer.copy_(torch.stack(values).mean(dim=0))
 
 
-def launched_processes(device: Any = None) -> Processes:
-    """Return the processes that the launcher started, or a single process without a launcher.
+ONE_PROCESS = Processes()
 
-    Only this function initializes accelerate, and only under a launcher. The state of accelerate is
-    global in a process, and independent estimators must not share it.
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> list[list[int]]:
+    """Return the positions of tensors of one type and device, up to `BUCKET` numbers together."""
+    buckets: list[list[int]] = []
+    size, kind = 0, None
+    for at, tensor in enumerate(tensors):
+        own = tensor.dtype, tensor.device
+        if own != kind or size + tensor.numel() > BUCKET:
+            buckets.append([])
+            size, kind = 0, own
+        buckets[-1].append(at)
+        size += tensor.numel()
+    return buckets
+
+
+def launched_processes(processes: str | None, device: Any = None) -> Processes:
+    """Return the processes that train together, or a single process where none are meant.
+
+    They are meant if torch.distributed is initialized, or if torchrun or ``accelerate launch``
+    started this process. A worker of a search, a loader or a cluster that such a process starts
+    inherits its environment, but trains alone.
 
     Parameters
     ----------
+    processes : {"auto", None}
+        The recommender's `processes`. With None, this process trains alone.
     device : str, torch.device or None
         The recommender's `device`. Processes with "cpu" communicate by gloo.
 
@@ -86,13 +240,68 @@ def launched_processes(device: Any = None) -> Processes:
     -------
     Processes
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if processes is None or not distributed.is_available():
         return Processes()
-    from accelerate import PartialState
-
     on_cpu = str(device) == "cpu" or not torch.cuda.is_available()
-    state = PartialState(cpu=on_cpu)
-    return Processes(state.process_index, state.num_processes, state.device)
+    if not distributed.is_initialized():
+        if not _is_launched():
+            return Processes()
+        local = int(os.environ["LOCAL_RANK"])
+        if not on_cpu and local < torch.cuda.device_count():
+            torch.cuda.set_device(local)
+        distributed.init_process_group("gloo" if on_cpu else "cpu:gloo,cuda:nccl")
+    elif distributed.group.WORLD is _INHERITED:
+        return Processes()
+    rank, n = distributed.get_rank(), distributed.get_world_size()
+    if n == 1:
+        return Processes()
+    if on_cpu:
+        return Processes(rank, n, torch.device("cpu"))
+    local = int(os.environ.get("LOCAL_RANK", torch.cuda.current_device()))
+    return Processes(rank, n, torch.device("cuda", local))
+
+
+def _is_launched() -> bool:
+    """Whether torchrun started this very process, as one of several."""
+    return (
+        distributed.is_torchelastic_launched()
+        and int(os.environ.get("WORLD_SIZE", "1")) > 1
+        and multiprocessing.parent_process() is None
+        and not _is_started_by_rank()
+    )
+
+
+def _is_started_by_rank() -> bool:
+    """Whether a Python process that torchrun started has started this one, on Linux.
+
+    Shells and other programs between torchrun and this process are skipped.
+    """
+    own = {f"{name}={os.environ[name]}".encode() for name in ("TORCHELASTIC_RUN_ID", "RANK")}
+    pid = os.getppid()
+    try:
+        while own <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
+            if "python" in os.path.basename(os.readlink(f"/proc/{pid}/exe")):
+                return True
+            status = Path(f"/proc/{pid}/stat").read_text()
+            pid = int(status.rpartition(")")[2].split()[1])
+    except OSError:  # another system, or a process of another user
+        pass
+    return False
+
+
+# group of the process that was forked into this one, which must not speak in its name
+_INHERITED: Any = None
+
+
+def _note_inherited_group() -> None:
+    """Remember the group that a forked child inherits."""
+    global _INHERITED
+    if distributed.is_available() and distributed.is_initialized():
+        _INHERITED = distributed.group.WORLD
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_inherited_group)
 
 
 def resolve_device(device: Any, *, fall_back: bool = False) -> torch.device:

@@ -34,7 +34,8 @@ from skrec._training.parameters import (
     resolve_operator,
 )
 from skrec._training.prior import starting_prior
-from skrec._training.processes import Processes, launched_processes, resolve_device
+from skrec._training.processes import ONE_PROCESS, Processes, resolve_device
+from skrec._training.same_everywhere import check_same, describe_inputs, describe_model
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 NO_CATALOGUE = (
@@ -97,9 +98,18 @@ class FitInputs:
 
 
 def read_inputs(
-    recommender: Any, X: Any, y: Any, items: Any, sample_weight: Any, resuming: bool
+    recommender: Any,
+    X: Any,
+    y: Any,
+    items: Any,
+    sample_weight: Any,
+    resuming: bool,
+    processes: Processes = ONE_PROCESS,
+    method: str = "fit",
 ) -> FitInputs:
     """Validate the parameters of a recommender and encode its training data.
+
+    Several processes compare their inputs, which must be the same.
 
     Parameters
     ----------
@@ -108,6 +118,10 @@ def read_inputs(
         Arguments of `fit`, after `labels_and_catalogue`.
     resuming : bool
         Whether a fitted recommender is trained further.
+    processes : Processes, default=Processes()
+        The processes that train together.
+    method : {"fit", "partial_fit"}, default="fit"
+        The method of the recommender that was called, which must be the same in all processes.
 
     Returns
     -------
@@ -115,7 +129,6 @@ def read_inputs(
     """
     r = recommender
     check_parameters(r)
-    processes = launched_processes(r.device)
     device = processes.device or resolve_device(r.device)
     check_precision(r.precision, device)
     table = as_table(X)
@@ -148,11 +161,15 @@ def read_inputs(
     if data.weight is not None:
         data = data.take(np.flatnonzero(data.weight))
     seed = check_random_state(r.random_state).randint(2**31, size=4)
-    rng = np.random.default_rng(processes.broadcast(seed))
     loss = resolve_loss(r.loss, data)
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
     parameters = SimpleNamespace(**asked | chosen)
     check_combination(parameters, data.kind, loss, operators["behavior"])
+    if processes.n > 1:
+        described = {**vars(parameters), **operators, "loss": loss}
+        own = describe_inputs(described, data, items, users)
+        check_same(processes, {"call:": method, "model:": describe_model(r, resuming), **own})
+    rng = np.random.default_rng(processes.first(lambda: seed, "the seed"))
     return FitInputs(
         operators, items, users, data, loss, rng, device, processes, parameters, chosen
     )

@@ -18,6 +18,8 @@ from skrec._training.fit import (
     seed_dropout,
     start_from_catalogue,
 )
+from skrec._training.same_everywhere import check_same_network
+from skrec._training.shared_scorer import shared
 from skrec._training.start import FitInputs
 from skrec._training.trainer import Plan, Trainer
 from skrec.content._side import side_operator
@@ -92,9 +94,11 @@ def start_training(
     packed, plan = model._encoded().packed(network), Plan.of(inputs.parameters, inputs.loss)
     if not resuming:
         start_from_catalogue(network, packed)
+    check_same_network(inputs.processes, network, packed)
     validate = None
     if valid is not None:
-        validate = Validation(model._scorer(), model.scoring, valid, model.calibration)
+        scorer = shared(model._scorer(), inputs.processes)
+        validate = Validation(scorer, model.scoring, valid, model.calibration)
     state = model._training_state
     return make_trainer(network, packed, examples, plan, inputs, state, generator, validate)
 

@@ -22,9 +22,8 @@ from skrec._network import TOKEN_BUDGET, Network, device_of
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import Examples
 from skrec._training.losses import batch_loss
-from skrec._training.processes import Processes
+from skrec._training.processes import ONE_PROCESS, Processes
 
-ONE_PROCESS = Processes()
 NO_NEGATIVES = (
     "no click has a negative, so there is nothing to learn: all other items of the catalogue are "
     "in the history or were clicked in the same impression. Add items to the catalogue, or "
@@ -149,16 +148,22 @@ class Trainer:
     def score_start(self) -> None:
         """Validate the weights before training, which may remain the best ones."""
         if self.validate is not None:
-            self._remember(self.validate())
+            self._remember(self.processes.first(self.validate, "validation"))
             self.start_score = self.scores.pop()
 
-    def run_epoch(self, report: Report | None = None) -> None:
+    def run_epoch(
+        self, report: Report | None = None, begin: Callable[[], Any] | None = None
+    ) -> None:
         """Train for one epoch, then validate.
+
+        If a process fails or is interrupted, all of them raise its error at the same step.
 
         Parameters
         ----------
         report : callable, default=None
             Function that is called as ``report(n_done, n_steps)`` after each step.
+        begin : callable, default=None
+            Function that is called before the first step.
 
         Raises
         ------
@@ -166,19 +171,40 @@ class Trainer:
             If the loss is not finite, or the weights or their scores are not finite after the
             last step. The message names the epoch.
         """
+        self._stepper.start_epoch()
         try:
+            with self.processes.interruptible():
+                if begin is not None:
+                    begin()
             self.network.train()
-            self.losses.append(self._train_epoch(report))
+            loss, has_negatives = self._train_epoch(report)
+        except BaseException as error:
+            self._stepper.fail(error)
+            raise
         finally:
             self.network.eval()
-        n_unusable = torch.tensor(float(not self._weights_are_usable()))
-        # all processes raise, because the others would wait for one that has stopped
-        self._raise_unless(not self.processes.sum(n_unusable.to(device_of(self.network))))
+        self.processes.average_buffers(self.network.behavior, self.network.predictor)
+        own = self.processes.gathered(
+            lambda: (loss, has_negatives, self._weights_are_usable()), "the end of an epoch"
+        )
+        losses, have_negatives, are_usable = zip(*own, strict=True)
+        if not (any(have_negatives) or self.losses):
+            warn(NO_NEGATIVES)
+        self.losses.append(sum(losses))
+        self._raise_unless(all(are_usable))
         if self.validate is not None:
-            self._remember(self.validate())
+            self._remember(self.processes.first(self.validate, "validation"))
 
-    def _train_epoch(self, report: Report | None) -> float:
-        """Take the steps of one epoch, and return the mean loss."""
+    def _train_epoch(self, report: Report | None) -> tuple[float, bool]:
+        """Take the steps of one epoch.
+
+        Returns
+        -------
+        loss : float
+            Share of this process in the mean loss. The shares of all processes add up to it.
+        has_negatives : bool
+            Whether a row of this process had a negative.
+        """
         plan, device = self.plan, device_of(self.network)
         total, n_rows, has_negatives = 0.0, 0, False
         batches = iterate_batches(
@@ -189,29 +215,30 @@ class Trainer:
             self.processes.rank,
             self.processes.n,
         )
-        for step, batch in enumerate(batches, start=1):
-            has_negatives = has_negatives or batch.has_negatives()
-            with memory_advice(), self.generator.lent():
-                loss = self._stepper.step(self.packed, batch.to(device))
-            if not math.isfinite(loss):
-                raise ValueError(
-                    f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
-                    f"{self._advice()}"
-                )
+        for step in range(1, self.n_steps + 1):
+            with self.processes.interruptible():
+                batch = next(batches)
+                has_negatives = has_negatives or batch.has_negatives()
+                with memory_advice(), self.generator.lent():
+                    loss = self._stepper.add(self.packed, batch.to(device))
+                if not math.isfinite(loss):
+                    raise ValueError(
+                        f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
+                        f"{self._advice()}"
+                    )
+            self._stepper.flush_if_due()
             total += loss * batch.n_rows
             n_rows += batch.n_rows
             self._last_batch = batch
             if report is not None:
                 report(step, self.n_steps)
         self._stepper.flush()
-        if not (has_negatives or self.losses):
-            warn(NO_NEGATIVES)
-        self.processes.average_buffers(self.network.behavior, self.network.predictor)
-        return total / n_rows
+        return total / n_rows, has_negatives
 
     def check_weights(self) -> None:
         """Raise a ValueError if the weights, or the scores of the last batch, are not finite."""
-        self._raise_unless(self._weights_are_usable())
+        usable = self.processes.gathered(self._weights_are_usable, "a check of the weights")
+        self._raise_unless(all(usable))
 
     def _weights_are_usable(self) -> bool:
         """Return whether the weights are bounded, and the scores of the last batch finite."""
@@ -339,6 +366,8 @@ class Stepper:
     ):
         self.network, self.loss, self.processes = network, plan.loss, processes
         self._n_accumulated, self._n_waiting = plan.gradient_accumulation_steps, 0
+        self._n_steps = -(-n_batches // self._n_accumulated)
+        self._n_left = 0  # steps of the epoch in which the other processes still expect this one
         self._max_norm = plan.max_grad_norm
         self._device = device_of(network).type
         self._dtype = AUTOCAST.get(plan.precision)
@@ -346,7 +375,7 @@ class Stepper:
         self._optimizer = torch.optim.AdamW(
             parameter_groups(network, plan), weight_decay=plan.weight_decay, fused=True
         )
-        n_steps = plan.max_epochs * -(-n_batches // self._n_accumulated)
+        n_steps = plan.max_epochs * self._n_steps
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, partial(share_of_rate, plan, n_steps)
         )
@@ -382,8 +411,14 @@ class Stepper:
         Returns
         -------
         float
-            Mean loss over the rows of the step, in all processes.
+            Share of this process in the mean loss over the rows of the step.
         """
+        loss = self.add(packed, batch)
+        self.flush_if_due()
+        return loss
+
+    def add(self, packed: Packed, batch: Batch) -> float:
+        """Add the gradients of one batch, without communication; see `step`."""
         if not self._n_waiting:
             self._optimizer.zero_grad(set_to_none=True)
         value = torch.zeros((), device=batch.labels.device)
@@ -395,9 +430,22 @@ class Stepper:
                 value = value + outputs.penalty * share
             self._scaler.scale(value / self._n_accumulated).backward()
         self._n_waiting += 1
+        return value.item()
+
+    def start_epoch(self) -> None:
+        """Expect the steps of one epoch, in each of which the processes add up their gradients."""
+        self._n_left = self._n_steps
+
+    def fail(self, error: BaseException) -> None:
+        """Raise an error in all processes, if they expect the gradients of this one."""
+        self._n_waiting = 0
+        if self._n_left and not self.processes.has_raised(error):
+            self.processes.sum_gradients(self.network, error)
+
+    def flush_if_due(self) -> None:
+        """Change the weights, if enough gradients are waiting."""
         if self._n_waiting == self._n_accumulated:
             self.flush()
-        return self.processes.sum(value.detach()).item()
 
     def flush(self) -> None:
         """Change the weights by the gradients that are waiting, if there are any."""
@@ -405,6 +453,7 @@ class Stepper:
             return
         self._n_waiting = 0
         self.processes.sum_gradients(self.network)
+        self._n_left -= 1
         if self._max_norm is not None:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self._max_norm)
