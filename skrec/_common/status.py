@@ -59,6 +59,10 @@ class StatusLine:
         left = f", {duration(passed / n_done * (n_total - n_done))} left" if n_done else ""
         self._show(f"{self._task}: {n_done}/{n_total} {unit}{left}")
 
+    def note(self, text: str) -> None:
+        """Show a part of the task that has no steps."""
+        self._show(f"{self._task}: {text}")
+
     def print(self, text: str) -> None:
         """Print a line to stdout."""
         if self.verbose:

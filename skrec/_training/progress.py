@@ -69,7 +69,10 @@ class StepReporter:
 
     def __call__(self, n_done: int, n_steps: int) -> None:
         """Report that `n_done` of `n_steps` steps are done."""
-        self._status.advance(n_done, n_steps, "steps")
+        if n_done < n_steps:
+            self._status.advance(n_done, n_steps, "steps")
+        else:
+            self._status.note("finishing")  # the held-out part is scored
         while self._n_reported < n_done * self._n_parts // n_steps:
             part = self._epoch.subcontext(task_name="part")
             part.call_on_fit_task_begin(**self._callback_kwargs)

@@ -37,9 +37,16 @@ def test_a_terminal_shows_steps_and_the_time_left(terminal, clock, capsys):
         status.begin("epoch 1/3")
         clock.seconds += 10
         status.advance(5, 20, "steps")
+        status.note("finishing")
         status.print("epoch 1/3: loss 0.5")
-    shown = terminal.getvalue()
-    assert shown == "\repoch 1/3\x1b[K\repoch 1/3: 5/20 steps, 0:30 left\x1b[K\r\x1b[K"
+    shown = terminal.getvalue().split("\r")
+    assert shown == [
+        "",
+        "epoch 1/3\x1b[K",
+        "epoch 1/3: 5/20 steps, 0:30 left\x1b[K",
+        "epoch 1/3: finishing\x1b[K",
+        "\x1b[K",
+    ]
     assert capsys.readouterr().out == "epoch 1/3: loss 0.5\n"
 
 
