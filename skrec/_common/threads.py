@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +30,8 @@ def limited_threads() -> Iterator[None]:
     """
     before = torch.get_num_threads()
     available = joblib.cpu_count()  # respects affinity and the limits of containers
-    if before <= available:
+    # this variable limits joblib alone; it says nothing about the CPUs
+    if before <= available or "LOKY_MAX_CPU_COUNT" in os.environ:
         yield
         return
     warn(

@@ -11,6 +11,7 @@ from skrec._common.threads import limited_threads
 def three_threads(monkeypatch):
     """Three threads of torch for one CPU."""
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
@@ -29,6 +30,13 @@ def test_threads_are_limited_and_put_back(three_threads):
 
 def test_as_many_threads_as_cpus_are_left_alone(three_threads, monkeypatch, recwarn):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 3)
+    with limited_threads():
+        assert torch.get_num_threads() == 3
+    assert not recwarn
+
+
+def test_a_limit_of_joblib_alone_does_not_count(three_threads, monkeypatch, recwarn):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     with limited_threads():
         assert torch.get_num_threads() == 3
     assert not recwarn
