@@ -68,6 +68,7 @@ EXTRAS_REQUIRE = {
         "rich>=13",  # scikit-learn's progress bars
         "skops>=0.16",
         "faiss-cpu>=1.9",  # the guide's page on indexes
+        "pyversity>=0.2",  # lists with diversity are compared with it
     ],
     "docs": [
         "sphinx>=8",

@@ -1,7 +1,8 @@
 """Prediction with caches, without any, and beside bare torch.
 
 `--parts` names some of: scoring (the MovieLens 100K test set, and rows of the shape of MIND),
-recommend (top-k lists beside `torch.mm` and `topk`), encode (item vectors of a language model
+recommend (top-k lists beside `torch.mm` and `topk`), rules (lists under rules beside plain lists),
+encode (item vectors of a language model
 beside the package sentence-transformers, where that is installed). `--language-model FOLDER` adds
 a model in split mode. `uncached` is the plain way, of which some rows are timed and scaled.
 """
@@ -12,6 +13,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow.compute as pc
 import torch
 
 from _common import alternate, arguments, environment, report
@@ -136,6 +139,45 @@ def recommend(args):
         )
 
 
+def rules(args):
+    """Report the seconds of lists under rules for 10,000 users, beside those of plain lists."""
+    scale = 20 if args.quick else 1
+    items, X = mind_sized(65000, 10000 // scale, 20000)
+    rec = fitted(recommenders("")["NAML"], items, X.slice(0, 300))
+    rng = np.random.default_rng(0)
+    where = pc.field("topic") != "topic3"
+    exclude = rng.choice(items.n_items, 1000, replace=False)
+    per_row = rng.integers(items.n_items, size=(X.num_rows, 20))
+    cases = {
+        "plain": {},
+        "where": {"where": where},
+        "where, 10 conditions": {
+            "where": [pc.field("topic") != f"topic{row % 10}" for row in range(X.num_rows)]
+        },
+        "exclude": {"exclude": exclude},
+        "exclude, 20 per row": {"exclude": per_row},
+        "at_most": {"at_most": {"topic": 2}},
+        "diversity": {"diversity": 0.3},
+        "all": {
+            "where": where,
+            "exclude": exclude,
+            "at_most": {"topic": 2},
+            "diversity": 0.3,
+        },
+    }
+    calls = {name: partial(rec.recommend, X, 10, **given) for name, given in cases.items()}
+    times = alternate(calls, args.repeats)
+    for name, seconds in times.items():
+        report(
+            "rules",
+            case=name,
+            n_users=X.num_rows,
+            n_items=items.n_items,
+            ratio=seconds / times["plain"],
+            seconds=seconds,
+        )
+
+
 def encode_items(args):
     """Report how fast a language model reads items, beside sentence-transformers."""
     try:
@@ -163,7 +205,7 @@ def encode_items(args):
     )
 
 
-PARTS = {"scoring": scoring, "recommend": recommend, "encode": encode_items}
+PARTS = {"scoring": scoring, "recommend": recommend, "rules": rules, "encode": encode_items}
 
 
 def main():

@@ -15,19 +15,20 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skrec import _saving as saving
-from skrec._common.checks import check_int
 from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
 from skrec._common.status import StatusLine
 from skrec._common.threads import limited_threads
 from skrec._data.co_clicks import add_clicks, with_zeros
 from skrec._data.explode import labeled_pairs
-from skrec._data.items import Items, codes_among, codes_of, ids_of, padded_lists
-from skrec._inference.frames import frame_format, output_library
+from skrec._data.items import Items
+from skrec._inference.frames import output_library
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
 from skrec._inference.ranker import monitored
+from skrec._inference.removed import removed_codes
 from skrec._inference.scorer import Scorer
+from skrec._item_verbs import ItemVerbs
 from skrec._network import Network
 from skrec._training.fit import (
     Validation,
@@ -61,7 +62,7 @@ from skrec.predictor import Predictor
 
 
 class ContentRecommender(
-    CallbackSupportMixin, RankingVerbs, ClassifierMixin, TransformerMixin, BaseEstimator
+    CallbackSupportMixin, RankingVerbs, ItemVerbs, ClassifierMixin, TransformerMixin, BaseEstimator
 ):
     """Recommend items by their content, learned from clicks.
 
@@ -218,6 +219,8 @@ class ContentRecommender(
     histories_ : pyarrow.Table or None
         Remembered histories, if `fit` or `update` got a log of clicks: one row per user, by
         ascending `user_id`, with the lists `history` and, if the log has times, `times`.
+    removed_ : ndarray of shape (n_removed,)
+        Ids of the items that `remove_items` has removed.
     content_, behavior_, predictor_ : operators
         The fitted clones of the operators.
     side_ : content operator or None
@@ -289,6 +292,7 @@ class ContentRecommender(
     classes_: np.ndarray
     items_: Items
     histories_: pa.Table | None
+    removed_: np.ndarray
     users_: pa.Array | None
     content_: ContentOperator
     behavior_: BehaviorOperator
@@ -560,81 +564,6 @@ class ContentRecommender(
             processes.each(fit, "partial_fit")
         return self
 
-    def similar_items(
-        self,
-        ids: Any,
-        k: int = 10,
-        *,
-        items: Any = None,
-        candidates: Any = None,
-        as_frame: bool | str = False,
-        columns: Any = None,
-    ) -> Any:
-        """Return the k items with the most similar vectors for each given item.
-
-        Parameters
-        ----------
-        ids : array-like of ids, shape (n_samples,)
-            Ids of the items to compare with.
-        k : int, default=10
-            Length of the lists.
-        items : Items or DataFrame-like, default=None
-            New or changed items, used in this call only.
-        candidates : array-like of ids, default=None
-            Ids of the items to choose from. None uses the whole catalogue.
-        as_frame : bool or {"pandas", "polars"}, default=False
-            Whether to return a data frame with one row per item of a list, as in `recommend`.
-        columns : list of str, default=None
-            Columns of the catalogue that the data frame also contains, for example ``["title"]``.
-
-        Returns
-        -------
-        ids : ndarray of shape (n_samples, k)
-            Ids in descending order of similarity, without the item itself. Lists with fewer than
-            k items are filled with -1 (int ids) or None (str ids).
-        scores : ndarray of float32, shape (n_samples, k)
-            Cosine similarities of the item vectors; -inf where there is no item.
-        frame : DataFrame
-            Returned instead of `ids` and `scores` if `as_frame` is not False. It has the columns
-            ``similar_to`` (the given id), ``rank`` (from 1), the id under the name of the
-            catalogue's id column, ``score`` and `columns`. Lists with fewer than k items have
-            fewer rows.
-        """
-        check_int("k", k)
-        check_is_fitted(self, "network_")
-        scorer = self._scorer(items)
-        known = scorer.encoded_items.items
-        form = frame_format(self, as_frame, columns, known, "similar_to")
-        own = codes_of(known, ids, "ids")
-        among = None if candidates is None else codes_among(known, candidates)
-        codes, scores = scorer.similar(own, min(k, known.n_items), among)
-        if form is not None:
-            return form.frame(ids_of(known, own), codes, scores)
-        return padded_lists(known, codes, scores, k)
-
-    def add_items(self, items: Any) -> Self:
-        """Add new items and new versions of known items to the catalogue, without training.
-
-        All later calls know these items. Items cannot be removed, because histories refer to
-        them; use ``recommend(X, candidates=...)`` to keep an item out of lists.
-
-        Parameters
-        ----------
-        items : Items or DataFrame-like
-            Items with the columns of the catalogue. Other columns are ignored.
-
-        Returns
-        -------
-        self
-            If the call fails, the catalogue is left unchanged.
-        """
-        check_is_fitted(self, "network_")
-        with self._writing():
-            scorer = self._scorer(items)
-            encoded = scorer.encoded_items
-            self.__dict__.update(_encoded_items=encoded, items_=encoded.items, prior_=scorer.prior)
-        return self
-
     def transform(self, X: Any, *, items: Any = None) -> np.ndarray:
         """Compute user vectors.
 
@@ -799,6 +728,7 @@ class ContentRecommender(
             known_users=now["users_"],
             prior=None if prior is None else prior.for_items(encoded.items),
             n_clicks=with_zeros(n_clicks, encoded.items.n_items),
+            removed=removed_codes(now["removed_"], encoded.items, items),
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from skrec._common.checks import check_int
 from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.explanation import Explanation
-from skrec._data.items import codes_among, codes_of, padded_lists
+from skrec._data.items import codes_of, padded_lists
 from skrec._data.row_arrays import RowArrays
 from skrec._data.rows import as_table
 from skrec._inference.explain import explain, one_row, read_positions
 from skrec._inference.frames import frame_format
 from skrec._inference.ranker import Ranker, in_rows
+from skrec._inference.rules import read_rules
 from skrec._training.start import items_by_keyword
 from skrec._user_verbs import UserVerbs
 
@@ -236,27 +237,62 @@ class RankingVerbs(UserVerbs):
         users: Any = None,
         items: Any = None,
         candidates: Any = None,
+        exclude: Any = None,
+        where: Any = None,
+        at_most: Any = None,
+        boost: Any = None,
+        diversity: float = 0.0,
         exclude_seen: bool = True,
         as_frame: bool | str = False,
         columns: Any = None,
     ) -> Any:
-        """Return the k items with the highest scores for each history.
+        """Return the k best items for each history.
 
-        The search is exact.
+        The search is exact. Rules apply in this order: `candidates`, `exclude`, `where` and
+        `exclude_seen` select the items that may be listed; `boost` changes their scores;
+        `at_most` and `diversity` choose the list among the best ones.
 
         Parameters
         ----------
         X : list of id lists, or table with `history`, of n_samples rows, default=None
-            The histories. Candidates are ignored.
+            The histories. Candidates are ignored unless ``candidates="row"``.
         k : int, default=10
             Length of the lists.
         users : array-like of ids, shape (n_samples,), default=None
             Users whose remembered histories are used in place of X; see `fit` and `update`.
         items : Items or DataFrame-like, default=None
             New or changed items, used in this call only.
-        candidates : array-like of ids, default=None
-            Ids of the items to choose from, for example those in stock. None uses the whole
-            catalogue.
+        candidates : array-like of ids, n_samples lists of ids, or "row", default=None
+            Ids of the items to choose from, for example those in stock: one flat list for all
+            rows, or one list per row. "row" chooses from the column `candidates` of X. None uses
+            the whole catalogue.
+        exclude : array-like of ids, or n_samples lists of ids, default=None
+            Ids of items to leave out: one flat list for all rows, or one list per row. With
+            ``unknown_items="ignore"``, ids that are missing from the catalogue are ignored.
+        where : pyarrow expression, or list of n_samples expressions, default=None
+            Condition on the columns of the catalogue that items must satisfy, such as
+            ``pyarrow.compute.field("price") < 20``: one for all rows, or one per row, where None
+            is no condition. Null counts as not satisfied. Columns have the Arrow types of
+            :meth:`Items.column`.
+        at_most : mapping of str to int, default=None
+            Largest number of items of each category in a list, by the name of a column with the
+            role "category" or "multi-category". Items are listed in the order of their scores,
+            and skipped if a category of theirs has reached its number. An item with several
+            categories counts for each of them. Null categories are not limited.
+        boost : str, array-like of shape (n_items,), Series or mapping, default=None
+            Numbers to add to the scores: the name of a column with the role "number", numbers in
+            catalogue order, or a mapping of ids to numbers, where other items get 0. A pandas
+            Series is a mapping if its index is not a default one, or is named as the id column.
+        diversity : float, default=0.0
+            Weight, in [0, 1), of the difference between the items of a list, by maximal marginal
+            relevance [1]_. Items are chosen one by one: the next item has the highest
+            ``(1 - diversity) * relevance - diversity * similarity``. The relevance is the score,
+            scaled to the interval [0, 1] over the 200 best items of the row (2 k, if that is
+            more), among which items are chosen. The similarity is the greatest cosine of the
+            vector of the item with those of the items that were chosen before. With `at_most`,
+            the 200 items contain at most 10 times its number of each category; if that leaves too
+            few items, the list continues with the next best ones in the same way. 0 lists items
+            by their scores.
         exclude_seen : bool, default=True
             Whether to leave out the items of the history.
         as_frame : bool or {"pandas", "polars"}, default=False
@@ -268,15 +304,27 @@ class RankingVerbs(UserVerbs):
         Returns
         -------
         ids : ndarray of shape (n_samples, k)
-            Ids in descending order of their scores; ties are in catalogue order. Lists with fewer
-            than k items are filled with -1 (int ids) or None (str ids).
+            Ids in descending order of their scores; ties are in catalogue order. With
+            `diversity`, ids are in the order in which they were chosen. Lists with fewer than k
+            items are filled with -1 (int ids) or None (str ids).
         scores : ndarray of float32, shape (n_samples, k)
-            Scores as returned by `decision_function`; -inf where there is no item.
+            Scores as returned by `decision_function`, with the boost added; -inf where there is
+            no item.
         frame : DataFrame
             Returned instead of `ids` and `scores` if `as_frame` is not False. It has the columns
             ``row`` (position in X, from 0; with `users`, it is ``user``), ``rank`` (from 1), the id
             under the name of the catalogue's id column, ``score``, ``probability`` as returned by
             `predict_proba`, and `columns`. Lists with fewer than k items have fewer rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a rule is invalid. The message names the column or the ids.
+
+        References
+        ----------
+        .. [1] Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering
+           Documents and Producing Summaries", SIGIR 1998.
         """
         check_int("k", k)
         # histories before the catalogue, which may grow meanwhile, but not lose an item
@@ -284,9 +332,26 @@ class RankingVerbs(UserVerbs):
         data, scorer = self._read(rows, items)
         known = scorer.items
         form = frame_format(self, as_frame, columns, known, "row" if users is None else "user")
-        among = None if candidates is None else codes_among(known, candidates)
-        codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, among)
+        rules = read_rules(
+            known,
+            data,
+            candidates=candidates,
+            exclude=exclude,
+            where=where,
+            at_most=at_most,
+            boost=boost,
+            diversity=diversity,
+            removed=scorer.removed,
+            drop_unknown=self.unknown_items == "ignore",
+        )
+        if rules.diversity and scorer.unit_vectors() is None:
+            raise ValueError(
+                f"diversity compares item vectors, which {type(self).__name__} does not have; use "
+                "ContentKNN or ContentRecommender, or limit categories with at_most"
+            )
+        codes, scores = scorer.recommend(data, min(k, known.n_items), exclude_seen, rules)
         if form is not None:
+            logits = scorer.logits_of(data, codes, scores if rules.boost is None else None)
             keys = np.arange(data.n_rows) if users is None else rows["user_id"].combine_chunks()
-            return form.frame(keys, codes, scores, scorer.calibration)
+            return form.frame(keys, codes, scores, logits)
         return padded_lists(known, codes, scores, k)

@@ -357,6 +357,12 @@ def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
     if is_list(ids.type):
         raise TypeError(f"{name} must be a flat sequence of item ids, got {ids.type}")
     codes = known.codes(ids, name)
+    refuse_missing(known, ids, codes, name)
+    return codes.astype(np.int64)
+
+
+def refuse_missing(known: Items, ids: pa.Array, codes: np.ndarray, name: str) -> None:
+    """Raise a ValueError if ids that the parameter `name` received have no code."""
     if (codes < 0).any():
         missing = ids.filter(pa.array(codes < 0)).unique()
         raise ValueError(
@@ -364,7 +370,6 @@ def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
             f"items, among them {preview(missing.to_pylist(), 5)}; pass items=... with their "
             "columns"
         )
-    return codes.astype(np.int64)
 
 
 def refuse_scalar(ids: Any, name: str) -> None:
@@ -373,14 +378,6 @@ def refuse_scalar(ids: Any, name: str) -> None:
     if one or isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         shown = ids.item() if one or isinstance(ids, np.generic) else ids
         raise TypeError(f"{name} must be a flat sequence of item ids: write [{shown!r}]")
-
-
-def codes_among(known: Items, candidates: Any) -> np.ndarray:
-    """Return the distinct codes of candidates in ascending order, or raise if there are none."""
-    codes = np.unique(codes_of(known, candidates, "candidates"))
-    if not len(codes):
-        raise ValueError("candidates is empty; name the items to choose from, or pass None for all")
-    return codes
 
 
 def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:

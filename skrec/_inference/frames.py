@@ -43,7 +43,7 @@ class FrameFormat:
         keys: np.ndarray | pa.Array,
         codes: np.ndarray,
         scores: np.ndarray,
-        calibration: tuple[float, float] | None = None,
+        logits: np.ndarray | None = None,
     ) -> Any:
         """Return lists as a data frame with one row per item of a list.
 
@@ -52,18 +52,17 @@ class FrameFormat:
         keys : array of shape (n,)
             Values of the first column, one per list.
         codes : ndarray of int, shape (n, k)
-            Codes of the items in descending order of scores. Lists end where the code is -1.
+            Codes of the items in the order of the list. Lists end where the code is -1.
         scores : ndarray of float32, shape (n, k)
             Their scores.
-        calibration : tuple of (float, float), default=None
-            a and b of the click probability ``sigmoid(a * score + b)``. None means that the frame
-            has no column of probabilities.
+        logits : ndarray of shape (n, k), default=None
+            Log odds of a click. None means that the frame has no column of probabilities.
 
         Returns
         -------
         pandas.DataFrame or polars.DataFrame
-            Columns `key`, ``rank`` (from 1), the id, ``score``, ``probability`` if there is a
-            `calibration`, and `columns`.
+            Columns `key`, ``rank`` (from 1), the id, ``score``, ``probability`` if there are
+            `logits`, and `columns`.
         """
         lists, places = np.nonzero(codes >= 0)
         found, score = codes[lists, places], scores[lists, places]
@@ -73,9 +72,8 @@ class FrameFormat:
             self.items.id: ids_of(self.items, found),
             "score": score,
         }
-        if calibration is not None:
-            a, b = calibration
-            made["probability"] = expit(a * score + b)
+        if logits is not None:
+            made["probability"] = expit(logits[lists, places])
         for name in self.columns:
             made[name] = self.items.column(name).take(pa.array(found))
         return to_library(pa.table(made), self.library)

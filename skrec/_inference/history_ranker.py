@@ -101,6 +101,11 @@ class HistoryRanker(Ranker):
                 scores = scores[history_of_row]
             yield rows, torch.from_numpy(scores)
 
+    def unit_vectors(self) -> Any:
+        """Return the vectors of the matcher; None if it has none."""
+        vectors = getattr(self.match, "vectors", None)
+        return torch.from_numpy(vectors) if isinstance(vectors, np.ndarray) else vectors
+
     def score_candidates(self, data: CodedInteractions) -> np.ndarray:
         """Return the scores (P,) of the candidates of impressions or pairs."""
         found = np.empty(len(data.candidate_codes), dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,13 @@ from scipy.special import expit
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
+from skrec._data.ragged import offsets_of
+from skrec._inference.choice import own_blocks
+from skrec._inference.limited import LimitedTop
 from skrec._inference.lists import evaluate_lists, mean_of_lists
-from skrec._inference.top_k import Blocks, clicks_of, rank_last_click, top_k
+from skrec._inference.rules import Rules
+from skrec._inference.selection import Selection
+from skrec._inference.top_k import Blocks, best, listed, lists_of, rank_last_click
 from skrec.metrics import Metric, Ranking, compute, compute_ranked, get_metric
 from skrec.metrics._registry import get_scoring
 
@@ -30,10 +35,13 @@ class Ranker(ABC):
         a and b of the click probability ``sigmoid(a * score + b)``.
     n_clicks : ndarray of float, shape (N,), or None
         Number of training clicks on each item, if it is known.
+    removed : ndarray of int64 or None
+        Codes of items that are in no list.
     """
 
     calibration: tuple[float, float]
     n_clicks: np.ndarray | None
+    removed: np.ndarray | None = None
 
     @property
     @abstractmethod
@@ -109,14 +117,46 @@ class Ranker(ABC):
         a, b = self.calibration
         return a * self.scores(data) + b
 
+    def unit_vectors(self) -> Any:
+        """Return item vectors of length 1 (N, D), a tensor or csr_array; None if there are none."""
+        return None
+
+    def logits_of(
+        self, data: CodedInteractions, codes: np.ndarray, scores: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the log odds of clicks on the items of lists.
+
+        Parameters
+        ----------
+        data : CodedInteractions
+            The rows.
+        codes : ndarray of int64, shape (n, k)
+            Codes of the items; -1 where there is none.
+        scores : ndarray of shape (n, k), default=None
+            Their scores, if they are known.
+
+        Returns
+        -------
+        ndarray of shape (n, k)
+        """
+        if scores is None:
+            is_there = codes >= 0
+            listed = replace(
+                data,
+                kind="impressions",
+                candidate_offsets=offsets_of(is_there.sum(axis=1)),
+                candidate_codes=codes[is_there].astype(np.int32),
+                clicked=None,
+            )
+            scores = np.full(codes.shape, -np.inf, dtype=np.float32)
+            scores[is_there] = self.score_candidates(listed)
+        a, b = self.calibration
+        return a * scores + b
+
     def recommend(
-        self,
-        data: CodedInteractions,
-        k: int,
-        exclude_seen: bool,
-        among: np.ndarray | None = None,
+        self, data: CodedInteractions, k: int, exclude_seen: bool, rules: Rules | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the items with the highest scores.
+        """Return the best items of each row.
 
         Parameters
         ----------
@@ -126,8 +166,8 @@ class Ranker(ABC):
             Length of the lists.
         exclude_seen : bool
             Whether to leave out the items of a row's history.
-        among : ndarray of int64, shape (M,), default=None
-            Ascending codes of the items that may be recommended. None means all items.
+        rules : Rules, default=None
+            Rules by which items are listed. None lists the items with the highest scores.
 
         Returns
         -------
@@ -136,8 +176,23 @@ class Ranker(ABC):
         scores : ndarray of float32, shape (n, k)
             Their scores; -inf where the code is -1.
         """
-        seen = partial(clicks_of, data) if exclude_seen else None
-        return top_k(self.blocks(data, among), data.n_rows, k, seen, among)
+        rules = rules or Rules()
+        choice = rules.choice
+        if choice.is_empty:
+            return lists_of(iter(()), data.n_rows, k)
+        if choice.own is None:
+            exclude = choice.exclude(data if exclude_seen else None)
+            scored = self.blocks(data, choice.among)
+            blocks = listed(scored, choice.among, exclude, choice.holds)
+        else:
+            data = choice.own_candidates(data, exclude_seen)
+            blocks = own_blocks(data, self.score_candidates(data), choice.n_items)
+        choose: Any = best
+        if rules.diversity:
+            choose = Selection(rules.quotas, rules.diversity, self.unit_vectors())
+        elif rules.quotas is not None:
+            choose = LimitedTop(rules.quotas)
+        return lists_of(rules.boosted(blocks), data.n_rows, k, choose)
 
     def evaluate(self, names: str | list[str], data: CodedInteractions) -> dict[str, Any]:
         """Compute metrics.

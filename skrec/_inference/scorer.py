@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 from skrec._inference import scores as inference
+from skrec._inference.choice import Choice
 from skrec._inference.item_vectors import EncodedItems
 from skrec._inference.prior import Prior
 from skrec._inference.ranker import Ranker
-from skrec._inference.top_k import Blocks, most_similar
+from skrec._inference.top_k import Blocks, lists_of, most_similar
 from skrec._inference.word_shares import WordShares, word_shares
 from skrec._network import Network
+from skrec.nn import unit
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Scorer(Ranker):
         Terms that are added to the scores of the network.
     n_clicks : ndarray of float, shape (N,), or None
         Number of training clicks on each item, if it is known.
+    removed : ndarray of int64 or None
+        Codes of items that are in no list.
     """
 
     network: Network
@@ -48,6 +53,7 @@ class Scorer(Ranker):
     known_users: pa.Array | None = None
     prior: Prior | None = None
     n_clicks: np.ndarray | None = None
+    removed: np.ndarray | None = None
 
     @property
     def items(self) -> Items:
@@ -86,15 +92,33 @@ class Scorer(Ranker):
             part = data.take(np.arange(rows.start, rows.stop))
             yield rows, prior.add_to_block(scores, part, self.items, among)
 
+    def unit_vectors(self) -> torch.Tensor:
+        """Return the item vectors (N, D), divided by their lengths."""
+        return unit(self.encoded_items.vectors(self.network))
+
     def similar(
-        self, codes: np.ndarray, k: int, among: np.ndarray | None = None
+        self, codes: np.ndarray, k: int, choice: Choice | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the codes and cosines (n, k) of the items most similar to items (n,).
 
-        `among` is as in `recommend`.
+        Parameters
+        ----------
+        codes : ndarray of int64, shape (n,)
+            Codes of the items to compare with.
+        k : int
+            Length of the lists.
+        choice : Choice, default=None
+            Items that may be listed for each of the n items. None means all.
+
+        Returns
+        -------
+        codes, cosines : ndarray of shape (n, k)
+            See `most_similar`.
         """
-        vectors = self.encoded_items.vectors(self.network)
-        return most_similar(vectors, codes, k, among)
+        vectors, choice = self.encoded_items.vectors(self.network), choice or Choice(0)
+        if choice.is_empty:
+            return lists_of(iter(()), len(codes), k)
+        return most_similar(vectors, codes, k, choice.among, choice.exclude(None), choice.holds)
 
     def users(self, data: CodedInteractions) -> np.ndarray:
         """Return the user vectors (n, K, D)."""

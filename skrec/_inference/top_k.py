@@ -1,7 +1,8 @@
 """Lists of the items with the highest scores, and ranks of single items, from blocks of scores.
 
 `skrec._inference.scores.score_catalogue` yields the blocks. The functions of this module change the
-scores of blocks in place.
+scores of blocks in place. `listed` adds to each block the codes of the items in its columns, and
+gives the score -inf to items that may not be listed.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from skrec.metrics import Ranking
 from skrec.nn import unit
 
 Blocks = Iterator[tuple[slice, torch.Tensor]]
+CodedBlocks = Iterator[tuple[slice, torch.Tensor, torch.Tensor]]
 Exclude = Callable[[slice], tuple[np.ndarray, np.ndarray]]
+Choose = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 CELL_BLOCK = 1 << 22  # cosines that `most_similar` computes at a time
 CHUNK = 64  # scores per chunk, of which `stable_top` first computes the maximum
 FEW_CHUNKS = 8  # chunks per item of a list; with fewer, all scores are sorted at once
 
 
-@torch.inference_mode()
 def top_k(
     blocks: Blocks,
     n_rows: int,
@@ -54,21 +56,92 @@ def top_k(
     scores : ndarray of float32, shape (n_rows, k)
         Their scores; -inf where the code is -1.
     """
-    codes = np.full((n_rows, k), -1, dtype=np.int64)
-    best = np.full((n_rows, k), -np.inf, dtype=np.float32)
+    return lists_of(listed(blocks, among, exclude), n_rows, k)
+
+
+def listed(
+    blocks: Blocks,
+    among: np.ndarray | None = None,
+    exclude: Exclude | None = None,
+    holds: Callable[[slice], np.ndarray] | None = None,
+) -> CodedBlocks:
+    """Yield blocks with the codes of their columns, and -inf for items that may not be listed.
+
+    Parameters
+    ----------
+    blocks, among, exclude
+        As in `top_k`.
+    holds : callable, default=None
+        Function of a slice of rows that returns which of all N items may be listed, (b, N).
+
+    Yields
+    ------
+    rows : slice
+        The rows of the block.
+    scores : tensor of shape (b, C)
+        Scores of items. The caller may change them.
+    codes : int64 tensor of shape (C,)
+        Ascending codes of these items.
+    """
+    codes = None
     for rows, scores in blocks:
+        if codes is None:
+            all_codes = np.arange(scores.shape[1]) if among is None else among
+            codes = torch.from_numpy(all_codes).to(scores.device)
         if exclude is not None:
             scores[_cells(*exclude(rows), scores, among)] = -torch.inf
-        at = stable_top(scores, min(k, scores.shape[1]))
-        found = scores.gather(1, at).cpu().numpy()
-        own = at.cpu().numpy() if among is None else among[at.cpu().numpy()]
-        best[rows, : at.shape[1]] = found
-        codes[rows, : at.shape[1]] = np.where(found == -np.inf, -1, own)
-    return codes, best
+        if holds is not None:
+            mask = holds(rows) if among is None else holds(rows)[:, among]
+            scores.masked_fill_(~torch.from_numpy(mask).to(scores.device), -torch.inf)
+        yield rows, scores, codes
+
+
+def best(scores: torch.Tensor, codes: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the positions of the k highest scores of each row (b, k), and these scores."""
+    at = stable_top(scores, k)
+    return at, scores.gather(1, at)
+
+
+@torch.inference_mode()
+def lists_of(
+    blocks: CodedBlocks, n_rows: int, k: int, choose: Choose = best
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lists of the rows in all blocks.
+
+    Parameters
+    ----------
+    blocks : iterator of (slice, tensor of shape (b, C), int64 tensor of shape (C,) or (b, C))
+        Blocks of rows with their scores, which are changed in place, and the codes of the items.
+    n_rows : int
+        Number of rows in all blocks.
+    k : int
+        Length of the lists.
+    choose : callable, default=best
+        Function of the scores, the codes and k that returns positions (b, k) and their scores,
+        which are -inf where there is no item.
+
+    Returns
+    -------
+    codes, scores : ndarray of shape (n_rows, k)
+        See `top_k`.
+    """
+    codes = np.full((n_rows, k), -1, dtype=np.int64)
+    scores = np.full((n_rows, k), -np.inf, dtype=np.float32)
+    for rows, values, known in blocks:
+        at, found = choose(values, known, min(k, values.shape[1]))
+        own = known.expand(len(values), -1).gather(1, at)
+        codes[rows, : at.shape[1]] = own.masked_fill(found == -torch.inf, -1).cpu().numpy()
+        scores[rows, : at.shape[1]] = found.cpu().numpy()
+    return codes, scores
 
 
 def most_similar(
-    vectors: torch.Tensor, codes: np.ndarray, k: int, among: np.ndarray | None = None
+    vectors: torch.Tensor,
+    codes: np.ndarray,
+    k: int,
+    among: np.ndarray | None = None,
+    exclude: Exclude | None = None,
+    holds: Callable[[slice], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the items whose vectors have the highest cosine with those of given items.
 
@@ -82,6 +155,8 @@ def most_similar(
         Length of the lists.
     among : ndarray of int64, shape (C,), default=None
         Ascending codes of the items that may be listed. None means all items.
+    exclude, holds : callable, default=None
+        Functions of a slice of the given items; see `listed`.
 
     Returns
     -------
@@ -93,14 +168,14 @@ def most_similar(
     wanted = unit(vectors[torch.from_numpy(codes).to(vectors.device)])
     others = vectors if among is None else vectors[torch.from_numpy(among).to(vectors.device)]
     others = unit(others)
-    blocks = iterate_blocks(len(codes), max(1, CELL_BLOCK // len(others)))
-    return top_k(
-        ((rows, wanted[rows] @ others.T) for rows in blocks),
-        len(codes),
-        k,
-        lambda rows: (np.arange(rows.stop - rows.start), codes[rows]),
-        among,
-    )
+
+    def cosines() -> Blocks:
+        for rows in iterate_blocks(len(codes), max(1, CELL_BLOCK // max(1, len(others)))):
+            block = wanted[rows] @ others.T
+            block[_cells(np.arange(len(block)), codes[rows], block, among)] = -torch.inf
+            yield rows, block
+
+    return lists_of(listed(cosines(), among, exclude, holds), len(codes), k)
 
 
 def stable_top(scores: torch.Tensor, k: int) -> torch.Tensor:

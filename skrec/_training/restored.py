@@ -77,6 +77,8 @@ def restored_state(kind: type, state: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{OUTPUT_CONFIG} must be what set_output writes")
     if state["histories_"] is not None and not are_histories(state["histories_"], state["items_"]):
         raise ValueError("histories_ must be None or a table of histories by ascending users")
+    if (state["items_"].codes(state["removed_"], "removed_") < 0).any():
+        raise ValueError("removed_ has ids that are missing from the catalogue")
     prior = state["prior_"]
     if prior is not None and len(prior.log_popularity) > state["items_"].n_items:
         raise ValueError("prior_ has more items than the catalogue")
@@ -262,12 +264,19 @@ def _is_training_state(value: Any) -> bool:
 
 
 # fitted attributes that earlier versions did not save
-LATER: dict[str, Any] = {"chosen_": {}, "prior_": None, "n_clicks_": None, "histories_": None}
+LATER: dict[str, Any] = {
+    "chosen_": {},
+    "prior_": None,
+    "n_clicks_": None,
+    "histories_": None,
+    "removed_": np.empty(0, np.int64),
+}
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "network_": ("arrays by name, with a vector for empty histories", _are_weights),
     "classes_": ("[0, 1]", lambda value: np.array_equal(value, [0, 1])),
     "items_": ("a catalogue", lambda value: isinstance(value, Items)),
+    "removed_": ("an array of ids", lambda v: isinstance(v, np.ndarray) and v.ndim == 1),
     "users_": ("distinct ids or None", _are_ids),
     "side_": ("an operator or None", lambda value: value is None or isinstance(value, Operator)),
     "n_epochs_": ("a count", _is_count),

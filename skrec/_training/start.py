@@ -21,6 +21,7 @@ from skrec._data.items import Items, are_equal, is_indexed_by
 from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table, is_table
 from skrec._inference.prior import Prior
+from skrec._inference.removed import after_return
 from skrec._training.defaults import AUTO, choose_numbers, choose_operators
 from skrec._training.example_batch import Examples
 from skrec._training.examples import make_examples, resolve_loss
@@ -67,6 +68,8 @@ class FitInputs:
         Parameters of the recommender, with those that were chosen in place of "auto".
     chosen : dict of str to object
         The parameters that were chosen.
+    removed : ndarray of ids
+        Ids of the removed items that are not passed again.
     """
 
     operators: dict[str, Any]
@@ -79,6 +82,7 @@ class FitInputs:
     processes: Processes
     parameters: Any
     chosen: dict[str, Any]
+    removed: np.ndarray
 
     def starting_prior(self, data: CodedInteractions) -> Prior | None:
         """Return the prior with which training on some rows starts; None if there is none."""
@@ -134,9 +138,11 @@ def read_inputs(
     table = as_table(X)
     kind = kind_of(table)  # first, because X and the catalogue may be swapped
     if resuming:
-        items, users = _extended(r.items_, items), r.users_
+        passed, items, users = items, _extended(r.items_, items), r.users_
+        removed = after_return(r.removed_, items, passed)
     else:
         items, users = read_catalogue(items, r.unknown_items), None
+        removed = items.ids[:0]
     asked = r.get_params(deep=False)
     known = {name: getattr(r, f"{name}_") for name in FAMILIES} if resuming else {}
     chosen = choose_operators(asked, kind, items) | {
@@ -171,7 +177,7 @@ def read_inputs(
         check_same(processes, {"call:": method, "model:": describe_model(r, resuming), **own})
     rng = np.random.default_rng(processes.first(lambda: seed, "the seed"))
     return FitInputs(
-        operators, items, users, data, loss, rng, device, processes, parameters, chosen
+        operators, items, users, data, loss, rng, device, processes, parameters, chosen, removed
     )
 
 

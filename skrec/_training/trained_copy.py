@@ -44,6 +44,7 @@ def copy_to_train(recommender: Any, inputs: FitInputs, examples: Examples, resum
     vars(model).update(vars(recommender))
     model.n_skipped_ = examples.n_skipped
     model.chosen_ = inputs.chosen
+    model.removed_ = inputs.removed
     if resuming:
         model.items_ = inputs.items
         model._encoded_items = recommender._encoded().for_training(inputs.items)

@@ -65,7 +65,9 @@ def test_new_items_can_be_the_choice(rec, new):
         ([10**9], ValueError, "1 ids in candidates are missing from the catalogue of 120 items"),
         ([], ValueError, "candidates is empty; name the items to choose from, or pass None"),
         (["a"], TypeError, "candidates"),
-        ([[1, 2]], TypeError, "candidates must be a flat sequence of item ids"),
+        ([[1, 2], [3]], ValueError, "candidates has 2 lists, but X has 1 rows; give one list per"),
+        ([[1, 2]], ValueError, "2 ids in candidates are missing from the catalogue of 120 items"),
+        ([[[1, 2]]], TypeError, "candidates must hold ids, or one list of ids per row, got list"),
     ],
 )
 def test_choices_that_cannot_work(rec, candidates, error, message):
