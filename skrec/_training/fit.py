@@ -247,7 +247,7 @@ def run_epochs(
             report = StepReporter(epoch, n_parts, status, **callback_kwargs)
             trainer.run_epoch(report, begin)
             status.print(trainer.epoch_summary())
-            end = partial(epoch.call_on_fit_task_end, **end_kwargs)
+            end = partial(_end_epoch, epoch, report, end_kwargs)
             stopped = any(processes.gathered(end, "callbacks"))
 
     try:
@@ -262,6 +262,12 @@ def run_epochs(
     trainer.network.eval()  # Ctrl-C may have come while the mode changed
     trainer.restore_best()
     trainer.check_weights()  # those of an interrupted epoch were not checked
+
+
+def _end_epoch(epoch: Any, report: StepReporter, end_kwargs: dict[str, Any]) -> bool:
+    """Call the callbacks at the end of an epoch, and return whether one stops training."""
+    stops = epoch.call_on_fit_task_end(**end_kwargs)
+    return bool(stops or report.stops)
 
 
 def calibrate(scorer: Scorer, valid: CodedInteractions) -> tuple[float, float]:

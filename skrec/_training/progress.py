@@ -60,12 +60,18 @@ class StepReporter:
         Where progress is shown.
     **callback_kwargs : dict
         Arguments of the callbacks.
+
+    Attributes
+    ----------
+    stops : bool
+        Whether a callback asked to stop training, which ends after the epoch.
     """
 
     def __init__(self, epoch: Any, n_parts: int, status: StatusLine, **callback_kwargs: Any):
         self._epoch, self._n_parts, self._status = epoch, n_parts, status
         self._callback_kwargs = callback_kwargs
         self._n_reported = 0
+        self.stops = False
 
     def __call__(self, n_done: int, n_steps: int) -> None:
         """Report that `n_done` of `n_steps` steps are done."""
@@ -76,7 +82,7 @@ class StepReporter:
         while self._n_reported < n_done * self._n_parts // n_steps:
             part = self._epoch.subcontext(task_name="part")
             part.call_on_fit_task_begin(**self._callback_kwargs)
-            part.call_on_fit_task_end(**self._callback_kwargs)
+            self.stops |= bool(part.call_on_fit_task_end(**self._callback_kwargs))
             self._n_reported += 1
 
 

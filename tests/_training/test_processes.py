@@ -21,8 +21,8 @@ LIMIT = 300  # seconds for one function, on a busy machine
 
 EQUAL = ["impressions", "histories", "three", "dropout", "other_seeds", "stop", "again"]
 RAISED = {
-    "shards": r"ValueError: the processes of this training differ: rows: 50 impressions \(\w+\) in "
-    r"process 0, but 50 impressions \(\w+\) in process 1. Each process must pass all rows",
+    "shards": r"ValueError: the processes of this training differ: rows: 40 impressions \(\w+\) in "
+    r"process 0, but 40 impressions \(\w+\) in process 1. Each process must pass all rows",
     "other_parameters": "ValueError: .* differ: learning_rate = 0.01 in process 0, but 0.02 in",
     "other_operators": "ValueError: .* differ: behavior = GRU",
     "other_catalogue": r"ValueError: .* differ: catalogue: 80 items \(",

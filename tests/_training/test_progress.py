@@ -133,6 +133,18 @@ def test_epochs_of_many_steps_have_a_hundred_parts(news, make_recommender):
     assert "begin part 100" not in recorder.calls
 
 
+def test_a_callback_that_stops_within_an_epoch_stops_after_it(news, make_recommender):
+    class Limit(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            super().on_fit_task_end(estimator, context)
+            return context.task_name == "part"
+
+    limit = Limit()
+    rec = make_recommender(max_epochs=3).set_callbacks(limit).fit(news.train, news.items)
+    assert rec.n_epochs_ == 1
+    assert limit.calls.count("end epoch 0") == 1
+
+
 def test_many_epochs_and_fits_of_a_search_have_no_parts(news, make_recommender):
     # a progress bar per epoch would fill the screen
     for max_epochs, in_search in ((21, False), (2, True)):
