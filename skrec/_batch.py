@@ -31,6 +31,15 @@ class Targets:
         Log-probability with which each shared item is sampled.
     weight : float tensor of shape (T,)
         Weight of each target in the loss.
+    hard : int64 tensor of shape (T, n_hard), or None
+        Hard negatives of each target, as indices into `Batch.items`.
+    hard_mask : bool tensor of shape (T, n_hard), or None
+        False for padding of `hard`.
+    hard_log_q : float tensor of shape (T, n_hard), or None
+        What the softmax loss subtracts from the scores of hard negatives.
+    not_allowed : int64 tensor of shape (2, m), or None
+        Targets, ascending, and shared items that are hard negatives of the target, and therefore
+        no shared ones.
     """
 
     history: torch.Tensor
@@ -41,13 +50,27 @@ class Targets:
     log_q: torch.Tensor
     shared_log_q: torch.Tensor
     weight: torch.Tensor
+    hard: torch.Tensor | None = None
+    hard_mask: torch.Tensor | None = None
+    hard_log_q: torch.Tensor | None = None
+    not_allowed: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.item)
 
     def to(self, device: torch.device) -> Targets:
         """Return the targets on a device."""
-        return Targets(**{name: value.to(device) for name, value in vars(self).items()})
+        return Targets(**{name: v if v is None else v.to(device) for name, v in vars(self).items()})
+
+    def allowed_of(self, block: torch.Tensor) -> torch.Tensor:
+        """Return which shared items (b, S) are negatives of the targets at consecutive places."""
+        allowed = self.allowed[self.window[block]]
+        if self.not_allowed is not None and len(block):
+            target, column = self.not_allowed
+            edges = torch.stack([block[0], block[-1] + 1])
+            start, stop = torch.searchsorted(target, edges).tolist()
+            allowed[target[start:stop] - block[0], column[start:stop]] = False
+        return allowed
 
 
 @dataclass(frozen=True)
@@ -111,8 +134,10 @@ class Batch:
 
     def has_negatives(self) -> bool:
         """Return whether any row or target has a candidate that was not clicked."""
-        if self.targets is not None and len(self.targets) and self.targets.allowed.any():
-            return True
+        targets = self.targets
+        if targets is not None and len(targets):
+            if targets.allowed.any() or (targets.hard_mask is not None and targets.hard_mask.any()):
+                return True
         return bool((self.candidate_mask & (self.labels == 0)).any())
 
     def to(self, device: torch.device) -> Batch:

@@ -102,7 +102,7 @@ class ContentRecommender(
         impression is compared with all items that were shown with it, if there are any. "auto" is
         "all" up to 4,000 items and 2,048 otherwise, if `history_targets` is "all" and the content
         operator and the predictor are fast. It is 64 for bare histories if they are slow, and 4
-        otherwise. With ``negative_sampling="in_batch"``, it is never "all".
+        otherwise. With ``negative_sampling="in_batch"`` or `n_hard_negatives`, it is never "all".
         Ignored if ``loss="bce"``, except for `history_targets`.
     negative_sampling : {"uniform", "popularity", "in_batch", "auto"}, default="auto"
         Distribution from which negatives are sampled. The clicks and the history of a row are
@@ -114,6 +114,13 @@ class ContentRecommender(
         them, chosen at random; if the batch has fewer, the others are sampled by popularity. The
         clicks cost no additional encodings, so use it if items are expensive to encode.
         "auto" is "popularity" if `history_targets` is "all", and "uniform" otherwise.
+    n_hard_negatives : int, default=0
+        Number of hard negatives per click, in addition to `n_negatives`: the items whose vectors
+        are most similar to that of the click, found anew before each epoch. Items that probably are
+        positives are spared: those with a cosine above .95, and those that go together with the
+        click in the training rows [5]_. The "softmax" loss counts a hard negative once, while a
+        sampled one stands for many items. Each epoch encodes the catalogue, and compares the
+        clicked items with all items.
     history_targets : int, "all" or "auto", default="auto"
         Number of additional next-click targets drawn from inside each history. They teach the
         order of clicks and work best with many negatives. For bare histories, they are added to
@@ -276,6 +283,8 @@ class ContentRecommender(
        Recommendations", RecSys 2019.
     .. [4] Petrov and Macdonald, "gSASRec: Reducing Overconfidence in Sequential Recommendation
        Trained with Negative Sampling", arXiv 2308.07192.
+    .. [5] Moreira et al., "NV-Retriever: Improving text embedding models with effective
+       hard-negative mining", arXiv 2407.15831.
 
     Examples
     --------
@@ -332,6 +341,7 @@ class ContentRecommender(
         loss: str | None = None,
         n_negatives: int | str = "auto",
         negative_sampling: str = "auto",
+        n_hard_negatives: int = 0,
         history_targets: int | str = "auto",
         co_clicks: bool | str = "auto",
         learning_rate: float | str = "auto",
@@ -365,6 +375,7 @@ class ContentRecommender(
         self.loss = loss
         self.n_negatives = n_negatives
         self.negative_sampling = negative_sampling
+        self.n_hard_negatives = n_hard_negatives
         self.history_targets = history_targets
         self.co_clicks = co_clicks
         self.learning_rate = learning_rate

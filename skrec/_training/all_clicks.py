@@ -123,6 +123,11 @@ class AllClicks:
             self._weight[pairs][history],
             self._user[pairs][history],
         )
+        if self.sampler.hard is not None:
+            window, _, places = windows.targets()
+            clicks = self.history_codes[places]
+            hard = self.sampler.hard.of(clicks, history[window], (owner, codes))
+            windows = replace(windows, hard=hard)
         if self._one_pass:
             return replace(drawn, windows=windows)
-        return drawn.stack(rows_of_windows(windows, self.history_codes))
+        return drawn.stack(rows_of_windows(windows, self.history_codes, pool))

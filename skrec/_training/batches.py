@@ -13,7 +13,9 @@ from skrec._batch import Batch, Targets
 from skrec._data.ragged import pad_histories
 from skrec._training.example_batch import ExampleBatch
 from skrec._training.examples import Examples
+from skrec._training.hard_negatives import columns_of
 from skrec._training.negatives import Pool
+from skrec._training.windows import WindowBatch
 
 
 def iterate_batches(
@@ -50,8 +52,10 @@ def iterate_batches(
     for start in range(0, len(order), size):
         drawn, pool = _draw(examples, order[start : start + size], rng)
         share = drawn.take(slice(rank, None, n_processes))
-        batch = collate(share, pool, examples.history_codes, max_history, examples.sampler.log_q)
-        yield replace(batch, n_rows=len(drawn), n_items=examples.sampler.n_items)
+        sampler = examples.sampler
+        log_q = sampler.log_q, sampler.hard_log_q
+        batch = collate(share, pool, examples.history_codes, max_history, *log_q)
+        yield replace(batch, n_rows=len(drawn), n_items=sampler.n_items)
 
 
 def _draw(
@@ -95,6 +99,7 @@ def collate(
     history_codes: np.ndarray,
     max_history: int,
     log_q: np.ndarray | None = None,
+    hard_log_q: np.ndarray | None = None,
 ) -> Batch:
     """Convert examples to a batch with distinct items and distinct, padded histories.
 
@@ -111,11 +116,15 @@ def collate(
     log_q : ndarray of float32, shape (N,), default=None
         Log-probability with which each item is sampled; see `NegativeSampler`. None means that all
         items are equally likely.
+    hard_log_q : ndarray of float32, shape (N,), default=None
+        What is subtracted from the scores of hard negatives; see `NegativeSampler`.
 
     Returns
     -------
     Batch
     """
+    if log_q is None and hard_log_q is not None:
+        log_q = np.zeros_like(hard_log_q)
     starts, stops, users = drawn.starts, drawn.stops, drawn.user
     window, target = np.empty((2, 0), dtype=np.int64)
     windows = drawn.windows
@@ -139,9 +148,13 @@ def collate(
     if windows is not None:
         used |= windows.allowed.any(axis=0)
     pool, sampled = pool[used], drawn.sampled[:, used]
-    codes = [history[history_mask], drawn.candidates[drawn.mask], pool, history_codes[target]]
+    hard = np.empty(0, dtype=np.int64)
+    if windows is not None and windows.hard is not None:
+        hard = windows.hard[windows.hard >= 0]
+    codes = [history[history_mask], drawn.candidates[drawn.mask], pool, history_codes[target], hard]
     items, index = _distinct(np.concatenate(codes))
-    clicks, own, shared, learned = np.split(index, np.cumsum([len(part) for part in codes[:-1]]))
+    edges = np.cumsum([len(part) for part in codes[:-1]])
+    clicks, own, shared, learned, hard = np.split(index, edges)
     history[history_mask] = clicks
     candidates = np.zeros(drawn.candidates.shape, dtype=np.int64)
     candidates[drawn.mask] = own
@@ -155,7 +168,7 @@ def collate(
         "shared": shared,
         "candidate_mask": np.concatenate([drawn.mask, sampled], axis=1),
         "labels": np.pad(drawn.labels, [(0, 0), (0, len(pool))]),
-        "log_q": _log_q_of_candidates(drawn, pool, sampled, log_q),
+        "log_q": _log_q_of_candidates(drawn, pool, sampled, log_q, hard_log_q),
         "weight": drawn.weight,
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -171,25 +184,51 @@ def collate(
         "log_q": np.zeros(len(target), np.float32) if log_q is None else log_q[codes[3]],
         "shared_log_q": np.zeros(len(pool), np.float32) if log_q is None else log_q[pool],
         "weight": windows.weight[window],
-    }
+    } | _hard_negatives_of_targets(windows, pool, hard, hard_log_q)
     targets = Targets(**{name: torch.from_numpy(array) for name, array in arrays.items()})
     return replace(batch, targets=targets)
 
 
+def _hard_negatives_of_targets(
+    windows: WindowBatch, pool: np.ndarray, hard: np.ndarray, hard_log_q: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Return the arrays of `Targets` for hard negatives, at places `hard` of the items."""
+    if windows.hard is None or hard_log_q is None:
+        return {}
+    mask = windows.hard >= 0
+    places = np.zeros(windows.hard.shape, dtype=np.int64)
+    places[mask] = hard
+    return {
+        "hard": places,
+        "hard_mask": mask,
+        "hard_log_q": hard_log_q[windows.hard] * mask,
+        "not_allowed": np.stack(columns_of(pool, windows.hard)),
+    }
+
+
 def _log_q_of_candidates(
-    drawn: ExampleBatch, pool: np.ndarray, sampled: np.ndarray, log_q: np.ndarray | None
+    drawn: ExampleBatch,
+    pool: np.ndarray,
+    sampled: np.ndarray,
+    log_q: np.ndarray | None,
+    hard_log_q: np.ndarray | None,
 ) -> np.ndarray:
     """Return the log-probabilities (B, C + S) of sampled items; 0 for items that were shown.
 
-    If all negatives of a row are sampled, its click has one too, because the loss then asks which
-    of the items was clicked and which were sampled.
+    If no negative of a row was shown, its click has one too, because the loss then asks which of
+    the items was clicked and which were sampled. The hard negatives of such a row have one as well.
     """
     candidates = drawn.candidates
     if log_q is None:
         return np.zeros((len(candidates), candidates.shape[1] + len(pool)), dtype=np.float32)
-    only_sampled = sampled.any(axis=1) & (drawn.mask.sum(axis=1) == 1)
+    is_hard = np.zeros(candidates.shape, dtype=bool)
+    is_hard[:, 1 : 1 + drawn.n_hard] = drawn.mask[:, 1 : 1 + drawn.n_hard]
+    only_sampled = sampled.any(axis=1) & ((drawn.mask & ~is_hard).sum(axis=1) == 1)
     clicked = (drawn.labels == 1) & only_sampled[:, None]
-    return np.concatenate([log_q[candidates] * clicked, log_q[pool] * sampled], axis=1)
+    own = log_q[candidates] * clicked
+    if hard_log_q is not None:
+        own = own + hard_log_q[candidates] * (is_hard & only_sampled[:, None])
+    return np.concatenate([own, log_q[pool] * sampled], axis=1)
 
 
 def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

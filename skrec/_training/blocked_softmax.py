@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,8 +25,7 @@ class BlockedSoftmax(torch.autograd.Function):
         items: torch.Tensor,
         bias: torch.Tensor,
         own: torch.Tensor,
-        allowed: torch.Tensor,
-        window: torch.Tensor,
+        allowed: Callable[[torch.Tensor], torch.Tensor],
         weight: torch.Tensor,
     ) -> torch.Tensor:
         """Return the loss.
@@ -39,12 +39,11 @@ class BlockedSoftmax(torch.autograd.Function):
             Vectors of the shared items.
         bias : tensor of shape (S,)
             What is added to the scores of the shared items.
-        own : tensor of shape (T,)
-            Scores of the targets.
-        allowed : bool tensor of shape (M, S)
-            Which shared items are negatives, by window.
-        window : int64 tensor of shape (T,)
-            Row of `allowed` of each target.
+        own : tensor of shape (T, 1 + n)
+            Scores of the targets, followed by those of negatives of their own; -inf for padding.
+        allowed : callable
+            Function that returns which shared items (b, S) are negatives of the targets at
+            consecutive places (b,).
         weight : tensor of shape (T,)
             Weight of each target.
 
@@ -57,22 +56,25 @@ class BlockedSoftmax(torch.autograd.Function):
         places = torch.arange(len(users), device=users.device)
         for block in places.split(max(1, BLOCK_CELLS // max(1, len(items)))):
             scores = torch.addmm(bias, users[block], items.T)  # (b, S)
-            scores.masked_fill_(~allowed[window[block]], -torch.inf)
+            scores.masked_fill_(~allowed(block), -torch.inf)
             own_score, share = own[block], weight[block]
-            largest = torch.maximum(scores.amax(dim=1), own_score)  # finite, as own_score is
-            chance = scores.sub_(largest.unsqueeze(1)).exp_()
+            # finite, as the score of the target is
+            largest = torch.maximum(scores.amax(dim=1), own_score.amax(dim=1)).unsqueeze(1)
+            chance = scores.sub_(largest).exp_()
             own_chance = (own_score - largest).exp_()
-            total = chance.sum(dim=1) + own_chance
-            loss += ((total.log() + largest - own_score) * share).sum()
+            total = chance.sum(dim=1) + own_chance.sum(dim=1)
+            loss += ((total.log() + largest.squeeze(1) - own_score[:, 0]) * share).sum()
             chance.mul_((share / total).unsqueeze(1))
             grads[0][block] = chance @ items
             grads[1].addmm_(chance.T, users[block])
             grads[2] += chance.sum(dim=0)
-            grads[3][block] = share * (own_chance / total - 1)
+            own_chance.div_(total.unsqueeze(1))
+            own_chance[:, 0] -= 1
+            grads[3][block] = own_chance * share.unsqueeze(1)
         ctx.save_for_backward(*grads)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of the inputs."""
-        return *(each * grad[0] for each in ctx.saved_tensors), None, None, None
+        return *(each * grad[0] for each in ctx.saved_tensors), None, None

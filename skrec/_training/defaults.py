@@ -92,7 +92,8 @@ def choose_numbers(
             "history_targets": "all",
         }
         if is_fast:
-            takes_all = n_items <= LARGEST_SOFTMAX and asked["negative_sampling"] != "in_batch"
+            is_sampled = asked["negative_sampling"] == "in_batch" or asked["n_hard_negatives"]
+            takes_all = n_items <= LARGEST_SOFTMAX and not is_sampled
             chosen["n_negatives"] = "all" if takes_all else N_SAMPLED
             chosen["learning_rate"] = 5e-3
             chosen["co_clicks"] = True

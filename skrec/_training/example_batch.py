@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from skrec._data.coded import CodedInteractions
+from skrec._training.hard_negatives import columns_of
 from skrec._training.negatives import NegativeSampler, Pool
 from skrec._training.windows import WindowBatch
 
@@ -42,6 +43,8 @@ class ExampleBatch:
         Code of the user of each example.
     windows : WindowBatch or None
         Windows whose clicks are learned in addition to the examples.
+    n_hard : int
+        Number of columns of `candidates`, after the first one, that contain hard negatives.
     """
 
     starts: np.ndarray
@@ -53,6 +56,7 @@ class ExampleBatch:
     weight: np.ndarray
     user: np.ndarray
     windows: WindowBatch | None = None
+    n_hard: int = 0
 
     def __len__(self) -> int:
         return len(self.mask) + (0 if self.windows is None else self.windows.n_targets())
@@ -82,10 +86,12 @@ class ExampleBatch:
                 width = max(part.shape[1] for part in parts)
                 parts = [np.pad(part, [(0, 0), (0, width - part.shape[1])]) for part in parts]
             stacked[name] = np.concatenate(parts)
-        return replace(self, **stacked)  # type: ignore[arg-type]
+        n_hard = max(self.n_hard, below.n_hard)
+        return replace(self, n_hard=n_hard, **stacked)  # type: ignore[arg-type]
 
 
-ARRAYS = tuple(field.name for field in fields(ExampleBatch) if field.name != "windows")
+OTHERS = "windows", "n_hard"
+ARRAYS = tuple(field.name for field in fields(ExampleBatch) if field.name not in OTHERS)
 
 
 def no_examples(n_shared: int) -> ExampleBatch:
@@ -106,6 +112,7 @@ def with_negatives(
     ranges: tuple[np.ndarray, np.ndarray],
     weight: np.ndarray,
     user: np.ndarray,
+    hard: np.ndarray | None = None,
 ) -> ExampleBatch:
     """Return examples of one click each, which is the first candidate.
 
@@ -125,20 +132,24 @@ def with_negatives(
         Weight of each example.
     user : ndarray of int64, shape (B,)
         Code of the user of each example.
+    hard : ndarray of int64, shape (B, n_hard), default=None
+        Codes of hard negatives; -1 where there is none.
 
     Returns
     -------
     ExampleBatch
     """
     first = positive[:, None].astype(np.int64)
-    candidates = np.concatenate([first, shown], axis=1)
-    mask = np.concatenate([np.ones(first.shape, dtype=bool), shown_mask], axis=1)
+    hard = np.empty((len(first), 0), dtype=np.int64) if hard is None else hard
+    candidates = np.concatenate([first, np.maximum(hard, 0), shown], axis=1)
+    mask = np.concatenate([np.ones(first.shape, dtype=bool), hard >= 0, shown_mask], axis=1)
     labels = np.zeros(candidates.shape, dtype=np.float32)
     labels[:, 0] = 1.0
-    return ExampleBatch(*ranges, candidates, mask, labels, sampled, weight, user)
+    n_hard = hard.shape[1]
+    return ExampleBatch(*ranges, candidates, mask, labels, sampled, weight, user, None, n_hard)
 
 
-def rows_of_windows(windows: WindowBatch, codes: np.ndarray) -> ExampleBatch:
+def rows_of_windows(windows: WindowBatch, codes: np.ndarray, pool: Pool) -> ExampleBatch:
     """Return the targets of windows as examples of their own, each with the clicks before it.
 
     Parameters
@@ -146,6 +157,8 @@ def rows_of_windows(windows: WindowBatch, codes: np.ndarray) -> ExampleBatch:
     windows : WindowBatch
     codes : ndarray of int32
         `Examples.history_codes`.
+    pool : ndarray of int64, shape (S,)
+        Items that were sampled for the batch.
 
     Returns
     -------
@@ -154,8 +167,11 @@ def rows_of_windows(windows: WindowBatch, codes: np.ndarray) -> ExampleBatch:
     window, starts, places = windows.targets()
     none = np.empty((len(window), 0), dtype=np.int64)
     ranges, weight, user = (starts, places), windows.weight[window], windows.user[window]
+    allowed = windows.allowed[window]
+    if windows.hard is not None:
+        allowed[columns_of(pool, windows.hard)] = False
     return with_negatives(
-        codes[places], none, none.astype(bool), windows.allowed[window], ranges, weight, user
+        codes[places], none, none.astype(bool), allowed, ranges, weight, user, windows.hard
     )
 
 

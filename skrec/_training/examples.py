@@ -154,16 +154,18 @@ class ImpressionExamples:
         if self.sampler.takes_all:  # items that were shown are better negatives than all others
             need[n_shown > 0] = 0
         forbidden = self._forbidden(history, clicks, shown, shown_mask)
-        sampled = self.sampler.fill(pool, need, *forbidden)
+        click = data.candidate_codes[at]
+        hard, sampled = self.sampler.choose(pool, need, click, forbidden)
         used = shown_mask.any(axis=0)  # drops columns of padding, which are on the right
         return with_negatives(
-            data.candidate_codes[at],
+            click,
             shown[:, used],
             shown_mask[:, used],
             sampled,
             (data.history_offsets[history], data.history_offsets[history + 1]),
             self._weight[row],
             self._user[row],
+            hard,
         )
 
     def _shown_with(self, row: np.ndarray) -> tuple[RowCodes, RowCodes]:
@@ -392,10 +394,10 @@ def next_clicks(
     if forbidden is not None:
         rows, own = np.concatenate([rows, forbidden[0]]), np.concatenate([own, forbidden[1]])
     need = np.full(len(starts), sampler.n_negatives)
-    sampled = sampler.fill(pool, need, rows, own)
+    hard, sampled = sampler.choose(pool, need, codes[place], (rows, own))
     none = np.empty((len(starts), 0), dtype=np.int64)
     return with_negatives(
-        codes[place], none, none.astype(bool), sampled, (starts, place), weight, user
+        codes[place], none, none.astype(bool), sampled, (starts, place), weight, user, hard
     )
 
 

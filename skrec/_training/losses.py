@@ -40,7 +40,7 @@ class Candidates(Protocol):
 
 @dataclass(frozen=True)
 class TargetCandidates:
-    """Candidates (b, 1 + S) of a block of targets: the target itself, then the shared items."""
+    """Candidates of a block of targets: the target, its hard negatives, then the shared items."""
 
     candidate_mask: torch.Tensor
     labels: torch.Tensor
@@ -187,8 +187,8 @@ def target_loss(
     def block_loss(
         user: torch.Tensor, items: torch.Tensor, shared: torch.Tensor, block: torch.Tensor
     ) -> torch.Tensor:
-        own_item = F.embedding(targets.item[block], items).unsqueeze(1)  # (b, 1, W)
-        own = network.match(user.unsqueeze(1), own_item)  # (b, 1)
+        own_item = F.embedding(own_items(targets, block), items)  # (b, 1 + n_hard, W)
+        own = network.match(user.unsqueeze(1), own_item)  # (b, 1 + n_hard)
         if len(shared):
             others = network.match_all(user, shared, len(user) * len(shared))  # (b, S)
             own = torch.cat([own, others], dim=1)
@@ -214,8 +214,11 @@ def _softmax_of_dots(
     targets: Targets,
 ) -> torch.Tensor:
     """Return the softmax loss of `target_loss`, if scores are dot products of users (T, D)."""
-    own_item = F.embedding(targets.item, items)
-    own = predictor.score(users.unsqueeze(1), own_item.unsqueeze(1)).squeeze(1) - targets.log_q
+    everything = torch.arange(len(users), device=users.device)
+    own_item = F.embedding(own_items(targets, everything), items)  # (T, 1 + n_hard, W)
+    mask, log_q = mask_and_log_q(targets, everything)
+    own = predictor.score(users.unsqueeze(1), own_item) - log_q
+    own = own.masked_fill(~mask, -torch.inf)
     bias = predictor.bias_of(shared)
     bias = -targets.shared_log_q if bias is None else bias - targets.shared_log_q
     users, shared = predictor.of_users(users), predictor.of_items(shared)
@@ -223,16 +226,33 @@ def _softmax_of_dots(
     tensors = (each.to(dtype) for each in (users, shared, bias, own))
     weight = targets.weight.to(dtype)
     with torch.autocast(users.device.type, enabled=False):
-        return BlockedSoftmax.apply(*tensors, targets.allowed, targets.window, weight)
+        return BlockedSoftmax.apply(*tensors, targets.allowed_of, weight)
+
+
+def own_items(targets: Targets, block: torch.Tensor) -> torch.Tensor:
+    """Return the places (b, 1 + n_hard) of the targets and their hard negatives in the items."""
+    item = targets.item[block].unsqueeze(1)
+    return item if targets.hard is None else torch.cat([item, targets.hard[block]], dim=1)
+
+
+def mask_and_log_q(targets: Targets, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mask and the log-probabilities (b, 1 + n_hard) of `own_items`."""
+    log_q = targets.log_q[block].unsqueeze(1)
+    mask = torch.ones_like(log_q, dtype=torch.bool)
+    if targets.hard_mask is None or targets.hard_log_q is None:
+        return mask, log_q
+    mask = torch.cat([mask, targets.hard_mask[block]], dim=1)
+    return mask, torch.cat([log_q, targets.hard_log_q[block]], dim=1)
 
 
 def candidates_of(targets: Targets, block: torch.Tensor, n_items: int) -> TargetCandidates:
     """Return the candidates of the targets at some places (b,)."""
-    mask = F.pad(targets.allowed[targets.window[block]], (1, 0), value=True)  # (b, 1 + S)
+    mask, own_log_q = mask_and_log_q(targets, block)
+    mask = torch.cat([mask, targets.allowed_of(block)], dim=1)  # (b, 1 + n_hard + S)
     labels = torch.zeros((1, mask.shape[1]), device=mask.device)
     labels[:, 0] = 1.0
     shared = targets.shared_log_q.expand(len(block), -1)
-    log_q = torch.cat([targets.log_q[block].unsqueeze(1), shared], dim=1)
+    log_q = torch.cat([own_log_q, shared], dim=1)
     return TargetCandidates(mask, labels.expand(mask.shape), log_q, n_items)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import segment_blocks
+from skrec._training.hard_negatives import HardNegatives
 
 # number of times that a pool with replacement may be drawn for one batch
 LARGEST_POOL = 64
@@ -37,12 +38,18 @@ class NegativeSampler:
         batch come first in the pool; see `put_clicks_first`.
     log_popularity : ndarray of float32, shape (N,), default=None
         What is added to the scores of the items, and is therefore not learned.
+    n_hard_negatives : int, default=0
+        Number of hard negatives per row, in addition to the others.
 
     Attributes
     ----------
     log_q : ndarray of float32, shape (N,), or None
         What the loss subtracts from the scores: the log of the probability with which each item is
         sampled, relative to uniform sampling, minus `log_popularity`. None if it is 0.
+    hard : HardNegatives or None
+        Hard negatives of each item. None if there are none.
+    hard_log_q : ndarray of float32, shape (N,), or None
+        What the loss subtracts from the scores of hard negatives, on the scale of `log_q`.
     in_batch : bool
         Whether the clicks of the batch are negatives of the other rows.
     takes_all : bool
@@ -59,6 +66,7 @@ class NegativeSampler:
         n_negatives: int | str,
         sampling: str,
         log_popularity: np.ndarray | None = None,
+        n_hard_negatives: int = 0,
     ):
         self.takes_all, self.in_batch = n_negatives == "all", sampling == "in_batch"
         n_negatives = n_items if self.takes_all else int(n_negatives)
@@ -69,6 +77,18 @@ class NegativeSampler:
             self._size = n_items
         else:
             self._choose_size(data, sampling)
+        self.hard = self.hard_log_q = None
+        if n_hard_negatives:
+            self.hard = HardNegatives(data, n_items, n_hard_negatives)
+            # A row is expected to sample item j n * q_j times, and its log_q is log(n * q_j) plus
+            # log(N / n), the constant that makes it 0 for uniform sampling. A hard negative is
+            # there exactly once, whatever q_j is, so it has log(1) plus the same constant. The row
+            # does not sample it as well. So the sum over the negatives estimates that over the
+            # catalogue, and hard negatives do not distort the scores that are learned.
+            n_sampled = n_negatives if self._cumulative is not None else min(n_negatives, n_items)
+            self.hard_log_q = np.full(n_items, math.log(n_items / n_sampled), dtype=np.float32)
+            if log_popularity is not None:
+                self.hard_log_q -= log_popularity
         if log_popularity is not None:
             self.log_q = (0 if self.log_q is None else self.log_q) - log_popularity
 
@@ -180,6 +200,42 @@ class NegativeSampler:
         if missing.any():
             self.n_missing += int(np.minimum(missing, self._n_left(rows, codes, filled)).sum())
         return filled
+
+    def choose(
+        self,
+        pool: Pool,
+        need: np.ndarray,
+        clicks: np.ndarray,
+        forbidden: tuple[np.ndarray, np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the hard negatives of rows with one click each, and items of the pool.
+
+        Parameters
+        ----------
+        pool : ndarray of int64, shape (S,)
+            Codes of the pool, as returned by `draw`.
+        need : ndarray of int, shape (B,)
+            Number of negatives that each row needs from the pool.
+        clicks : ndarray of int, shape (B,)
+            Codes of the clicks.
+        forbidden : tuple of (ndarray of int, ndarray of int)
+            Pairs of a row and an item that must not be a negative of this row.
+
+        Returns
+        -------
+        hard : ndarray of int64, shape (B, n_hard_negatives)
+            Codes of the hard negatives; -1 where there is none.
+        sampled : ndarray of bool, shape (B, S)
+            Mask of the items that are negatives of a row, as returned by `fill`. They are no hard
+            negatives of the row.
+        """
+        if self.hard is None:
+            return np.empty((len(need), 0), dtype=np.int64), self.fill(pool, need, *forbidden)
+        hard = self.hard.of(clicks, np.arange(len(clicks)), forbidden)
+        row, column = np.nonzero(hard >= 0)
+        rows = np.concatenate([forbidden[0], row])
+        codes = np.concatenate([forbidden[1], hard[row, column]])
+        return hard, self.fill(pool, need, rows, codes)
 
     def _n_left(self, rows: np.ndarray, codes: np.ndarray, filled: np.ndarray) -> np.ndarray:
         """Return the number of negatives (B,) that a larger pool could add to each row."""

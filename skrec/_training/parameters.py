@@ -51,6 +51,7 @@ def check_parameters(estimator: Any) -> None:
         check_int(name, getattr(e, name))
     _check_int_or("batch_size", e.batch_size, 1, ("auto",))
     _check_int_or("n_negatives", e.n_negatives, 1, ("auto", "all"))
+    check_int("n_hard_negatives", e.n_hard_negatives, minimum=0)
     _check_int_or("history_targets", e.history_targets, 0, ("auto", "all"))
     if not isinstance(e.history_targets, str) and e.history_targets > MAX_HISTORY_TARGETS:
         raise ValueError(
@@ -104,8 +105,12 @@ def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> Non
             f"co_clicks=True needs loss='softmax', got {kind} and loss={loss!r}; take "
             "co_clicks='auto'"
         )
+    only_labels = loss == "bce" and kind != "histories" and not parameters.history_targets
     if parameters.negative_sampling == "in_batch":
-        _check_in_batch(parameters, kind, loss)
+        _check_used("negative_sampling='in_batch'", parameters.n_negatives, kind, only_labels)
+    if parameters.n_hard_negatives:
+        name = f"n_hard_negatives={parameters.n_hard_negatives}"
+        _check_used(name, parameters.n_negatives, kind, only_labels)
     if parameters.n_negatives == "all" and (reader.candidate_aware or reader.late_fusion):
         raise ValueError(
             f"n_negatives='all' needs user vectors that are the same for all candidates, which "
@@ -113,17 +118,28 @@ def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> Non
         )
 
 
-def _check_in_batch(parameters: Any, kind: str, loss: str) -> None:
-    """Raise a ValueError if negatives of the batch would not be used."""
-    if parameters.n_negatives == "all":
+def _check_used(what: str, n_negatives: int | str, kind: str, only_labels: bool) -> None:
+    """Raise a ValueError if a way to choose negatives would not be used.
+
+    Parameters
+    ----------
+    what : str
+        The parameter and its value.
+    n_negatives : int or "all"
+    kind : {"impressions", "pairs", "histories"}
+        Kind of the training rows.
+    only_labels : bool
+        Whether only labels are learned, so that clicks have no negatives.
+    """
+    if n_negatives == "all":
         raise ValueError(
-            "negative_sampling='in_batch' takes negatives from the batch, and n_negatives='all' "
-            "from the whole catalogue; take a number, the most that a click has, or 'auto'"
+            f"{what} chooses some items as negatives, and n_negatives='all' takes the whole "
+            "catalogue; take a number, or 'auto'"
         )
-    if loss == "bce" and kind != "histories" and not parameters.history_targets:
+    if only_labels:
         raise ValueError(
-            f"negative_sampling='in_batch' has no effect on {kind} with loss='bce', which learns "
-            "each candidate from its own label; take another loss, or history_targets"
+            f"{what} has no effect on {kind} with loss='bce', which learns each candidate from its "
+            "own label; take another loss, or history_targets"
         )
 
 

@@ -95,7 +95,12 @@ class FitInputs:
         p = self.parameters
         log_popularity = None if prior is None else prior.log_popularity
         sampler = NegativeSampler(
-            data, self.items.n_items, p.n_negatives, p.negative_sampling, log_popularity
+            data,
+            self.items.n_items,
+            p.n_negatives,
+            p.negative_sampling,
+            log_popularity,
+            p.n_hard_negatives,
         )
         causal = self.operators["behavior"].causal
         return make_examples(data, self.loss, sampler, p.history_targets, p.max_history, causal)

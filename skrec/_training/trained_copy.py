@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,10 @@ def start_training(
         scorer = shared(model._scorer(), inputs.processes)
         validate = Validation(scorer, model.scoring, valid, model.calibration)
     state = model._training_state
-    return make_trainer(network, packed, examples, plan, inputs, state, generator, validate)
+    vectors = partial(model._encoded().vectors, network)
+    return make_trainer(
+        network, packed, examples, plan, inputs, state, generator, validate, vectors
+    )
 
 
 def record(model: Any, trainer: Trainer, resuming: bool) -> None:

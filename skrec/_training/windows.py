@@ -26,6 +26,8 @@ class WindowBatch:
         Weight of each target in the loss.
     user : ndarray of int64, shape (M,)
         Code of the user of each window.
+    hard : ndarray of int64, shape (T, n_hard), or None
+        Codes of the hard negatives of each target; -1 where there is none.
     """
 
     starts: np.ndarray
@@ -34,10 +36,17 @@ class WindowBatch:
     allowed: np.ndarray
     weight: np.ndarray
     user: np.ndarray
+    hard: np.ndarray | None = None
 
     def take(self, rows: slice) -> WindowBatch:
         """Return the windows of a slice."""
-        return WindowBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
+        arrays = (getattr(self, field.name)[rows] for field in fields(self) if field.name != "hard")
+        hard = self.hard
+        if hard is not None:
+            taken = np.zeros(len(self.starts), dtype=bool)
+            taken[rows] = True
+            hard = hard[taken[self.targets()[0]]]
+        return WindowBatch(*arrays, hard)
 
     def targets(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the targets of all windows.
