@@ -60,7 +60,10 @@ class Targets:
 
     def to(self, device: torch.device) -> Targets:
         """Return the targets on a device."""
-        return Targets(**{name: v if v is None else v.to(device) for name, v in vars(self).items()})
+        moved: dict[str, Any] = {
+            name: None if value is None else value.to(device) for name, value in vars(self).items()
+        }
+        return Targets(**moved)
 
     def allowed_of(self, block: torch.Tensor) -> torch.Tensor:
         """Return which shared items (b, S) are negatives of the targets at consecutive places."""

@@ -110,17 +110,15 @@ class ContentRecommender(
         proportional to its number of clicks in the training rows plus one, and the "softmax"
         loss subtracts the log-probabilities of sampled items from their scores (logQ correction
         [3]_). With "in_batch", the clicks of the other rows of the batch are the negatives of a
-        row, with the same probabilities and the same correction. A row has at most `n_negatives` of
-        them, chosen at random; if the batch has fewer, the others are sampled by popularity. The
-        clicks cost no additional encodings, so use it if items are expensive to encode.
+        row, with the same correction. A row has at most `n_negatives` of them; if the batch has
+        fewer, the others are sampled by popularity. Use it if items are expensive to encode.
         "auto" is "popularity" if `history_targets` is "all", and "uniform" otherwise.
     n_hard_negatives : int, default=0
-        Number of hard negatives per click, in addition to `n_negatives`: the items whose vectors
-        are most similar to that of the click, found anew before each epoch. Items that probably are
-        positives are spared: those with a cosine above .95, and those that go together with the
-        click in the training rows [5]_. The "softmax" loss counts a hard negative once, while a
-        sampled one stands for many items. Each epoch encodes the catalogue, and compares the
-        clicked items with all items.
+        Number of hard negatives per click, in addition to `n_negatives`: the items with the most
+        similar vectors, found anew before each epoch. Likely positives are spared: items with a
+        cosine above .95, and items that go together with the click in the training rows [5]_. The
+        "softmax" loss counts a hard negative once; a sampled one stands for many items. Each epoch
+        encodes the catalogue, and compares the clicked items with all items.
     history_targets : int, "all" or "auto", default="auto"
         Number of additional next-click targets drawn from inside each history. They teach the
         order of clicks and work best with many negatives. For bare histories, they are added to
@@ -439,9 +437,10 @@ class ContentRecommender(
         ----------
         X : table or list of id lists, of n_samples rows
             Impressions (columns `history`, `candidates` and `clicked`), pairs (columns `history`
-            and `candidate`, with labels in `clicked` or y), or bare histories. Or a log with one
-            click per row, see `columns`. It is trained as bare histories, one per user, which the
-            model remembers in `histories_`, so that ``recommend(users=...)`` works.
+            and `candidate`, with labels in `clicked` or y), or bare histories. Clicks have a weight
+            in the loss if `clicked` or a column `weights` contains it in place of 1. Or a log with
+            one click per row, see `columns`. It is trained as bare histories, one per user, which
+            the model remembers in `histories_`, so that ``recommend(users=...)`` works.
         y : array-like of shape (n_samples,), or a catalogue, default=None
             Labels 0/1 of pairs. A catalogue in this place is used as `items`.
         items : Items or DataFrame-like with the id column, default=None

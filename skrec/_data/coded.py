@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class CodedInteractions:
     user_of_row : ndarray of int64, shape (n,), or None
         Code of each row's user: 1 and up for known users, 0 for unknown ones. None if the behavior
         operator has no user vectors.
+    click_weight : ndarray of float64, shape (P,), or None
+        How much each click counts; 0 for candidates that were not clicked. None means equally.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class CodedInteractions:
     time: np.ndarray | None = None
     weight: np.ndarray | None = None
     user_of_row: np.ndarray | None = None
+    click_weight: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -86,6 +90,11 @@ class CodedInteractions:
         if at is None:
             return segment_ids(self.candidate_offsets)
         return np.searchsorted(self.candidate_offsets, at, side="right") - 1
+
+    def gains(self) -> np.ndarray:
+        """Return the weights of clicks (P,), or the labels if all weights are equal."""
+        assert self.clicked is not None
+        return self.clicked if self.click_weight is None else self.click_weight
 
     def history_positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of each row's clicks in `history_codes`, and offsets (n + 1,)."""
@@ -142,12 +151,10 @@ class CodedInteractions:
     def _with_candidates(
         self, choose: Callable[..., tuple[np.ndarray, ...]], which: np.ndarray
     ) -> CodedInteractions:
-        """Apply `take_segments` or `keep_elements` to the candidates and their labels."""
-        values = [self.candidate_codes] + ([] if self.clicked is None else [self.clicked])
-        offsets, codes, *clicked = choose(self.candidate_offsets, which, *values)
-        return replace(
-            self,
-            candidate_offsets=offsets,
-            candidate_codes=codes,
-            clicked=clicked[0] if clicked else None,
-        )
+        """Apply `take_segments` or `keep_elements` to the candidates, their labels and weights."""
+        names = ["candidate_codes", "clicked", "click_weight"]
+        names = [name for name in names if getattr(self, name) is not None]
+        values = [getattr(self, name) for name in names]
+        offsets, *chosen = choose(self.candidate_offsets, which, *values)
+        arrays: dict[str, Any] = dict(zip(names, chosen, strict=True))
+        return replace(self, candidate_offsets=offsets, **arrays)

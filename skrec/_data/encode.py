@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from skrec._common.messages import preview
 from skrec._data.arrow import SLICE, list_chunks
+from skrec._data.clicks import match_clicks, read_click_weights, read_clicks
 from skrec._data.coded import CodedInteractions
 from skrec._data.hints import hint_for_clicks
 from skrec._data.items import Items
@@ -31,8 +32,6 @@ from skrec._data.ragged import (
 )
 from skrec._data.rows import (
     kind_of,
-    match_clicks,
-    read_clicks,
     read_groups,
     read_users,
     read_weight,
@@ -120,6 +119,9 @@ def encode(
         group_of_row=read_groups(table, kind, n_rows),
         time=read_time(table, n_rows),
         weight=read_weight(sample_weight, n_rows),
+        click_weight=None
+        if labels == "ignored"
+        else read_click_weights(table, kind, clicked, candidate_offsets),
         user_of_row=None if users is None else read_users(table, users, n_rows),
     )
     return _without_unknown_candidates(data) if drop_unknown == "all" else data

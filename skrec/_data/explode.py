@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from skrec._data.arrow import list_chunks
+from skrec._data.clicks import match_clicks, read_click_weights, read_clicks
 from skrec._data.ragged import offsets_of, segment_ids
-from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
+from skrec._data.rows import as_table, kind_of
 
 
 def explode(X: Any) -> tuple[Any, np.ndarray | None]:
@@ -31,7 +32,8 @@ def explode(X: Any) -> tuple[Any, np.ndarray | None]:
         X, repeated for each candidate. If X has no `impression_id`, it is the row number. The type
         is pandas.DataFrame if X is one, and pyarrow.Table otherwise.
     y : ndarray of int8, shape (n_pairs,), or None
-        Labels of the pairs. None if X has no column `clicked`.
+        Labels 0/1 of the pairs. None if X has no column `clicked`. If clicks have weights, the
+        pairs have a column `weights` with numbers.
 
     Raises
     ------
@@ -65,16 +67,22 @@ def explode(X: Any) -> tuple[Any, np.ndarray | None]:
     y = read_clicks(table, None, kind, len(offsets) - 1)
     if y is not None:
         y = match_clicks(y, offsets)
+    weights = read_click_weights(table, kind, y, offsets)
     candidate = pa.chunked_array([values for _, values in chunks])
-    others = [name for name in table.names if name not in ("candidates", "clicked")]
+    replaced = "candidates", "clicked", "weights"
+    others = [name for name in table.names if name not in replaced]
     if isinstance(X, pd.DataFrame):
         pairs: Any = X[others].iloc[row].reset_index(drop=True)
         pairs.insert(1, "candidate", candidate.to_pandas())
         if "impression_id" not in others:
             pairs["impression_id"] = row
+        if weights is not None:
+            pairs["weights"] = weights
         return pairs, y
     columns = {name: table.column(name).take(pa.array(row)) for name in others}
     columns.setdefault("impression_id", pa.chunked_array([pa.array(row)]))
+    if weights is not None:
+        columns["weights"] = pa.chunked_array([pa.array(weights)])
     return pa.table({"history": columns.pop("history"), "candidate": candidate, **columns}), y
 
 
@@ -98,5 +106,6 @@ def labeled_pairs(X: Any, y: Any, kind: str) -> tuple[Any, Any]:
     if kind == "impressions":
         return explode(X)
     if kind == "pairs" and y is None:
-        return X, as_table(X).column("clicked").to_numpy()
+        table = as_table(X)
+        return X, read_clicks(table, None, kind, table.length("history"))
     return X, y

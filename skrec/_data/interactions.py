@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from skrec._common.messages import preview
-from skrec._data.rows import as_table, kind_of, read_clicks, warn_misspelled_columns
+from skrec._data.clicks import read_clicks
+from skrec._data.rows import as_table, kind_of, warn_misspelled_columns
 from skrec._data.view import interactions_view
 
 

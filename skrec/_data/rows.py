@@ -1,4 +1,4 @@
-"""The form of X, and the columns of X other than ids: clicks, groups, users, times and weights."""
+"""The form of X, and the columns of X other than ids and clicks: groups, users and row weights."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._common.messages import did_you_mean, preview, warn
 from skrec._data.arrow import (
-    SLICE,
     UnreadableValueError,
     is_list,
-    list_chunks,
     refuse_rounded,
     to_arrow,
 )
 from skrec._data.hints import (
-    hint_for_candidates,
     hint_for_rows,
     hint_for_text,
     hint_for_texts,
     unread_candidates,
 )
-from skrec._data.ragged import GrowingArray
 from skrec._data.table import Table, is_table
 
 COLUMNS = (
@@ -34,6 +29,7 @@ COLUMNS = (
     "candidates",
     "candidate",
     "clicked",
+    "weights",
     "user_id",
     "impression_id",
     "time",
@@ -156,139 +152,6 @@ def warn_misspelled_columns(table: Table) -> None:
         message = unread_candidates(table.names)
         if message:
             warn(message)
-
-
-def read_clicks(table: Table, y: Any, kind: str, n_rows: int) -> Any:
-    """Return the labels of the candidates, from y or the column `clicked`.
-
-    Parameters
-    ----------
-    table : Table
-        X as a table.
-    y : array-like of shape (n_rows,) or None
-        Labels of pairs.
-    kind : {"impressions", "pairs", "histories"}
-        Kind of the rows.
-    n_rows : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of int8, (ndarray of int64, ndarray of int8), or None
-        Labels of pairs, of shape (n_rows,). For impressions, the number of labels of each row, and
-        the flat labels. None if there are no labels.
-
-    Raises
-    ------
-    ValueError
-        If y is given for impressions or bare histories, if its length is not that of X, if it
-        differs from the column `clicked`, or if labels are not 0 or 1.
-    TypeError
-        If the column `clicked` of impressions does not contain lists.
-    """
-    if y is not None and kind == "impressions":
-        raise ValueError(
-            "y goes with pairs; impressions carry their clicks in a 'clicked' column of lists"
-        )
-    if y is not None and kind == "histories":
-        raise ValueError(
-            "y goes with pairs, which have a 'candidate' column; bare histories are trained on "
-            "their own next clicks. If y is a catalogue, give items=Items(...)"
-            + hint_for_candidates(table.names).replace("them", "the candidates")
-        )
-    labels = None if y is None else _binary(_flat_labels(y), "y")
-    if labels is not None and len(labels) != n_rows:
-        raise ValueError(f"X has {n_rows} rows but y has {len(labels)} labels")
-    if "clicked" not in table or kind == "histories":
-        return labels
-    if kind == "impressions":
-        return _read_click_lists(table)
-    clicked = _binary(table.column("clicked"), "column 'clicked'")
-    if labels is not None and not np.array_equal(labels, clicked):
-        raise ValueError("y differs from the 'clicked' column of X; give one of them")
-    return clicked
-
-
-def _read_click_lists(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of labels of each row (n,), and the flat labels."""
-    kind = table.type("clicked")
-    if not is_list(kind):
-        raise TypeError(
-            f"column 'clicked' must hold a list of 0/1 for each row's candidates, got "
-            f"{kind}{hint_for_text(table, 'clicked')}"
-        )
-    lengths, labels = GrowingArray(np.int64), GrowingArray(np.int8)
-    for part_lengths, values in list_chunks(table.chunks("clicked"), "column 'clicked'"):
-        lengths.append(part_lengths)
-        for start in range(0, len(values), SLICE):
-            labels.append(_binary(values.slice(start, SLICE), "column 'clicked'"))
-    return lengths.array(), labels.array()
-
-
-def _flat_labels(y: Any) -> pa.ChunkedArray:
-    """Return y as one Arrow column."""
-    if isinstance(y, pd.DataFrame):
-        if y.shape[1] != 1:
-            raise ValueError(
-                f"y must be one column of 0/1, got a table with columns {preview(y.columns, 20)}; "
-                "a catalogue in its place needs the id column 'item_id', or give items="
-            )
-        y = y.iloc[:, 0]
-    array = np.asanyarray(y) if not isinstance(y, (pa.Array, pa.ChunkedArray, pd.Series)) else y
-    if isinstance(array, np.ndarray):
-        array = array.ravel() if array.ndim == 2 and array.shape[1] == 1 else array
-        if array.ndim != 1:
-            raise ValueError(f"y must be 1-dimensional 0/1 labels, got shape {array.shape}")
-    return to_arrow(array, "y")
-
-
-def _binary(values: pa.Array | pa.ChunkedArray, what: str) -> np.ndarray:
-    """Return labels as int8, or raise a ValueError if one is not 0 or 1."""
-    hint = f"{what} must be 0/1 labels"
-    if values.null_count:
-        raise ValueError(f"{hint}, got {values.null_count} nulls")
-    array = (
-        values.to_numpy(zero_copy_only=False)
-        if isinstance(values, pa.Array)
-        else (values.to_numpy())
-    )
-    if array.dtype.kind not in "biuf":
-        if len(array) == 0:
-            return array.astype(np.int8)
-        raise ValueError(f"{hint}, got {values.type} such as {preview(array[:3])}")
-    if not np.isin(array, (0, 1)).all():
-        raise ValueError(f"{hint}, got the values {preview(np.unique(array).tolist())}")
-    return array.astype(np.int8)
-
-
-def match_clicks(clicks: tuple[np.ndarray, np.ndarray], offsets: np.ndarray) -> np.ndarray:
-    """Return the flat labels of impressions, after a check of their number.
-
-    Parameters
-    ----------
-    clicks : tuple of (ndarray of shape (n_rows,), ndarray of shape (n_labels,))
-        Number of labels of each row, and the flat labels, as returned by `read_clicks`.
-    offsets : ndarray of int64, shape (n_rows + 1,)
-        Offsets of the candidates.
-
-    Returns
-    -------
-    ndarray of shape (n_labels,)
-
-    Raises
-    ------
-    ValueError
-        If a row has more or fewer labels than candidates.
-    """
-    lengths, labels = clicks
-    wanted = np.diff(offsets)
-    if (lengths != wanted).any():
-        row = int(np.argmax(lengths != wanted))
-        raise ValueError(
-            f"row {row} has {wanted[row]} candidates but {lengths[row]} labels in 'clicked'; their "
-            "lengths must be equal"
-        )
-    return labels
 
 
 def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:

@@ -235,7 +235,7 @@ class Ranker(ABC):
         groups = None
         if data.group_of_row is not None:
             groups = data.group_of_row[data.row_of_candidate()]
-        return compute(names, data.clicked, scores, groups, expit(a * scores + b))
+        return compute(names, data.gains(), scores, groups, expit(a * scores + b))
 
     def evaluate_lists(self, metrics: list[Metric], data: CodedInteractions) -> dict[str, Any]:
         """Compute metrics of the lists of items that are recommended for some rows.

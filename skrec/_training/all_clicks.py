@@ -29,6 +29,10 @@ class RowExamples(Examples, Protocol):
         """Return the row of X of each example."""
         ...
 
+    def row_weight(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of the rows of X that some examples belong to."""
+        ...
+
 
 class AllClicks:
     """All clicks of all histories as targets, in addition to the examples of impressions or pairs.

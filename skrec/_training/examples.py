@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from skrec._data.clicks import click_weights
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import gather_ranges, gather_segments, offsets_of, segment_ids
-from skrec._training.all_clicks import AllClicks
+from skrec._training.all_clicks import AllClicks, RowExamples
 from skrec._training.example_batch import (
     EMPTY_HISTORIES,
     ExampleBatch,
@@ -128,6 +129,7 @@ class ImpressionExamples:
         n_rows = np.bincount(self._group_of_row)
         self._rows_of_group = offsets_of(n_rows), row_order
         self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self._click_weight = click_weights(data.click_weight, data.clicked)[self._at]
         self.history_codes, self.sampler = data.history_codes, sampler
         has_click = np.zeros(len(groups), dtype=bool)
         has_click[self._group_of_row[data.row_of_candidate(self._at)]] = True
@@ -139,6 +141,10 @@ class ImpressionExamples:
     def row_of_example(self) -> np.ndarray:
         """Return the row of X of each example."""
         return self._data.row_of_candidate(self._at)
+
+    def row_weight(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of the rows of X that some examples belong to."""
+        return self._weight[self._data.row_of_candidate(self._at[rows])]
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
         """Draw the examples of some rows, whose first candidate is the click."""
@@ -163,7 +169,7 @@ class ImpressionExamples:
             shown_mask[:, used],
             sampled,
             (data.history_offsets[history], data.history_offsets[history + 1]),
-            self._weight[row],
+            self._weight[row] * self._click_weight[rows],
             self._user[row],
             hard,
         )
@@ -248,6 +254,7 @@ class PairExamples:
                 "clicked and not clicked candidates"
             )
         self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self._click_weight = click_weights(data.click_weight, data.clicked)
         self.history_codes, self.sampler = data.history_codes, sampler
 
     def __len__(self) -> int:
@@ -256,6 +263,10 @@ class PairExamples:
     def row_of_example(self) -> np.ndarray:
         """Return the row of X of each example."""
         return self._data.row_of_candidate()
+
+    def row_weight(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of the rows of X that some examples belong to."""
+        return self._weight[self._data.row_of_candidate(rows)]
 
     def draw(self, rows: np.ndarray, pool: Pool, rng: np.random.Generator) -> ExampleBatch:
         """Return the examples of some rows, which have one candidate each."""
@@ -270,7 +281,7 @@ class PairExamples:
             np.ones_like(candidates, dtype=bool),
             data.clicked[rows].astype(np.float32)[:, None],
             np.zeros((len(rows), len(pool)), dtype=bool),
-            self._weight[row],
+            self._weight[row] * self._click_weight[rows],
             self._user[row],
         )
 
@@ -326,13 +337,14 @@ class WithHistoryTargets:
 
     Parameters
     ----------
-    examples : Examples
+    examples : ImpressionExamples or PairExamples
         The training set.
     n_targets : int
-        Number of additional clicks per example.
+        Number of additional clicks per example. They have the weight of the example's row, without
+        that of its click.
     """
 
-    def __init__(self, examples: Examples, n_targets: int):
+    def __init__(self, examples: RowExamples, n_targets: int):
         self.history_codes, self.n_skipped = examples.history_codes, examples.n_skipped
         self._examples, self.sampler, self._n_targets = examples, examples.sampler, n_targets
 
@@ -346,7 +358,7 @@ class WithHistoryTargets:
         row, column = np.nonzero((drawn.labels == 1)[owner])
         clicked = row, drawn.candidates[owner[row], column]  # must not be sampled as negatives
         ranges = drawn.starts[owner], drawn.stops[owner]
-        weight, user = drawn.weight[owner], drawn.user[owner]
+        weight, user = self._examples.row_weight(rows)[owner], drawn.user[owner]
         return drawn.stack(
             next_clicks(self.history_codes, ranges, pool, self.sampler, weight, user, rng, clicked)
         )

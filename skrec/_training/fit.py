@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -180,7 +179,6 @@ def make_trainer(
     state: TrainingState | None,
     generator: TorchGenerator,
     validate: Validation | None,
-    vectors: Callable[[], torch.Tensor],
 ) -> Trainer:
     """Make the trainer of a network; with a `state`, it continues from there.
 
@@ -198,8 +196,6 @@ def make_trainer(
         Random generator of dropout.
     validate : Validation or None
         Computes the validation score.
-    vectors : callable
-        Returns the current item vectors.
 
     Returns
     -------
@@ -211,9 +207,7 @@ def make_trainer(
         rng, moments = state.rng, state.moments
         generator.cpu_state = torch.from_numpy(state.dropout)
     processes = inputs.processes
-    return Trainer(
-        network, packed, examples, plan, rng, validate, processes, moments, generator, vectors
-    )
+    return Trainer(network, packed, examples, plan, rng, validate, processes, moments, generator)
 
 
 def run_epochs(

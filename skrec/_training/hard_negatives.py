@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from skrec._data.co_clicks import click_matrix
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import segment_ids
+from skrec._training.processes import Processes
 
 # largest cosine of a negative and the click, as a fraction of the click's cosine with itself
 MARGIN = 0.95
@@ -40,6 +43,8 @@ class HardNegatives:
     table : ndarray of int64, shape (N, n)
         Negatives of each item, most similar first. -1 where there are no more, and for items that
         nobody clicked.
+    vectors : callable or None
+        Function that returns the current item vectors (N, D).
 
     References
     ----------
@@ -55,6 +60,17 @@ class HardNegatives:
         self._n_users_of_item = np.diff(self._users_of_item.indptr).astype(np.float64)
         self._clicked = np.flatnonzero(self._n_users_of_item)
         self.table = np.full((n_items, n), -1, dtype=np.int64)
+        self.vectors: Callable[[], torch.Tensor] | None = None
+
+    def refresh(self, processes: Processes) -> None:
+        """Find the hard negatives of the current vectors, which the trainer needs for each epoch.
+
+        They are those of process 0, because all processes must draw the same, and the vectors may
+        differ by rounding.
+        """
+        vectors = self.vectors
+        if vectors is not None:
+            self.table = processes.first(lambda: self.mine(vectors()), "hard negatives")
 
     def mine(self, vectors: torch.Tensor) -> np.ndarray:
         """Return the table for new item vectors (N, D).

@@ -102,10 +102,9 @@ def start_training(
         scorer = shared(model._scorer(), inputs.processes)
         validate = Validation(scorer, model.scoring, valid, model.calibration)
     state = model._training_state
-    vectors = partial(model._encoded().vectors, network)
-    return make_trainer(
-        network, packed, examples, plan, inputs, state, generator, validate, vectors
-    )
+    if examples.sampler.hard is not None:
+        examples.sampler.hard.vectors = partial(model._encoded().vectors, network)
+    return make_trainer(network, packed, examples, plan, inputs, state, generator, validate)
 
 
 def record(model: Any, trainer: Trainer, resuming: bool) -> None:

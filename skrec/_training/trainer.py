@@ -98,8 +98,6 @@ class Trainer:
         Optimizer state of each weight, if training is resumed; see `Stepper.moments`.
     generator : TorchGenerator, default=None
         Random generator of dropout.
-    vectors : callable, default=None
-        Function that returns the current item vectors (N, D), which hard negatives need.
 
     Attributes
     ----------
@@ -124,12 +122,11 @@ class Trainer:
         processes: Processes = ONE_PROCESS,
         moments: dict[str, dict[str, torch.Tensor]] | None = None,
         generator: TorchGenerator | None = None,
-        vectors: Callable[[], torch.Tensor] | None = None,
     ):
         self.network, self.packed, self.examples = network, packed, examples
         self.generator = generator or TorchGenerator(device_of(network))
         self.plan, self.rng = plan, rng
-        self.validate, self.processes, self.vectors = validate, processes, vectors
+        self.validate, self.processes = validate, processes
         self.losses: list[float] = []
         self.scores: list[float] = []
         self.best_score = self.start_score = float("nan")
@@ -174,7 +171,8 @@ class Trainer:
             If the loss is not finite, or the weights or their scores are not finite after the
             last step. The message names the epoch.
         """
-        self._mine()
+        if self.examples.sampler.hard is not None:
+            self.examples.sampler.hard.refresh(self.processes)
         self._stepper.start_epoch()
         try:
             with self.processes.interruptible():
@@ -198,17 +196,6 @@ class Trainer:
         self._raise_unless(all(are_usable))
         if self.validate is not None:
             self._remember(self.processes.first(self.validate, "validation"))
-
-    def _mine(self) -> None:
-        """Find the hard negatives of the current weights, if there are any.
-
-        They are found anew before each epoch, so training that is resumed needs no earlier ones.
-        """
-        hard = self.examples.sampler.hard
-        if hard is not None and self.vectors is not None:
-            vectors = self.vectors
-            # those of process 0, because all must draw the same, and rounding errors may differ
-            hard.table = self.processes.first(lambda: hard.mine(vectors()), "hard negatives")
 
     def _train_epoch(self, report: Report | None) -> tuple[float, bool]:
         """Take the steps of one epoch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -40,13 +40,13 @@ class WindowBatch:
 
     def take(self, rows: slice) -> WindowBatch:
         """Return the windows of a slice."""
-        arrays = (getattr(self, field.name)[rows] for field in fields(self) if field.name != "hard")
+        names = [field.name for field in fields(self) if field.name != "hard"]
         hard = self.hard
         if hard is not None:
             taken = np.zeros(len(self.starts), dtype=bool)
             taken[rows] = True
             hard = hard[taken[self.targets()[0]]]
-        return WindowBatch(*arrays, hard)
+        return replace(self, hard=hard, **{name: getattr(self, name)[rows] for name in names})
 
     def targets(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the targets of all windows.

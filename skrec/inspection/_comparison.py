@@ -272,7 +272,7 @@ def _values_of(
             found[metric.name] = pd.Series(np.where(usable, value, np.nan))
         return found, scorer.items.ids[data.without_last_click()[1]]
     if grouped:
-        scored = data.clicked, scorer.scores(data), data.group_of_row[data.row_of_candidate()]
+        scored = data.gains(), scorer.scores(data), data.group_of_row[data.row_of_candidate()]
         found |= {metric.name: by_group(metric.name, *scored) for metric in grouped}
     return found, data.clicked
 

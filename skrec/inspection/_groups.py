@@ -105,7 +105,7 @@ class GroupScoreDisplay:
         candidates = ScoredCandidates.from_estimator(estimator, X, y, items)
         if candidates.group is None:
             raise ValueError("pairs need an 'impression_id', which says what ranks together")
-        values = by_group(metric, candidates.clicked, candidates.scores, candidates.group)
+        values = by_group(metric, candidates.gains, candidates.scores, candidates.group)
         segments = None
         if by is not None:
             segment_of_row = np.asarray(_values_of(X, by))

@@ -17,6 +17,8 @@ class ScoredCandidates:
     ----------
     clicked : ndarray of int8, shape (n_candidates,)
         Label of each candidate, 0 or 1.
+    gains : ndarray of shape (n_candidates,)
+        Weight of each click, or the labels if all weights are equal.
     scores : ndarray of shape (n_candidates,)
         Score of each candidate.
     row : ndarray of int64, shape (n_candidates,)
@@ -26,6 +28,7 @@ class ScoredCandidates:
     """
 
     clicked: np.ndarray
+    gains: np.ndarray
     scores: np.ndarray
     row: np.ndarray
     group: np.ndarray | None
@@ -41,4 +44,4 @@ class ScoredCandidates:
             )
         row = data.row_of_candidate()
         group = None if data.group_of_row is None else data.group_of_row[row]
-        return cls(data.clicked, scorer.scores(data), row, group)
+        return cls(data.clicked, data.gains(), scorer.scores(data), row, group)

@@ -19,7 +19,7 @@ def by_group(metric: str, y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLi
     metric : str
         Name of a grouped metric. See :func:`get_metric` for the names.
     y_true, y_score, groups : array-like of shape (n_rows,)
-        Labels 0/1, scores, and group ids.
+        Labels 0/1 or gains, as in :func:`compute`, scores, and group ids.
 
     Returns
     -------
@@ -46,5 +46,5 @@ def by_group(metric: str, y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLi
         other = "rec.evaluate" if chosen.of_lists else "compute"
         raise ValueError(f"{chosen.name} is not computed within groups; use {other} instead")
     codes, ids = pd.factorize(check_groups(groups))
-    values, usable = values_by_group(chosen, check_and_rank(y_true, y_score, codes))
+    values, usable = values_by_group(chosen, check_and_rank(y_true, y_score, codes, graded=True))
     return pd.Series(np.where(usable, values, np.nan), index=ids, name=chosen.name)

@@ -30,6 +30,7 @@ from skrec.metrics._kernels import (
 )
 from skrec.metrics._ranking import Ranking, rank_groups
 from skrec.metrics._validation import (
+    check_gains,
     check_labels,
     check_positive_int,
     check_same_length,
@@ -152,13 +153,13 @@ def mrr_mind(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike) -> float:
 def ndcg(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, k: int = 10) -> float:
     """Compute the normalized discounted cumulative gain of the top k ranks.
 
-    A positive at rank r has the gain 1 / log2(r + 1). The sum of the gains is divided by the sum
-    in the best possible order [1]_. If a group has fewer than k rows, all its rows count.
+    A positive at rank r counts 1 / log2(r + 1), times its gain if it has one. The sum is divided by
+    that of the best possible order [1]_. If a group has fewer than k rows, all its rows count.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 or 1.
+        Labels, 0 or 1, or gains: 0 for negatives, and positive numbers for positives.
     y_score : array-like of shape (n_rows,)
         Finite scores. Rows with higher scores rank first.
     groups : array-like of shape (n_rows,)
@@ -184,7 +185,7 @@ def ndcg(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, k: int = 10) 
     0.6309
     """
     k = check_positive_int("k", k)
-    ranking = check_and_rank(y_true, y_score, groups)
+    ranking = check_and_rank(y_true, y_score, groups, graded=True)
     return mean_over(ndcg_by_group(ranking, k), ranking.with_positive, "ndcg")
 
 
@@ -335,22 +336,25 @@ def mean_average_precision(y_true: ArrayLike, y_score: ArrayLike, groups: ArrayL
     )
 
 
-def check_and_rank(y_true: Any, y_score: Any, groups: Any) -> Ranking:
+def check_and_rank(y_true: Any, y_score: Any, groups: Any, graded: bool = False) -> Ranking:
     """Validate labels, scores and group ids, and sort the rows once.
 
     Parameters
     ----------
     y_true, y_score, groups : array-like of shape (n_rows,)
         Labels, scores and group ids.
+    graded : bool, default=False
+        Whether labels may be gains.
 
     Returns
     -------
     Ranking
         Counts from which all grouped metrics are computed.
     """
-    positive, scores, ids = check_labels(y_true), check_scores(y_score), check_groups(groups)
+    positive, gains = check_gains(y_true) if graded else (check_labels(y_true), None)
+    scores, ids = check_scores(y_score), check_groups(groups)
     check_same_length(y_true=positive, y_score=scores, groups=ids)
-    return rank_groups(positive, scores, ids)
+    return rank_groups(positive, scores, ids, gains)
 
 
 def mean_over(values: np.ndarray, usable: np.ndarray, name: str) -> float:

@@ -38,8 +38,22 @@ def mrr_mind_by_group(ranking: Ranking) -> np.ndarray:
 def ndcg_by_group(ranking: Ranking, k: int) -> np.ndarray:
     """Divide the discounted gain of the top k ranks by the gain of the best order."""
     discount = 1.0 / np.log2(_ranks(ranking, k) + 1)
+    if ranking.gains is not None:
+        return _ndcg_of_gains(ranking, discount)
     best = np.cumsum(discount)[np.minimum(_n_pos(ranking), len(discount)) - 1]
     return ranking.sum_by_group(_expected_weight_of_hits(ranking, discount) / best)
+
+
+def _ndcg_of_gains(ranking: Ranking, discount: np.ndarray) -> np.ndarray:
+    """Compute the nDCG of positives with gains of their own."""
+    assert ranking.gains is not None and ranking.best_gains is not None
+    found = _expected_weight_of_hits(ranking, discount) * (ranking.gains / ranking.hits)
+    group = np.repeat(np.arange(len(ranking.n_pos)), ranking.n_pos)
+    place = np.arange(len(group)) - (np.cumsum(ranking.n_pos) - ranking.n_pos)[group]
+    inside = place < len(discount)
+    weights = ranking.best_gains[inside] * discount[place[inside]]
+    best = np.bincount(group[inside], weights, minlength=len(ranking.n_pos))
+    return ranking.sum_by_group(found) / np.where(best > 0, best, 1.0)
 
 
 def hit_by_group(ranking: Ranking, k: int) -> np.ndarray:

@@ -32,6 +32,10 @@ class Ranking(NamedTuple):
         Number of rows of the group that rank above the block, and number of rows in the block.
     hits_before, hits : ndarray of shape (n_blocks,)
         The same two numbers, counting positives only.
+    gains : ndarray of shape (n_blocks,), or None
+        Sum of the gains of the block's positives. None if each has the gain 1.
+    best_gains : ndarray of shape (n_pos.sum(),), or None
+        Gains of all positives, sorted by group, then in descending order.
     """
 
     sizes: np.ndarray
@@ -41,6 +45,8 @@ class Ranking(NamedTuple):
     length: np.ndarray
     hits_before: np.ndarray
     hits: np.ndarray
+    gains: np.ndarray | None = None
+    best_gains: np.ndarray | None = None
 
     @property
     def with_positive(self) -> np.ndarray:
@@ -69,7 +75,10 @@ class Ranking(NamedTuple):
 
 
 def rank_groups(
-    positive: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None
+    positive: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray | None = None,
+    gains: np.ndarray | None = None,
 ) -> Ranking:
     """Sort rows by group and by descending score, and count rows and positives.
 
@@ -81,6 +90,8 @@ def rank_groups(
         Validated scores.
     groups : ndarray of shape (n_rows,), default=None
         Validated group ids. If None, all rows form one group.
+    gains : ndarray of shape (n_rows,), default=None
+        Validated gains, which are positive for positives. If None, they are 1.
 
     Returns
     -------
@@ -95,8 +106,20 @@ def rank_groups(
     key |= _code_scores(scores)
     key <<= np.uint64(1)
     key |= positive
+    if gains is not None:
+        order = np.argsort(key, kind="stable")
+        return _with_gains(_count(key[order]), gains[order][positive[order]])
     key.sort(kind="stable")
     return _count(key)
+
+
+def _with_gains(ranking: Ranking, gains: np.ndarray) -> Ranking:
+    """Return a ranking with the gains of its positives, which are in the order of the blocks."""
+    if not len(gains):
+        return ranking
+    of_block = np.add.reduceat(gains, np.cumsum(ranking.hits) - ranking.hits)
+    group = np.repeat(ranking.group, ranking.hits)
+    return ranking._replace(gains=of_block, best_gains=gains[np.lexsort((-gains, group))])
 
 
 def _count(key: np.ndarray) -> Ranking:

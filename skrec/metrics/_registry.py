@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from skrec.metrics import _kernels, _pointwise
 from skrec.metrics._grouped import check_and_rank, mean_over
 from skrec.metrics._ranking import Ranking
+from skrec.metrics._validation import check_gains
 
 Kind = Literal["pointwise", "grouped", "list", "catalogue"]
 
@@ -171,7 +172,8 @@ def compute(
     metrics : str or list of str
         Names of metrics. See :func:`get_metric` for the names.
     y_true : array-like of shape (n_rows,)
-        Labels, 0 or 1.
+        Labels, 0 or 1, or gains: 0 for negatives, and positive numbers for positives. Only ndcg
+        reads the gains.
     y_score : array-like of shape (n_rows,), default=None
         Scores. Required by all metrics except logloss, f1, brier and ece.
     groups : array-like of shape (n_rows,), default=None
@@ -207,13 +209,16 @@ def compute(
     responses = {"score": y_score, "proba": y_proba}
     _check_columns(chosen, responses, groups)
     grouped = [metric for metric in chosen if metric.kind == "grouped"]
+    labels = y_true
+    if grouped or np.asarray(y_true).dtype.kind in "fiu":
+        labels = check_gains(y_true)[0]
     if not grouped:
-        return {metric.name: _compute_pointwise(metric, y_true, responses) for metric in chosen}
-    ranking = check_and_rank(y_true, y_score, groups)
+        return {metric.name: _compute_pointwise(metric, labels, responses) for metric in chosen}
+    ranking = check_and_rank(y_true, y_score, groups, graded=True)
     values = {
         metric.name: _compute_grouped(metric, ranking)
         if metric.kind == "grouped"
-        else _compute_pointwise(metric, y_true, responses)
+        else _compute_pointwise(metric, labels, responses)
         for metric in chosen
     }
     return values | {"n_groups_used": _n_groups_used(grouped, ranking)}

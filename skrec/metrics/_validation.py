@@ -47,6 +47,17 @@ def check_labels(y_true: Any) -> np.ndarray:
     return positive
 
 
+def check_gains(y_true: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return 0/1 labels as a bool array, and gains as float64, or None if all are 0 or 1."""
+    gains = as_column("y_true", y_true)
+    if gains.dtype.kind not in "fiub":
+        gains = check_labels(y_true)
+    wrong = ~np.isfinite(gains) | (gains < 0)
+    _raise_at_first(wrong, gains, "y_true", "labels are 0 or 1, and gains are not negative")
+    positive = gains > 0
+    return positive, None if (gains[positive] == 1).all() else gains.astype(np.float64)
+
+
 def check_scores(y_score: Any, name: str = "y_score") -> np.ndarray:
     """Return finite scores as a numeric array. Floating types wider than 16 bits are kept."""
     scores = as_column(name, y_score)

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._data.arrow import as_ids, flat_lists
+from skrec._data.clicks import match_clicks, read_clicks
 from skrec._data.ids import look_up
 from skrec._data.ragged import offsets_of, segment_ids
-from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
+from skrec._data.rows import as_table, kind_of
 from skrec._data.table import Table
 from skrec.model_selection._impressions import (
     count_impressions,

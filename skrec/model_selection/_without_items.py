@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skrec._data.arrow import as_ids, flat_lists, lists, to_arrow
+from skrec._data.clicks import match_clicks, read_click_weights, read_clicks
 from skrec._data.ids import look_up
 from skrec._data.ragged import offsets_of, segment_ids
-from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
+from skrec._data.rows import as_table, kind_of
 from skrec.model_selection._impressions import count_impressions, read_impression_of_row
 
 
@@ -74,11 +75,14 @@ def without_items(X: Any, ids: Any) -> pa.Table:
     else:
         lengths, candidates = flat_lists(table.column("candidates"), "column 'candidates'")
         row = segment_ids(offsets_of(lengths))
-        clicks = None if clicks is None else match_clicks(clicks, offsets_of(lengths))
+        offsets = offsets_of(lengths)
+        clicks = None if clicks is None else match_clicks(clicks, offsets)
+        weights = read_click_weights(table, kind, clicks, offsets)
         candidates, is_kept, lengths = _filter_lists(candidates, lengths, removed)
         columns["candidates"] = lists(candidates, lengths)
         if clicks is not None:
-            columns["clicked"] = lists(clicks[is_kept], lengths)
+            columns["clicked"] = lists((clicks if weights is None else weights)[is_kept], lengths)
+            columns.pop("weights", None)
     row_is_kept = _rows_of_kept_impressions(read_impression_of_row(table), row, is_kept, clicks)
     if kind == "pairs":
         # The row of a pair has one candidate and is dropped with it.

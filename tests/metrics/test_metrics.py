@@ -359,7 +359,7 @@ GOOD = {"y_true": [0, 1, 1], "y_score": [0.1, 0.2, 0.3], "groups": [1, 1, 1]}
     [
         ({"y_true": [0, 1]}, "y_true has 2 rows but y_score has 3"),
         ({"groups": [1, 1]}, "y_true has 3 rows but groups has 2"),
-        ({"y_true": [0, 1, 2]}, "y_true has 2 at row 2: labels must be 0 or 1"),
+        ({"y_true": [0, 1, -2]}, "y_true has -2 at row 2: labels are 0 or 1, and gains are not"),
         ({"y_true": [0, np.nan, 1]}, "y_true has nan at row 1"),
         ({"y_true": ["a", "b", "a"]}, "y_true has a at row 0"),
         ({"y_score": [0.1, np.nan, 0.3]}, "y_score has nan at row 1: it must be finite"),

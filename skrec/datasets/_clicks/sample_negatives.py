@@ -11,9 +11,10 @@ import pyarrow as pa
 from skrec._common.checks import check_choice, check_int
 from skrec._common.random import as_generator
 from skrec._data.arrow import as_ids, flat_lists, lists, to_arrow
+from skrec._data.clicks import match_clicks, read_click_weights, read_clicks
 from skrec._data.ids import look_up
 from skrec._data.ragged import gather_ranges, offsets_of, segment_ids
-from skrec._data.rows import as_table, kind_of, match_clicks, read_clicks
+from skrec._data.rows import as_table, kind_of
 from skrec._data.table import Table, is_table
 from skrec.datasets._clicks.unseen_items import (
     PopularUnseenItemSampler,
@@ -128,7 +129,8 @@ class _Rows:
     row : ndarray of int, shape (n_candidates,)
         Row of each candidate.
     candidates : pyarrow.Array of shape (n_candidates,)
-    clicked : ndarray of int8, shape (n_candidates,)
+    clicked : ndarray of int8 or float64, shape (n_candidates,)
+        Labels; if clicks have weights, these, and 0 for other candidates.
     """
 
     n: int
@@ -158,12 +160,16 @@ def _read_rows(table: Table) -> _Rows:
                 "contain them together with the clicks, or clicks only"
             )
         row, clicked = np.arange(n_rows), np.ones(n_rows, dtype=np.int8)
+        offsets = np.arange(n_rows + 1)
         candidates = table.column("candidate").combine_chunks()
     else:
         if clicks is None:
             raise ValueError("X has no column 'clicked', which says what was clicked")
         lengths, candidates = flat_lists(table.column("candidates"), "column 'candidates'")
-        row, clicked = segment_ids(offsets_of(lengths)), match_clicks(clicks, offsets_of(lengths))
+        offsets = offsets_of(lengths)
+        row, clicked = segment_ids(offsets), match_clicks(clicks, offsets)
+    weights = read_click_weights(table, kind, clicked, offsets)
+    clicked = clicked if weights is None else weights
     return _Rows(n_rows, history_row, history, row, as_ids(candidates, "candidates"), clicked)
 
 
@@ -211,7 +217,7 @@ def _seen_pairs(
     row = np.concatenate([rows.history_row, rows.row])
     kept = item >= 0
     if only_clicked:
-        kept[len(rows.history) :] &= rows.clicked == 1
+        kept[len(rows.history) :] &= rows.clicked > 0
     return user_of_row[row[kept]], item[kept]
 
 
@@ -293,9 +299,9 @@ def _add_candidates(
     row = np.concatenate([rows.row, drawn_row])
     order = np.lexsort((rng.random(len(row)), row))
     candidates = pa.concat_arrays([rows.candidates.cast(drawn.type), drawn])
-    clicked = np.concatenate([rows.clicked, np.zeros(len(drawn_row), dtype=np.int8)])
+    clicked = np.concatenate([rows.clicked, np.zeros(len(drawn_row), dtype=rows.clicked.dtype)])
     lengths = np.bincount(row, minlength=rows.n)
-    replaced = {"candidates", "candidate", "clicked"}
+    replaced = {"candidates", "candidate", "clicked", "weights"}
     if "candidate" in table:
         replaced.add("impression_id")
     return pa.table(
