@@ -83,12 +83,6 @@ class HistoryRanker(Ranker):
         """Items that the codes refer to."""
         return self.catalogue
 
-    def item_vectors(self) -> Any:
-        """Return the item vectors (N, D), if items are scored by vectors."""
-        if isinstance(self.match, ByVectors):
-            return self.match.vectors
-        return super().item_vectors()
-
     def blocks(
         self, data: CodedInteractions, among: np.ndarray | None = None
     ) -> Iterator[tuple[slice, torch.Tensor]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+import torch
 from scipy import sparse
 from sklearn.exceptions import UndefinedMetricWarning
 
@@ -38,6 +39,7 @@ def evaluate_lists(
     recommend: Callable[[CodedInteractions, int], np.ndarray],
     n_clicks: np.ndarray | None,
     vectors: Callable[[], Any],
+    removed: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compute metrics of lists.
 
@@ -58,7 +60,9 @@ def evaluate_lists(
     n_clicks : ndarray of float, shape (N,), or None
         Number of training clicks on each item. None if it is unknown.
     vectors : callable
-        Returns the item vectors (N, D), or raises a ValueError if there are none.
+        Returns the item vectors (N, D), a tensor or csr_array; None if there are none.
+    removed : ndarray of int64, default=None
+        Codes of items that are never listed and do not count as part of the catalogue.
 
     Returns
     -------
@@ -95,6 +99,8 @@ def evaluate_lists(
                 exposures[metric.name] += formulas.count_exposures(lists, items.n_items)
                 continue
             by_list[metric.name][block] = values
+    if removed is not None:
+        exposures = {name: np.delete(counts, removed) for name, counts in exposures.items()}
     summaries = {"coverage": formulas.coverage, "gini": formulas.gini}
     return by_list | {
         m.name: summaries[m.family](exposures[m.name]) for m in metrics if _is_catalogue(m)
@@ -168,6 +174,12 @@ def _inputs(
         if metric.family == "ild" and metric.column not in found:
             column = metric.column
             made = vectors() if column is None else _vectors_of_column(items, column, metric.name)
+            if made is None:
+                raise ValueError(
+                    f"metric {metric.name!r} compares item vectors, which this recommender does "
+                    "not have; compare a column of the catalogue, as in 'ild_topic@10'"
+                )
+            made = made.cpu().numpy() if isinstance(made, torch.Tensor) else made
             found[column] = normalized(made.astype(np.float64))
     return found
 

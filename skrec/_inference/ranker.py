@@ -15,7 +15,7 @@ from skrec._data.ragged import offsets_of
 from skrec._inference.choice import own_blocks
 from skrec._inference.limited import LimitedTop
 from skrec._inference.lists import evaluate_lists, mean_of_lists
-from skrec._inference.rules import Rules
+from skrec._inference.rules import Rules, read_rules
 from skrec._inference.selection import Selection
 from skrec._inference.top_k import Blocks, best, listed, lists_of, rank_last_click
 from skrec.metrics import Metric, Ranking, compute, compute_ranked, get_metric
@@ -70,13 +70,6 @@ class Ranker(ABC):
         scores : tensor of shape (b, N), or (b, C) with `among`
             Scores of the items, which the caller may change.
         """
-
-    def item_vectors(self) -> Any:
-        """Return the item vectors (N, D), or raise a ValueError if items have none."""
-        raise ValueError(
-            "metric 'ild' compares item vectors, which this recommender does not have; compare a "
-            "column of the catalogue, as in 'ild_topic@10'"
-        )
 
     def word_shares(self, data: CodedInteractions, code: int) -> Any:
         """Return the shares of an item's words in its score for one row, or None."""
@@ -256,10 +249,11 @@ class Ranker(ABC):
             return {}
 
         def recommend(rows: CodedInteractions, k: int) -> np.ndarray:
-            return self.recommend(rows, k, exclude_seen=True)[0]
+            rules = read_rules(self.items, rows, removed=self.removed)
+            return self.recommend(rows, k, exclude_seen=True, rules=rules)[0]
 
         return evaluate_lists(
-            metrics, data, self.items, recommend, self.n_clicks, self.item_vectors
+            metrics, data, self.items, recommend, self.n_clicks, self.unit_vectors, self.removed
         )
 
     def rank_last_clicks(self, data: CodedInteractions) -> Ranking:

@@ -60,10 +60,6 @@ class Scorer(Ranker):
         """Items that the codes refer to."""
         return self.encoded_items.items
 
-    def item_vectors(self) -> np.ndarray:
-        """Return the item vectors (N, D)."""
-        return self.encoded_items.vectors(self.network).cpu().numpy()
-
     def word_shares(self, data: CodedInteractions, code: int) -> WordShares | None:
         """Return the shares of an item's words in the term of the network for one row."""
         found = word_shares(self.network, self.encoded_items, data, code, self.max_history)

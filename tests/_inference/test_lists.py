@@ -114,6 +114,17 @@ def test_new_items_count_as_clicked_once(fitted, news):
     assert np.isfinite(values["novelty@500"])
 
 
+def test_removed_items_are_not_part_of_the_catalogue(fitted, news):
+    rec = copy.deepcopy(fitted)
+    shown = rec.recommend(news.test["history"], 4)[0]
+    gone = pd.Series(shown.ravel()).value_counts().index[:3]
+    rec.remove_items(gone)
+    lists = rec.recommend(news.test["history"], 4)[0]
+    assert not np.isin(lists, gone).any()
+    found = rec.evaluate(news.test, metrics="coverage@4")["coverage@4"]
+    assert found == pytest.approx(len(set(lists.ravel())) / (len(news.items) - 3), rel=1e-12)
+
+
 def test_columns_of_all_fitting_roles(mixed):
     histories = [[0, 1, 2], [3, 4], [5, 6, 7], [0, 7]]
     knn = ContentKNN(columns=["title"]).fit(histories, mixed)
