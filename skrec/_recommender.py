@@ -249,7 +249,7 @@ class ContentRecommender(
         Validation score after each epoch; losses are negated. Empty if `early_stopping` is False.
     best_score_ : float
         Best validation score. The weights of its epoch were kept; these are the initial weights
-        if no epoch improved their score.
+        if no epoch improved their score. The co-clicks are added afterwards.
     calibration_ : tuple of (float, float)
         a and b of ``sigmoid(a * score + b)``.
 

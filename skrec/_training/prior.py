@@ -213,7 +213,9 @@ def _gains_of_impressions(
         for decay in decays
     }
     for weights, decay in [WITHOUT_CO_CLICKS, *GRID_OF_IMPRESSIONS]:
-        total = weights[0] * network + weights[2] * co_clicks[decay]
+        term = co_clicks[decay]
+        assert term is not None
+        total = weights[0] * network + weights[2] * term
         gain, usable = values_by_group(metric, rank_groups(clicked, total, groups))
         found[weights, decay] = gain[usable]
     return found

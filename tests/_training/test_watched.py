@@ -49,7 +49,8 @@ def test_metrics_of_labels_are_refused_for_bare_histories(news, make_recommender
 
 @pytest.mark.parametrize("scoring", ["logloss", "brier", "ece", "f1@0.5"])
 def test_calibrated_probabilities_are_watched(news, make_recommender, scoring):
-    rec = make_recommender(scoring=scoring, max_epochs=3, learning_rate=1e-2)
+    # the weights of the co-clicks are chosen after the last epoch
+    rec = make_recommender(scoring=scoring, max_epochs=3, learning_rate=1e-2, co_clicks=False)
     rec.fit(news.train, news.items)
     data = encode(news.train, items=rec.items_, labels="required")
     seed = np.random.RandomState(rec.random_state).randint(2**31, size=4)
