@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,23 @@ from skrec._data.table import Table
 
 @dataclass(frozen=True)
 class Events:
-    """Pairs of a user and an item, as positions among ids, of shape (n,), and optional times."""
+    """Pairs of a user and an item, as positions among ids, with optional times and weights.
+
+    All have the shape (n,).
+    """
 
     user: np.ndarray
     item: np.ndarray
     time: pa.Array | None
+    weight: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Events:
         """Select events by position, in this order, or by a mask."""
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
         time = None if self.time is None else self.time.take(pa.array(rows))
-        return Events(self.user[rows], self.item[rows], time)
+        weight = None if self.weight is None else self.weight[rows]
+        return Events(self.user[rows], self.item[rows], time, weight)
 
     def order(self) -> np.ndarray:
         """Return the positions of all events, sorted by user, then time, then item.
@@ -44,7 +49,8 @@ class Events:
         ----------
         first_only : bool
             Whether to keep only the first event of each pair of user and item. Otherwise, events
-            that have the same user, item and time count once. Without times, all events are kept.
+            that have the same user, item and time count once, and their weights are added up.
+            Without times, all events are kept.
 
         Returns
         -------
@@ -58,7 +64,12 @@ class Events:
         columns = (events.user, events.item, events._times())
         is_first = np.ones(len(events.user), dtype=bool)
         is_first[1:] = np.any([values[1:] != values[:-1] for values in columns], axis=0)
-        return events if is_first.all() else events.take(is_first)
+        if is_first.all():
+            return events
+        kept = events.take(is_first)
+        if events.weight is None:
+            return kept
+        return replace(kept, weight=np.add.reduceat(events.weight, np.flatnonzero(is_first)))
 
     def first_of_each_pair(self) -> np.ndarray:
         """Return the position of the first event of each pair of user and item, ascending.

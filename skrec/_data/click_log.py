@@ -5,7 +5,8 @@
     table or files --batches--> kept rows --> positions among ids (int32), times --> histories
 
 The columns that are needed are read in batches, so files may be larger than memory. A click takes
-16 bytes: 4 for its user, 4 for its item and 8 for its time. The distinct ids are in memory, too.
+16 bytes, 4 for its user, 4 for its item and 8 for its time, and 8 more if it has a weight. The
+distinct ids are in memory, too.
 """
 
 from __future__ import annotations
@@ -144,7 +145,13 @@ def warn_of_rows(report: dict[str, int]) -> None:
         warn(f"of {n_clicks:,} clicks, {' and '.join(found)}; they are left out")
 
 
-def read_log(data: Any, columns: Columns, event: Any = None, name: str = "clicks") -> ClickLog:
+def read_log(
+    data: Any,
+    columns: Columns,
+    event: Any = None,
+    weight: str | None = None,
+    name: str = "clicks",
+) -> ClickLog:
     """Read a log of clicks.
 
     Parameters
@@ -156,7 +163,9 @@ def read_log(data: Any, columns: Columns, event: Any = None, name: str = "clicks
         order of the clicks. This is checked, unless the time is None.
     event : mapping or pyarrow.compute.Expression, default=None
         Which rows are clicks; see `EventFilter`.
-    name : str
+    weight : str, default=None
+        Name of the column with the weights of the clicks.
+    name : str, default="clicks"
         Name of the table, for error messages.
 
     Returns
@@ -167,56 +176,125 @@ def read_log(data: Any, columns: Columns, event: Any = None, name: str = "clicks
     Raises
     ------
     ValueError
-        If a column is missing or has nulls, or a time is invalid.
+        If a column is missing or has nulls, or a time or weight is invalid.
     TypeError
-        If ids are neither ints nor strings, or times are texts.
+        If ids are neither ints nor strings, times are texts, or weights are no numbers.
     """
     table = data if isinstance(data, Table) else Table(data)
     is_click = EventFilter(event, table, name)
-    names = [columns.user, columns.item]
-    for column in [*names, *([] if columns.time in (None, "time") else [columns.time])]:
-        if column not in table:
-            known = ", ".join(table.names)
-            raise ValueError(f"{name} has no column {column!r}, only {known}")
-    if columns.time is not None and columns.time in table:
-        names.append(columns.time)
-    if len(set(names)) < len(names):
-        raise ValueError(f"one column of {name} has two roles: {', '.join(names)}")
-    users, items = _Ids(f"{names[0]!r} of {name}"), _Ids(f"{names[1]!r} of {name}")
-    user_of_row, times = GrowingArray(np.int32), []
-    is_checked = len(names) == 2 and columns.time is not None
-    n_rows = n_events = 0
-    for batch in table.batches(list(dict.fromkeys([*names, *is_click.columns])), BATCH_ROWS):
-        mask = is_click(batch)
-        has_user = _is_named(batch[names[0]])
-        n_rows, n_events = n_rows + len(mask), n_events + int(mask.sum())
-        kept = pa.array(mask & has_user)
-        user = users.codes(batch[names[0]].filter(kept))
-        if is_checked:
-            row = np.full(len(mask), -1, dtype=np.int32)
-            row[mask & has_user] = user
-            user_of_row.append(row)
-        items.codes(batch[names[1]].filter(kept))
-        times += [batch[name].filter(kept) for name in names[2:]]
+    names = _present(columns, weight, table, name)
+    is_checked = "time" not in names and columns.time is not None
+    rows = _ReadRows(names, name, is_checked)
+    needed = list(dict.fromkeys([*names.values(), *is_click.columns]))
+    for batch in table.batches(needed, BATCH_ROWS):
+        rows.add(batch, is_click(batch))
     is_click.check_found()
-    items.refuse_nulls()
-    n_clicks = users.n
-    report = {
-        "n_rows": n_rows,
-        "n_other_events": n_rows - n_events,
-        "n_without_user": n_events - n_clicks,
-    }
-    if not n_clicks:
-        raise ValueError(f"{name} has no clicks: {n_rows} rows, {describe(_none(report))}")
-    time = None
-    if len(names) == 3:
-        chunks = [chunk for column in times for chunk in column.chunks]
-        time = checked_times(pa.chunked_array(chunks), f"column {names[2]!r} of {name}")
-    elif is_checked:
-        check_row_order(data, table, user_of_row.array(), (*names, *is_click.columns))
-    user_ids, user = users.ascending()
-    item_ids, item = items.ascending()
-    return ClickLog(Events(user, item, time), user_ids, item_ids, report)
+    report = rows.report()
+    if is_checked:
+        skipped = *names.values(), *is_click.columns
+        check_row_order(data, table, rows.user_of_row.array(), skipped)
+    time = checked_times(*rows.column("time")) if "time" in names else None
+    weights = _checked_weights(*rows.column("weight")) if weight is not None else None
+    user_ids, user = rows.users.ascending()
+    item_ids, item = rows.items.ascending()
+    return ClickLog(Events(user, item, time, weights), user_ids, item_ids, report)
+
+
+def _present(columns: Columns, weight: str | None, table: Table, name: str) -> dict[str, str]:
+    """Return the names of the columns of a log by their roles, or raise an error.
+
+    The time is left out if it is None, or if the table has no column `time`.
+    """
+    names = {"user": columns.user, "item": columns.item}
+    if columns.time is not None and (columns.time != "time" or "time" in table):
+        names["time"] = columns.time
+    if weight is not None:
+        names["weight"] = weight
+    for column in names.values():
+        if column not in table:
+            raise ValueError(f"{name} has no column {column!r}, only {', '.join(table.names)}")
+    if len(set(names.values())) < len(names):
+        shown = ", ".join(names.values())
+        raise ValueError(f"one column of {name} has two roles: {shown}")
+    return names
+
+
+class _ReadRows:
+    """Clicks of a log that is read in batches.
+
+    Parameters
+    ----------
+    names : dict of str to str
+        Names of the columns by their roles.
+    log : str
+        Name of the log, for error messages.
+    keeps_rows : bool
+        Whether to keep the user of each row that was read, for `check_row_order`.
+    """
+
+    def __init__(self, names: dict[str, str], log: str, keeps_rows: bool):
+        self._names, self._log, self._keeps_rows = names, log, keeps_rows
+        self.users, self.items = _Ids(self._what("user")), _Ids(self._what("item"))
+        self.user_of_row = GrowingArray(np.int32)
+        self._chunks: dict[str, list[pa.Array]] = {role: [] for role in names}
+        self._n_rows = self._n_events = 0
+
+    def _what(self, role: str) -> str:
+        """Return the description of a column for error messages."""
+        return f"column {self._names[role]!r} of {self._log}"
+
+    def add(self, batch: pa.Table, is_click: np.ndarray) -> None:
+        """Add the rows of a batch that are clicks and have a user."""
+        kept = is_click & _is_named(batch[self._names["user"]])
+        self._n_rows += len(kept)
+        self._n_events += int(is_click.sum())
+        clicks = batch.filter(pa.array(kept))
+        user = self.users.codes(clicks[self._names["user"]])
+        self.items.codes(clicks[self._names["item"]])
+        for role in ("time", "weight"):
+            if role in self._names:
+                self._chunks[role] += clicks[self._names[role]].chunks
+        if self._keeps_rows:
+            row = np.full(len(kept), -1, dtype=np.int32)
+            row[kept] = user
+            self.user_of_row.append(row)
+
+    def column(self, role: str) -> tuple[pa.ChunkedArray, str]:
+        """Return the values of all clicks, and the description of their column."""
+        return pa.chunked_array(self._chunks[role]), self._what(role)
+
+    def report(self) -> dict[str, int]:
+        """Return the number of rows that were read and left out.
+
+        Raises
+        ------
+        ValueError
+            If items are null, or there are no clicks.
+        """
+        self.items.refuse_nulls()
+        report = {
+            "n_rows": self._n_rows,
+            "n_other_events": self._n_rows - self._n_events,
+            "n_without_user": self._n_events - self.users.n,
+        }
+        if not self.users.n:
+            left_out = describe(report | {"n_clicks": 0, "n_users": 0})
+            raise ValueError(f"{self._log} has no clicks: {self._n_rows} rows, {left_out}")
+        return report
+
+
+def _checked_weights(column: pa.ChunkedArray, what: str) -> np.ndarray:
+    """Return weights of clicks as float64, or raise an error if they are not positive numbers."""
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise TypeError(f"{what} must contain positive numbers, the weights, got {column.type}")
+    weight = column.cast(pa.float64()).to_numpy()
+    n_bad = int(np.count_nonzero(~(np.isfinite(weight) & (weight > 0))))
+    if n_bad:
+        raise ValueError(
+            f"{what} has {n_bad} values that are no positive numbers; leave these rows out, for "
+            "instance with event=pc.field(...) > 0, if they are no clicks"
+        )
+    return weight
 
 
 def as_catalogue(items: Any, id: str) -> Any:
@@ -241,11 +319,6 @@ def as_catalogue(items: Any, id: str) -> Any:
         if id in names and "item_id" not in names:
             return Items(items, id=id)
     return items
-
-
-def _none(report: dict[str, int]) -> dict[str, int]:
-    """Return a report for `describe` of a log in which nothing is kept."""
-    return report | {"n_clicks": 0, "n_users": 0}
 
 
 class EventFilter:
@@ -338,7 +411,7 @@ class _Ids:
     """
 
     def __init__(self, what: str):
-        self._what = f"column {what}"
+        self._what = what
         self._ids: pa.Array | None = None
         self._codes = GrowingArray(np.int32)
         self.n = self._n_nulls = 0

@@ -104,7 +104,7 @@ def epoch_unit(column: pa.Array | pa.ChunkedArray, what: str) -> str | None:
     for start in range(0, len(column), SLICE):
         values = column.slice(start, SLICE).cast(pa.float64(), safe=False).to_numpy()
         counts += np.bincount(np.digitize(values, _SMALLEST), minlength=len(counts))
-        n_placeholders += np.count_nonzero((values == 0) | (values == -1))
+        n_placeholders += int(np.count_nonzero((values == 0) | (values == -1)))
     n_small, found = counts[0], np.flatnonzero(counts[1:])
     if not len(found):
         return None

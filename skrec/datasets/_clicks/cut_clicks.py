@@ -197,7 +197,8 @@ class _Part:
         candidates = self._candidates[rows]
         n_candidates = np.full(len(user), candidates.shape[1])
         clicked = (candidates == self._target[rows]).astype(np.int8)
-        time = log.events.time
+        time, weight = log.events.time, log.events.weight
+        weights = None if weight is None else clicked * weight[click][:, None]
         return pa.table(
             {
                 "impression_id": np.arange(len(user)) + (first_id + rows.start),
@@ -206,6 +207,7 @@ class _Part:
                 "history": self._lists(log.events.item[history], n_kept),
                 "candidates": self._lists(candidates.ravel(), n_candidates),
                 "clicked": lists(clicked.ravel(), n_candidates),
+                **({} if weights is None else {"weights": lists(weights.ravel(), n_candidates)}),
             }
         )
 

@@ -39,6 +39,7 @@ def impressions_from_clicks(
     item: str = "item_id",
     time: str | None = "time",
     event: Any = None,
+    weight: str | None = None,
     seen: Any = None,
     item_ids: Any = None,
     n_valid: int = 1,
@@ -80,6 +81,10 @@ def impressions_from_clicks(
         Which rows are clicks: the value, or the list of values, that a column must have, such as
         ``{"action": ["buy", "cart"]}``, or an expression, such as ``pc.field("rating") >= 4``. None
         takes all rows.
+    weight : str, default=None
+        Name of a column with positive numbers that say how much a click counts, such as the dwell
+        time or the value of a purchase. Those of repeated clicks are added up. The impressions then
+        have a column `weights`.
     seen : table, default=None
         A log, with the same names of columns, of all items that each user has seen, for instance
         films with a low rating. They are not used as negatives of the user. None uses the clicks.
@@ -117,7 +122,7 @@ def impressions_from_clicks(
             One row per impression, sorted by user, then by time: `impression_id` (unique over the
             three tables), `user_id`, `time` (if `clicks` has times), `history` (list of ids, oldest
             first), `candidates` (list of ids in random order) and `clicked` (list of 0 and 1, with
-            exactly one 1).
+            exactly one 1). With `weight`, also `weights` (list: that of the click, and 0).
         n_users : int
             Number of users with enough clicks.
         report : dict of str to int
@@ -176,7 +181,7 @@ def impressions_from_clicks(
         random_state=random_state,
     )
     log, parts = cut_table(
-        clicks, seen, item_ids, settings, items, Columns(user, item, time), event
+        clicks, seen, item_ids, settings, items, Columns(user, item, time), event, weight
     )
     warn_of_rows(log.report)
     if parts.n_left_out:
@@ -197,6 +202,7 @@ def cut_table(
     items: Any = None,
     columns: Columns = DEFAULT,
     event: Any = None,
+    weight: str | None = None,
 ) -> tuple[ClickLog, ImpressionParts]:
     """Split a table of clicks; see `impressions_from_clicks`.
 
@@ -206,7 +212,7 @@ def cut_table(
         Parameters of `impressions_from_clicks`.
     settings : dict
         Complete settings, as returned by `check_settings`.
-    items, event : object
+    items, event, weight : object
         Parameters of `impressions_from_clicks`.
     columns : Columns
         Names of the columns of the log.
@@ -218,7 +224,7 @@ def cut_table(
     """
     if items is not None and item_ids is not None:
         raise ValueError("give items, the catalogue, or item_ids, not both")
-    log = read_log(clicks, columns, event)
+    log = read_log(clicks, columns, event, weight)
     seen_log = log if seen is None else read_log(seen, replace(columns, time=None), name="seen")
     if items is not None:
         ids = read_item_ids(items, columns.item)

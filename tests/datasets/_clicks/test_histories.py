@@ -153,3 +153,41 @@ def test_items_or_item_ids(clicks, items):
 def test_arguments_that_do_not_fit(make, arguments, error, message, clicks):
     with pytest.raises(error, match=message):
         make(clicks, **NAMES | arguments)
+
+
+@pytest.mark.filterwarnings("ignore:.*users have fewer")
+def test_weights_of_clicks(clicks):
+    value = np.arange(1.0, len(clicks) + 1)
+    log = clicks.assign(value=value)
+    twice = pd.concat([log, log[:9]])  # two pieces of an article
+    wanted = impressions_from_clicks(clicks, **NAMES, **SETTINGS)
+    data = impressions_from_clicks(twice, **NAMES, **SETTINGS, weight="value")
+    weights = twice.groupby(["uid", "sku"]).value.sum()
+    for part in PARTS:
+        assert data[part].drop(["weights"]).equals(wanted[part])
+        for row in data[part].to_pylist():
+            assert row["weights"] == [
+                weights.get((row["user_id"], item), 0) * clicked
+                for item, clicked in zip(row["candidates"], row["clicked"], strict=True)
+            ]
+    first = impressions_from_clicks(twice, **NAMES, **SETTINGS, weight="value", first_only=True)
+    weights = log.set_index(["uid", "sku"]).value
+    for row in first.test.to_pylist():
+        at = row["clicked"].index(1)
+        assert row["weights"][at] == weights[row["user_id"], row["candidates"][at]]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (0, ValueError, "column 'value' of clicks has 56 values that are no positive numbers"),
+        (None, TypeError, "column 'value' of clicks must contain positive numbers"),
+        (np.nan, ValueError, "has 56 values"),
+        ("3", TypeError, "must contain positive numbers, the weights, got"),
+    ],
+)
+def test_weights_that_are_none(values, error, message, clicks):
+    with pytest.raises(error, match=message):
+        impressions_from_clicks(clicks.assign(value=values), **NAMES, **SETTINGS, weight="value")
+    with pytest.raises(ValueError, match="clicks has no column 'worth'"):
+        impressions_from_clicks(clicks, **NAMES, **SETTINGS, weight="worth")
