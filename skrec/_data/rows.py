@@ -75,7 +75,10 @@ def as_table(X: Any) -> Table:
 def _no_rows(X: Any) -> str:
     """Return what X is, and what to do if it is an id or a catalogue."""
     if isinstance(X, (str, int, np.integer)) and not isinstance(X, bool):
-        return f"got {X!r}. A user is given by the ids of the clicked items, not by an id"
+        return (
+            f"got {X!r}. A user is given by the ids of the clicked items; only recommend takes ids "
+            "of users, as users=[...], if it remembers their histories"
+        )
     if hasattr(X, "n_items"):
         return f"got {X!r}, which is a catalogue: write rec.fit(X, items)"
     return f"got {X!r}"
