@@ -81,7 +81,8 @@ def test_what_is_declared_is_imported():
     for name in USER_EXTRAS:
         required = required + extras[name]
     at_top, inside = imported()
-    assert {name_of(each) for each in required} - set(at_top) - set(inside) == set()
+    by_others = {"accelerate"}  # transformers imports it, and needs a newer one than it says
+    assert {name_of(each) for each in required} - set(at_top) - set(inside) == by_others
 
 
 def test_a_package_has_one_lower_bound():
