@@ -344,7 +344,7 @@ class RankingVerbs(UserVerbs):
             removed=scorer.removed,
             drop_unknown=self.unknown_items == "ignore",
         )
-        if rules.diversity and scorer.unit_vectors() is None:
+        if rules.diversity and not scorer.has_vectors:
             raise ValueError(
                 f"diversity compares item vectors, which {type(self).__name__} does not have; use "
                 "ContentKNN or ContentRecommender, or limit categories with at_most"

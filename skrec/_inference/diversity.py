@@ -108,7 +108,8 @@ def marginal(
     values = None if counts is None else counts.quotas.values_of(codes)
     local = torch.arange(len(scores), device=scores.device)
     chosen = []
-    for step in range(int(n_wanted.max())):
+    n_steps = int(n_wanted.max())
+    for step in range(n_steps):
         if counts is not None and values is not None:
             is_open &= ~counts.are_full(rows, values)
         loss = diversity * nearest.masked_fill(nearest == -torch.inf, 0.0)
@@ -118,6 +119,8 @@ def marginal(
         is_open[local, at] = False
         if counts is not None and values is not None:
             counts.add(rows, values[local, at], taken)
+        if step == n_steps - 1:
+            break
         found = cosines(codes[local, at]).to(scores.dtype)
         nearest = torch.where(taken.unsqueeze(1), torch.maximum(nearest, found), nearest)
     return torch.stack(chosen, dim=1)

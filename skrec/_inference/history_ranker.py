@@ -95,9 +95,14 @@ class HistoryRanker(Ranker):
                 scores = scores[history_of_row]
             yield rows, torch.from_numpy(scores)
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether items are scored by vectors."""
+        return isinstance(self.match, ByVectors)
+
     def unit_vectors(self) -> Any:
-        """Return the vectors of the matcher; None if it has none."""
-        vectors = getattr(self.match, "vectors", None)
+        """Return the item vectors (N, D), which have the length 1 or 0."""
+        vectors = self.item_vectors()
         return torch.from_numpy(vectors) if isinstance(vectors, np.ndarray) else vectors
 
     def score_candidates(self, data: CodedInteractions) -> np.ndarray:

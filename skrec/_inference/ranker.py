@@ -110,9 +110,14 @@ class Ranker(ABC):
         a, b = self.calibration
         return a * self.scores(data) + b
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether items have vectors."""
+        return False
+
     def unit_vectors(self) -> Any:
-        """Return item vectors of length 1 (N, D), a tensor or csr_array; None if there are none."""
-        return None
+        """Return item vectors of length 1 (N, D), a tensor or csr_array; see `has_vectors`."""
+        raise NotImplementedError
 
     def logits_of(
         self, data: CodedInteractions, codes: np.ndarray, scores: np.ndarray | None = None

@@ -88,6 +88,11 @@ class Scorer(Ranker):
             part = data.take(np.arange(rows.start, rows.stop))
             yield rows, prior.add_to_block(scores, part, self.items, among)
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether items have vectors, which is always true."""
+        return True
+
     def unit_vectors(self) -> torch.Tensor:
         """Return the item vectors (N, D), divided by their lengths."""
         return unit(self.encoded_items.vectors(self.network))
