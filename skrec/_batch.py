@@ -31,6 +31,8 @@ class Targets:
         Log-probability with which each shared item is sampled.
     weight : float tensor of shape (T,)
         Weight of each target in the loss.
+    context : int64 tensor of shape (T,)
+        Index of the context of each target in `Batch.contexts`.
     hard : int64 tensor of shape (T, n_hard), or None
         Hard negatives of each target, as indices into `Batch.items`.
     hard_mask : bool tensor of shape (T, n_hard), or None
@@ -50,6 +52,7 @@ class Targets:
     log_q: torch.Tensor
     shared_log_q: torch.Tensor
     weight: torch.Tensor
+    context: torch.Tensor
     hard: torch.Tensor | None = None
     hard_mask: torch.Tensor | None = None
     hard_log_q: torch.Tensor | None = None
@@ -115,6 +118,10 @@ class Batch:
         Clicks inside the histories, which are learned in addition to the rows.
     n_items : int
         N, the number of items in the catalogue.
+    contexts : float tensor of shape (X, F), or None
+        Features of the distinct contexts. None if the recommender has no context.
+    context_of_row : int64 tensor of shape (B,), or None
+        Index of the context of each row.
     """
 
     items: torch.Tensor
@@ -131,6 +138,8 @@ class Batch:
     n_rows: int
     targets: Targets | None = None
     n_items: int = 1
+    contexts: torch.Tensor | None = None
+    context_of_row: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels) + (0 if self.targets is None else len(self.targets))

@@ -52,6 +52,11 @@ class Network(nn.Module):
     side : torch.nn.Module, default=None
         Module that computes vectors (U, D) of the side columns that `behavior` reads. None if it
         reads no side columns.
+    n_context : int, default=0
+        Number of features of the context, F; 0 if there is no context.
+    context_field : bool, default=False
+        Whether `predictor` reads the context as a field of its own. User and item vectors then have
+        ``2 * width`` entries when it reads them.
     """
 
     def __init__(
@@ -62,6 +67,8 @@ class Network(nn.Module):
         width: int,
         reads: BehaviorOperator = VECTORS_ONLY,
         side: nn.Module | None = None,
+        n_context: int = 0,
+        context_field: bool = False,
     ) -> None:
         super().__init__()
         self.content = content
@@ -76,6 +83,9 @@ class Network(nn.Module):
         self.reads_tokens = reads.reads_tokens
         self.reads_users = reads.reads_users
         self.empty_history = nn.Parameter(torch.randn(width) * 0.1)
+        # starts at zero, so that training starts as without context
+        self.context = nn.Parameter(torch.zeros(width, n_context)) if n_context else None
+        self.context_field = context_field
         # number of optimizer steps, part of the weights' version: fused steps keep tensor versions
         self.n_steps = 0
 
@@ -102,12 +112,17 @@ class Network(nn.Module):
         if not (self.has_user_vectors and len(shared)):
             item = torch.cat([own, shared.expand(len(own), -1, -1)], dim=1)
             users = self.users_of_rows(clicks, mask, rows, item, batch.user)
-            scores = self.match(users, item, mask[rows] if self.late_fusion else None)
             real = users[batch.candidate_mask] if self.candidate_aware else users
+            users = self.in_context(users, batch.contexts, batch.context_of_row)
+            scores = self.match(users, item, mask[rows] if self.late_fusion else None)
             return Outputs(scores, self._penalty(real), items)
         users = self.users(clicks, mask, batch.user)  # (H, K, D)
-        scores = self._scores_of_rows(users, rows, own, shared)
-        return Outputs(scores, self._penalty(users), items)
+        penalty = self._penalty(users)
+        if self.context is not None:
+            users = users.index_select(0, rows)  # (B, K, D)
+            users = self.in_context(users, batch.contexts, batch.context_of_row)
+            rows = torch.arange(len(users), device=users.device)
+        return Outputs(self._scores_of_rows(users, rows, own, shared), penalty, items)
 
     def _scores_of_rows(
         self, users: torch.Tensor, rows: torch.Tensor, own: torch.Tensor, shared: torch.Tensor
@@ -136,13 +151,16 @@ class Network(nn.Module):
         states, length = states.flatten(0, 1), mask.shape[1]
         last = batch.history_of_row * length + mask.sum(dim=1)[batch.history_of_row] - 1  # (B,)
         users = states.index_select(0, targets.history * length + targets.position)  # (T, K, D)
-        if not len(last):
-            return Outputs(states.new_zeros(batch.labels.shape), self._penalty(users), items, users)
         own_users = states.index_select(0, last)  # (B, K, D)
+        penalty = self._penalty(torch.cat([own_users, users]))
+        users = self.in_context(users, batch.contexts, targets.context)
+        if not len(last):
+            return Outputs(states.new_zeros(batch.labels.shape), penalty, items, users)
+        own_users = self.in_context(own_users, batch.contexts, batch.context_of_row)
         own, shared = F.embedding(batch.candidates, items), F.embedding(batch.shared, items)
         rows = torch.arange(len(own_users), device=states.device)
         scores = self._scores_of_rows(own_users, rows, own, shared)
-        return Outputs(scores, self._penalty(torch.cat([own_users, users])), items, users)
+        return Outputs(scores, penalty, items, users)
 
     def _penalty(self, users: torch.Tensor) -> torch.Tensor:
         """Return the penalty of the behavior module for user vectors, or 0 if it has none."""
@@ -288,19 +306,52 @@ class Network(nn.Module):
         history_of_row: torch.Tensor,
         item: torch.Tensor,
         user: torch.Tensor | None = None,
+        contexts: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Score candidates item (B, C, W) for the history ``history_of_row[b]`` of each row b."""
+        """Score candidates item (B, C, W) for the history ``history_of_row[b]`` of each row b.
+
+        `user` (H,) and `contexts` (H, F) are the user and the context of each history.
+        """
         users = self.users_of_rows(clicks, mask, history_of_row, item, user)
+        users = self.in_context(users, contexts, history_of_row)
         return self.match(users, item, mask[history_of_row] if self.late_fusion else None)
+
+    def in_context(
+        self,
+        users: torch.Tensor,
+        contexts: torch.Tensor | None,
+        context_of_user: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return user vectors (B, ..., D) in their contexts, as the predictor reads them.
+
+        The projected context is added to each vector of a user. If it is a field of its own, it
+        follows the vector instead, and the result is (B, ..., 2 D).
+
+        The features of the contexts are (X, F), and user b has the context ``context_of_user[b]``,
+        or b if this is None. If `contexts` is None, all contexts are unknown.
+        """
+        if self.context is None:
+            return users
+        if contexts is None:
+            contexts, context_of_user = users.new_zeros((len(users), self.context.shape[1])), None
+        context = F.linear(contexts.to(self.context.dtype), self.context)  # (X, D)
+        if context_of_user is not None:
+            context = context.index_select(0, context_of_user)  # (B, D)
+        context = context.view(len(users), *[1] * (users.dim() - 2), self.width)
+        if not self.context_field:
+            return users + context
+        return torch.cat([users, context.expand_as(users).to(users.dtype)], dim=-1)
 
     def match(
         self, users: torch.Tensor, item: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Score candidates item (B, C, W) for users (B, C or 1, K, D); return (B, C).
 
+        Users are what `in_context` returns. If the context is a field, that of items is zero.
+
         The mask (B, K) is true for user vectors and false for padding. None means no padding.
         """
-        item = item[..., : self.width]
+        item = self._as_read(item)
         if mask is None:
             mask = users.new_ones((users.shape[0], users.shape[2]), dtype=torch.bool)
         if not self.late_fusion:
@@ -310,6 +361,12 @@ class Network(nn.Module):
         item = item.unsqueeze(1).expand(-1, K, -1, -1).flatten(0, 1)  # (B K, C, D)
         scores = self.predictor(each, mask.new_ones((B * K, 1)), item)
         return masked_mean(scores.unflatten(0, (B, K)), mask)
+
+    def _as_read(self, items: torch.Tensor) -> torch.Tensor:
+        """Return the part of item rows (..., W) that the predictor reads, (..., D or 2 D)."""
+        if not (self.context is not None and self.context_field):
+            return items[..., : self.width]
+        return F.pad(items[..., : self.width], (0, self.width))
 
     def match_all(
         self,
@@ -326,7 +383,7 @@ class Network(nn.Module):
         The mask (H, K) is true for user vectors and false for padding. It is used only with late
         fusion, which averages the scores over the vectors.
         """
-        items = items[:, : self.width]
+        items = self._as_read(items)
         if self.late_fusion and mask is not None:
             return self._mean_over_clicks(users, mask, items, block)
         score_all: Any = getattr(self.predictor, "score_all", None)

@@ -20,6 +20,7 @@ from skrec._common.random import TorchGenerator
 from skrec._common.status import StatusLine
 from skrec._common.threads import limited_threads
 from skrec._data.co_clicks import add_clicks, with_zeros
+from skrec._data.context import ContextFeatures
 from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items
 from skrec._inference.frames import output_library
@@ -132,6 +133,17 @@ class ContentRecommender(
         Whether scores also contain which items go together in histories and, for bare histories,
         how popular items are; see Notes. It needs ``loss="softmax"``. "auto" is True for bare
         histories with this loss, and for other X if "auto" makes `history_targets` "all".
+    context : {"warn", "auto", None}, list of str, or transformer, default="warn"
+        Columns of X that describe the user or the moment of a row, such as the device, the hour and
+        the country; see Notes. "auto" uses all bools, categories, numbers, datetimes, and strings
+        with few values, except lists, ids and labels. A list names the columns. A scikit-learn
+        transformer, such as a ``ColumnTransformer``, is fitted on the DataFrame of X and makes
+        numbers of it. None and "warn" use no context; "warn" names the columns of X that are not
+        used.
+    context_fields : bool, default=False
+        Whether the predictor reads the context as a field of its own, in addition to the user and
+        the item, instead of as a part of the user vector. It needs a predictor that is a network,
+        such as ``MLP()``. Ignored without context.
     learning_rate : float or "auto", default="auto"
         Learning rate of the AdamW optimizer. "auto" is 0.005 if "auto" makes `history_targets`
         "all" and the content operator and the predictor are fast, and 0.003 otherwise.
@@ -230,6 +242,9 @@ class ContentRecommender(
         The fitted clones of the operators.
     side_ : content operator or None
         Reads the item columns that the behavior operator uses directly, if there are any.
+    context_ : ContextFeatures or None
+        The fitted clone of the context transformer and the scale of its features, if there is any
+        context.
     users_ : pyarrow.Array or None
         Ids of the known users, if the behavior operator has user vectors.
     network_ : torch.nn.Module
@@ -271,6 +286,14 @@ class ContentRecommender(
     items that are added after `fit`, so these have the popularity and the co-clicks of the average
     item. Item vectors, user vectors and `similar_items` are those of the network alone.
 
+    The context of a row is standardized, projected, and added to each vector of the user. The
+    projection starts at zero and is trained with the network. Unknown values count as the mean of
+    the training rows: null numbers, categories that `fit` has not seen, and all context of X that
+    consists of histories only. Otherwise, columns that `fit` used must be there, and may contain
+    nulls. The context belongs to the candidates of a row, so clicks that `history_targets` adds for
+    impressions and pairs are learned without it. In bare histories, the context of a row counts for
+    all of its clicks.
+
     References
     ----------
     .. [1] Liu et al., "Legommenders: A Comprehensive Content-Based Recommendation Library with
@@ -301,6 +324,7 @@ class ContentRecommender(
     histories_: pa.Table | None
     removed_: np.ndarray
     users_: pa.Array | None
+    context_: ContextFeatures | None
     content_: ContentOperator
     behavior_: BehaviorOperator
     predictor_: Predictor
@@ -342,6 +366,8 @@ class ContentRecommender(
         n_hard_negatives: int = 0,
         history_targets: int | str = "auto",
         co_clicks: bool | str = "auto",
+        context: Any = "warn",
+        context_fields: bool = False,
         learning_rate: float | str = "auto",
         pretrained_learning_rate: float = 1e-4,
         weight_decay: float = 0.0,
@@ -376,6 +402,8 @@ class ContentRecommender(
         self.n_hard_negatives = n_hard_negatives
         self.history_targets = history_targets
         self.co_clicks = co_clicks
+        self.context = context
+        self.context_fields = context_fields
         self.learning_rate = learning_rate
         self.pretrained_learning_rate = pretrained_learning_rate
         self.weight_decay = weight_decay
@@ -739,6 +767,7 @@ class ContentRecommender(
             prior=None if prior is None else prior.for_items(encoded.items),
             n_clicks=with_zeros(n_clicks, encoded.items.n_items),
             removed=removed_codes(now["removed_"], encoded.items, items),
+            context=now.get("context_"),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -759,7 +788,7 @@ class ContentRecommender(
             operators = self.content_, self.behavior_, self.predictor_, self.side_
             width = len(arrays["empty_history"])
             with TorchGenerator().lent():
-                network = build_network(*operators, self.users_, width)
+                network = build_network(*operators, self.users_, self.context_, width)
             self.network_ = saving.load_arrays(network, arrays).to(device).eval()
         if state.get("_training_state") is not None:
             self._training_state = TrainingState.from_arrays(state["_training_state"])

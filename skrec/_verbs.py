@@ -48,6 +48,7 @@ class RankingVerbs(UserVerbs):
             labels=labels,
             drop_unknown=drop,
             users=getattr(scorer, "known_users", None),
+            context=getattr(scorer, "context", None),
         )
         return data, scorer
 

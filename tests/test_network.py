@@ -82,7 +82,7 @@ def make_batch(rows=ROWS):
     for row, codes_of_row in SAMPLED.items():
         if row < len(rows):
             sampled[row, [POOL.index(code) for code in codes_of_row]] = True
-    user = np.zeros(len(rows), dtype=np.int64)
+    user = np.zeros((len(rows), 2), dtype=np.int64)
     drawn = ExampleBatch(*spans, codes, mask, labels, sampled, np.ones(len(rows)), user)
     history_codes = np.concatenate(HISTORIES).astype(np.int32)
     return collate(drawn, np.array(POOL), history_codes, MAX_HISTORY)

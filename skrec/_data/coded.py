@@ -46,6 +46,11 @@ class CodedInteractions:
         operator has no user vectors.
     click_weight : ndarray of float64, shape (P,), or None
         How much each click counts; 0 for candidates that were not clicked. None means equally.
+    contexts : ndarray of float32, shape (n_contexts, F), or None
+        Distinct contexts of the rows as features. The first one has zeros only: it is the unknown
+        context. None if the recommender has no context.
+    context_of_row : ndarray of int64, shape (n,), or None
+        Number of each row's context. None if there are no contexts.
     """
 
     kind: str
@@ -60,6 +65,8 @@ class CodedInteractions:
     weight: np.ndarray | None = None
     user_of_row: np.ndarray | None = None
     click_weight: np.ndarray | None = None
+    contexts: np.ndarray | None = None
+    context_of_row: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -69,6 +76,35 @@ class CodedInteractions:
     def users(self) -> np.ndarray:
         """Return the code of each row's user, of shape (n,); 0 if there are no known users."""
         return np.zeros(self.n_rows, np.int64) if self.user_of_row is None else self.user_of_row
+
+    def user_context(self) -> np.ndarray:
+        """Return the codes of each row's user and context, of shape (n, 2).
+
+        0 is the unknown user, and the unknown context.
+        """
+        users, contexts = self.users(), self.context_of_row
+        return np.stack([users, np.zeros_like(users) if contexts is None else contexts], axis=1)
+
+    def distinct_readers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the M distinct readers: histories with a user and a context.
+
+        Returns
+        -------
+        histories : ndarray of int64, shape (M,)
+            Number of the history of each reader, ascending. Readers who differ in their context
+            only follow each other.
+        user_context : ndarray of int64, shape (M, 2)
+            Codes of the user and the context of each reader.
+        reader_of_row : ndarray of int64, shape (n,)
+            Position of each row's reader.
+        """
+        histories, users, pair_of_row = self.history_user_pairs()
+        if self.context_of_row is None:
+            return histories, np.stack([users, np.zeros_like(users)], axis=1), pair_of_row
+        size = int(self.context_of_row.max(initial=0)) + 1
+        key, of_row = np.unique(pair_of_row * size + self.context_of_row, return_inverse=True)
+        pair, context = np.divmod(key, size)
+        return histories[pair], np.stack([users[pair], context], axis=1), of_row
 
     def history_user_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the M distinct pairs of a history and a user, which have one user vector each.
@@ -142,6 +178,7 @@ class CodedInteractions:
             time=None if self.time is None else self.time[rows],
             weight=None if self.weight is None else self.weight[rows],
             user_of_row=None if self.user_of_row is None else self.user_of_row[rows],
+            context_of_row=None if self.context_of_row is None else self.context_of_row[rows],
         )
 
     def keep_candidates(self, kept: np.ndarray) -> CodedInteractions:

@@ -21,6 +21,7 @@ from skrec._common.messages import preview
 from skrec._data.arrow import SLICE, list_chunks
 from skrec._data.clicks import match_clicks, read_click_weights, read_clicks
 from skrec._data.coded import CodedInteractions
+from skrec._data.context import ContextFeatures
 from skrec._data.hints import hint_for_clicks
 from skrec._data.items import Items
 from skrec._data.ragged import (
@@ -50,6 +51,7 @@ def encode(
     drop_unknown: str = "nothing",
     sample_weight: Any = None,
     users: pa.Array | None = None,
+    context: ContextFeatures | None = None,
 ) -> CodedInteractions:
     """Encode X and y with the positions of items in a catalogue.
 
@@ -72,6 +74,8 @@ def encode(
     users : pyarrow.Array of ids, default=None
         Known users, as returned by `read_user_ids`. None if the behavior operator has no user
         vectors.
+    context : ContextFeatures, default=None
+        Fitted transformer of the context columns. None if the recommender has no context.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def encode(
         If columns or ids have invalid types.
     """
     kind = kind_of(table)
-    warn_misspelled_columns(table)
+    warn_misspelled_columns(table, () if context is None else context.columns)
     unknown = _UnknownIds()
     keep = drop_unknown == "nothing"
     offsets, codes = _encode_lists(table, "history", items, unknown if keep else None)
@@ -108,6 +112,7 @@ def encode(
     first, history_of_row = distinct_segments(offsets, codes)
     if len(first) < n_rows:
         offsets, codes = take_segments(offsets, first, codes)
+    contexts, context_of_row = (None, None) if context is None else context.read(table, n_rows)
     data = CodedInteractions(
         kind=kind,
         history_offsets=offsets,
@@ -123,6 +128,8 @@ def encode(
         if labels == "ignored"
         else read_click_weights(table, kind, clicked, candidate_offsets),
         user_of_row=None if users is None else read_users(table, users, n_rows),
+        contexts=contexts,
+        context_of_row=context_of_row,
     )
     return _without_unknown_candidates(data) if drop_unknown == "all" else data
 

@@ -139,22 +139,36 @@ def _nearest(name: str, names: list[str]) -> str:
     return did_you_mean(name, names, cutoff=0.7).replace("did you mean", "is it")
 
 
-def warn_misspelled_columns(table: Table) -> None:
+def warn_misspelled_columns(table: Table, context: Iterable[str] = ()) -> None:
     """Warn about unused columns that may be columns of X under another name.
 
     Parameters
     ----------
     table : Table
         X as a table.
+    context : iterable of str, default=()
+        Columns that are read as context.
     """
-    for name in table.names:
-        hint = "" if name in (*COLUMNS, *UNREAD) else did_you_mean(name, COLUMNS, cutoff=0.7)
-        if hint and not any(known in table for known in COLUMNS if repr(known) in hint):
-            warn(f"column {name!r} of X is not used{hint}")
+    unused = [name for name in table.names if name not in context]
+    for name, hint in misspelled(unused).items():
+        warn(f"column {name!r} of X is not used{hint}")
     if "candidates" not in table and "candidate" not in table:
-        message = unread_candidates(table.names)
+        message = unread_candidates(unused)
         if message:
             warn(message)
+
+
+def misspelled(names: list[str]) -> dict[str, str]:
+    """Return the columns of X that may be meant as others, with ``" (did you mean 'x'?)"``."""
+    hints = {
+        name: "" if name in (*COLUMNS, *UNREAD) else did_you_mean(name, COLUMNS, cutoff=0.7)
+        for name in names
+    }
+    return {
+        name: hint
+        for name, hint in hints.items()
+        if hint and not any(known in names for known in COLUMNS if repr(known) in hint)
+    }
 
 
 def read_groups(table: Table, kind: str, n_rows: int) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from skrec._data.coded import CodedInteractions
+from skrec._data.context import ContextFeatures
 from skrec._data.items import Items
 from skrec._inference import scores as inference
 from skrec._inference.choice import Choice
@@ -44,6 +45,8 @@ class Scorer(Ranker):
         Number of training clicks on each item, if it is known.
     removed : ndarray of int64 or None
         Codes of items that are in no list.
+    context : ContextFeatures or None
+        Fitted transformer of the context columns.
     """
 
     network: Network
@@ -54,6 +57,7 @@ class Scorer(Ranker):
     prior: Prior | None = None
     n_clicks: np.ndarray | None = None
     removed: np.ndarray | None = None
+    context: ContextFeatures | None = None
 
     @property
     def items(self) -> Items:
@@ -123,8 +127,8 @@ class Scorer(Ranker):
 
     def users(self, data: CodedInteractions) -> np.ndarray:
         """Return the user vectors (n, K, D)."""
-        vectors, pair_of_row = self._compute(inference.user_vectors, data)
-        return vectors.cpu().numpy()[pair_of_row]
+        vectors, reader_of_row = self._compute(inference.user_vectors, data)
+        return vectors.cpu().numpy()[reader_of_row]
 
     def _compute(
         self, function: Callable[..., Any], data: CodedInteractions, **options: Any

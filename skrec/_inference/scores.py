@@ -7,8 +7,8 @@
                               +-----------> scores <--------+
 
 An item row contains the item vector, followed by the other numbers that the behavior operator
-reads. There is one user vector per distinct pair of a history and a user. All functions run in
-evaluation mode and without autograd, in blocks of limited size.
+reads. There is one user vector per distinct reader: a history with its user and its context. All
+functions run in evaluation mode and without autograd, in blocks of limited size.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def user_vectors(
     max_history: int,
     cache: UserVectorCache | None = None,
 ) -> tuple[torch.Tensor, np.ndarray]:
-    """Compute one user vector per distinct pair of a history and a user.
+    """Compute one user vector per distinct history, user and context.
 
     Parameters
     ----------
@@ -107,19 +107,53 @@ def user_vectors(
     Returns
     -------
     vectors : tensor of shape (M, K, D)
-        User vectors of the M distinct pairs.
-    pair_of_row : ndarray of int64, shape (n,)
-        Position of each row's pair in `vectors`.
+        Vectors of the M distinct readers. If the context is a field of its own, they do not contain
+        it.
+    reader_of_row : ndarray of int64, shape (n,)
+        Position of each row's reader in `vectors`.
     """
-    history, user, pair_of_row = data.history_user_pairs()
+    history, user_context, reader_of_row = data.distinct_readers()
     parts = [
-        _users(network, items, data, history[block], user[block], max_history, cache)
+        _users(network, items, data, history[block], user_context[block], max_history, cache)
         for block in iterate_blocks(len(history), _histories_per_block(network, items))
     ]
-    return torch.cat(parts), pair_of_row
+    return torch.cat(parts)[..., : network.width], reader_of_row
 
 
 def _users(
+    network: Network,
+    items: torch.Tensor,
+    data: CodedInteractions,
+    histories: np.ndarray,
+    user_context: np.ndarray,
+    max_history: int,
+    cache: UserVectorCache | None,
+) -> torch.Tensor:
+    """Return the vectors (M, K, D) of readers in their contexts; see `Network.in_context`.
+
+    A history with a user is read once for all of its contexts.
+    """
+    user = user_context[:, 0]
+    is_first = np.ones(len(histories), dtype=bool)  # readers with the same history are neighbors
+    is_first[1:] = (histories[1:] != histories[:-1]) | (user[1:] != user[:-1])
+    users = _users_of_pairs(
+        network, items, data, histories[is_first], user[is_first], max_history, cache
+    )
+    if not is_first.all():
+        users = users.index_select(0, _index(is_first.cumsum() - 1, items))
+    return network.in_context(users, _contexts(data, user_context, items))
+
+
+def _contexts(
+    data: CodedInteractions, user_context: np.ndarray, like: torch.Tensor
+) -> torch.Tensor | None:
+    """Return the features (M, F) of readers' contexts; None if all contexts are unknown."""
+    if data.contexts is None:
+        return None
+    return torch.from_numpy(data.contexts[user_context[:, 1]]).to(like.device)
+
+
+def _users_of_pairs(
     network: Network,
     items: torch.Tensor,
     data: CodedInteractions,
@@ -128,7 +162,7 @@ def _users(
     max_history: int,
     cache: UserVectorCache | None,
 ) -> torch.Tensor:
-    """Return the vectors (M, K, D) of pairs of a history and a user, from the cache if there."""
+    """Return the vectors (M, K, D) of histories with a user, from the cache if there."""
 
     def compute(some: np.ndarray) -> torch.Tensor:
         clicks, mask = _clicks(network, items, data, histories[some], max_history)
@@ -200,10 +234,10 @@ def score_candidates(
     """
     scores = np.empty(len(data.candidate_codes), dtype=_numpy_dtype(items))
     candidates = items[:, : network.item_width]
-    history, user, pair_of_row = data.history_user_pairs()
-    # rows sorted by pair, so that each user vector is computed once
-    sorted_rows = np.argsort(pair_of_row, kind="stable")
-    row_offsets = offsets_of(np.bincount(pair_of_row, minlength=len(history)))
+    history, user_context, reader_of_row = data.distinct_readers()
+    # rows sorted by reader, so that each user vector is computed once
+    sorted_rows = np.argsort(reader_of_row, kind="stable")
+    row_offsets = offsets_of(np.bincount(reader_of_row, minlength=len(history)))
     n_histories = _histories_per_block(network, items)
     n_candidates = PAIR_BLOCK if network.has_user_vectors else n_histories
     for block in iterate_blocks(len(history), n_histories):
@@ -211,11 +245,13 @@ def score_candidates(
         at, offsets = gather_segments(data.candidate_offsets, rows)
         if not len(at):
             continue
-        pair = np.repeat(pair_of_row[rows] - block.start, np.diff(offsets))
-        score = block_scorer(network, items, data, history[block], user[block], max_history, cache)
+        reader = np.repeat(reader_of_row[rows] - block.start, np.diff(offsets))
+        score = block_scorer(
+            network, items, data, history[block], user_context[block], max_history, cache
+        )
         for part in iterate_blocks(len(at), n_candidates):
             item = F.embedding(_index(data.candidate_codes[at[part]], items), candidates)
-            scores[at[part]] = score(pair[part], item.unsqueeze(1)).squeeze(1).cpu().numpy()
+            scores[at[part]] = score(reader[part], item.unsqueeze(1)).squeeze(1).cpu().numpy()
     return scores
 
 
@@ -224,11 +260,11 @@ def block_scorer(
     items: torch.Tensor,
     data: CodedInteractions,
     histories: np.ndarray,
-    user: np.ndarray,
+    user_context: np.ndarray,
     max_history: int,
     cache: UserVectorCache | None,
 ) -> Callable[[np.ndarray, torch.Tensor], torch.Tensor]:
-    """Return a function that scores candidates for pairs of a history and a user.
+    """Return a function that scores candidates for readers.
 
     Parameters
     ----------
@@ -236,8 +272,10 @@ def block_scorer(
     items : tensor of shape (N, R)
         Item rows.
     data : CodedInteractions
-    histories, user : ndarray of int64, shape (M,)
-        Numbers of the histories and codes of the users.
+    histories : ndarray of int64, shape (M,)
+        Number of each reader's history.
+    user_context : ndarray of int64, shape (M, 2)
+        Codes of each reader's user and context.
     max_history : int
         Number of latest clicks that are read from a history.
     cache : UserVectorCache or None
@@ -250,17 +288,19 @@ def block_scorer(
         It returns the scores (P, 1).
     """
     if network.has_user_vectors:
-        users = _users(network, items, data, histories, user, max_history, cache)
+        users = _users(network, items, data, histories, user_context, max_history, cache)
 
-        def match(pair: np.ndarray, item: torch.Tensor) -> torch.Tensor:
-            return network.match(users.index_select(0, _index(pair, items)).unsqueeze(1), item)
+        def match(reader: np.ndarray, item: torch.Tensor) -> torch.Tensor:
+            return network.match(users.index_select(0, _index(reader, items)).unsqueeze(1), item)
 
         return match
 
-    def score(pair: np.ndarray, item: torch.Tensor) -> torch.Tensor:
-        used, own = np.unique(pair, return_inverse=True)
+    def score(reader: np.ndarray, item: torch.Tensor) -> torch.Tensor:
+        used, own = np.unique(reader, return_inverse=True)
         clicks, mask = _clicks(network, items, data, histories[used], max_history)
-        return network.score(clicks, mask, _index(own, items), item, _index(user[used], items))
+        user = _index(user_context[used, 0], items)
+        contexts = _contexts(data, user_context[used], items)
+        return network.score(clicks, mask, _index(own, items), item, user, contexts)
 
     return score
 
@@ -312,25 +352,32 @@ def _score_all(
     cache: UserVectorCache | None,
 ) -> torch.Tensor:
     """Return the scores (n, C) of candidates (C, R) for each of n rows."""
-    history, user, pair_of_row = data.history_user_pairs()
+    history, user_context, reader_of_row = data.distinct_readers()
     parts = []
     for block in iterate_blocks(len(history), _histories_per_block(network, items)):
         if network.has_user_vectors:
-            users = _users(network, items, data, history[block], user[block], max_history, cache)
+            users = _users(
+                network, items, data, history[block], user_context[block], max_history, cache
+            )
             parts.append(network.match_all(users, candidates, PAIR_BLOCK))
             continue
         clicks, mask = _clicks(network, items, data, history[block], max_history)
-        codes = _index(user[block], items)
+        codes = _index(user_context[block, 0], items)
+        contexts = _contexts(data, user_context[block], items)
         if network.candidate_aware:
-            pairs = zip(clicks, mask, codes, strict=True)
-            parts += [_score_one(network, candidates, *pair) for pair in pairs]
+            for row in range(len(clicks)):
+                one = slice(row, row + 1)
+                context = None if contexts is None else contexts[one]
+                parts.append(
+                    _score_one(network, candidates, clicks[one], mask[one], codes[one], context)
+                )
         else:
-            users = network.users(clicks, mask, codes)
+            users = network.in_context(network.users(clicks, mask, codes), contexts)
             parts.append(network.match_all(users, candidates, PAIR_BLOCK, mask))
     scores = parts[0] if len(parts) == 1 else torch.cat(parts)
-    if np.array_equal(pair_of_row, np.arange(len(scores))):
+    if np.array_equal(reader_of_row, np.arange(len(scores))):
         return scores
-    return scores.index_select(0, _index(pair_of_row, items))
+    return scores.index_select(0, _index(reader_of_row, items))
 
 
 def _score_one(
@@ -339,11 +386,12 @@ def _score_one(
     clicks: torch.Tensor,
     mask: torch.Tensor,
     user: torch.Tensor,
+    context: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the scores (1, C) of candidates (C, R) for one history of clicks (L, R)."""
+    """Return the scores (1, C) of candidates (C, R) for one history of clicks (1, L, R)."""
     only = torch.zeros(1, dtype=torch.long, device=candidates.device)
     parts = [
-        network.score(clicks[None], mask[None], only, part[None], user[None])
+        network.score(clicks, mask, only, part[None], user, context)
         for part in candidates[:, : network.item_width].split(HISTORY_BLOCK)
     ]
     return torch.cat(parts, dim=1)

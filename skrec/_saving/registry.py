@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skrec import behavior, content, predictor
+from skrec._data.context import ContextFeatures
 from skrec._inference.prior import Prior
 from skrec._operators import Operator
 from skrec.content._columns.operator import ColumnSchema
@@ -10,7 +11,7 @@ from skrec.content._columns.words import WordTokenizer
 from skrec.content._lm.pretrained import PretrainedSchema
 from skrec.content._side_network import SideSchema
 
-PARTS = (ColumnSchema, PretrainedSchema, Prior, SideSchema, WordTokenizer)
+PARTS = (ColumnSchema, ContextFeatures, PretrainedSchema, Prior, SideSchema, WordTokenizer)
 
 
 def registered() -> dict[str, type]:

@@ -41,6 +41,10 @@ class AllClicks:
     the weights of its rows if the rows are bare histories, and their mean otherwise, because the
     rows then have clicks of their own. No click of a whole history is a negative.
 
+    Bare histories are learned once per context of their rows, which counts for all of their clicks.
+    The histories of impressions and pairs are learned without context, because the context of a row
+    is that of its candidates; the clicks before it had others.
+
     A history of impressions or pairs that goes on in the history of another row is not learned, so
     that a log that is exported as sliding prefixes is learned once.
 
@@ -75,7 +79,9 @@ class AllClicks:
     ):
         self.history_codes, self.sampler = data.history_codes, sampler
         self._examples, self._length, self._one_pass = examples, max_history + 1, one_pass
-        history, self._user, pair_of_row = data.history_user_pairs()
+        read = data if examples is None else replace(data, context_of_row=None)
+        history, self._user_context, pair_of_row = read.distinct_readers()
+        self.contexts = data.contexts
         self._starts, self._stops = data.history_offsets[history], data.history_offsets[history + 1]
         n_rows = np.bincount(pair_of_row)
         weight = np.bincount(pair_of_row, weights_of(data))
@@ -125,7 +131,7 @@ class AllClicks:
             starts == self._starts[pairs][history],
             allowed[history],
             self._weight[pairs][history],
-            self._user[pairs][history],
+            self._user_context[pairs][history],
         )
         if self.sampler.hard is not None:
             window, _, places = windows.targets()

@@ -54,7 +54,9 @@ def iterate_batches(
         share = drawn.take(slice(rank, None, n_processes))
         sampler = examples.sampler
         log_q = sampler.log_q, sampler.hard_log_q
-        batch = collate(share, pool, examples.history_codes, max_history, *log_q)
+        batch = collate(
+            share, pool, examples.history_codes, max_history, *log_q, contexts=examples.contexts
+        )
         yield replace(batch, n_rows=len(drawn), n_items=sampler.n_items)
 
 
@@ -100,6 +102,7 @@ def collate(
     max_history: int,
     log_q: np.ndarray | None = None,
     hard_log_q: np.ndarray | None = None,
+    contexts: np.ndarray | None = None,
 ) -> Batch:
     """Convert examples to a batch with distinct items and distinct, padded histories.
 
@@ -118,6 +121,8 @@ def collate(
         items are equally likely.
     hard_log_q : ndarray of float32, shape (N,), default=None
         What is subtracted from the scores of hard negatives; see `NegativeSampler`.
+    contexts : ndarray of float32, shape (n_contexts, F), default=None
+        Distinct contexts, which `drawn.user_context` refers to.
 
     Returns
     -------
@@ -125,7 +130,8 @@ def collate(
     """
     if log_q is None and hard_log_q is not None:
         log_q = np.zeros_like(hard_log_q)
-    starts, stops, users = drawn.starts, drawn.stops, drawn.user
+    starts, stops = drawn.starts, drawn.stops
+    users, context = drawn.user_context.T
     window, target = np.empty((2, 0), dtype=np.int64)
     windows = drawn.windows
     if windows is not None:
@@ -134,7 +140,8 @@ def collate(
         read = np.minimum(windows.starts + max_history, windows.stops)[window]
         starts = np.concatenate([starts, np.where(target > before, before, 0)])
         stops = np.concatenate([stops, np.where(target > before, read, 0)])
-        users = np.concatenate([users, windows.user[window]])
+        of_targets = windows.user_context[window].T
+        users, context = np.concatenate([drawn.user_context.T, of_targets], axis=1)
     starts = np.maximum(starts, stops - max_history)
     n_users = int(users.max(initial=0)) + 1
     # one int per history and user: the start and length of its range, and the user
@@ -173,6 +180,13 @@ def collate(
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     batch = Batch(**tensors, n_rows=len(drawn))  # type: ignore[arg-type]
+    if contexts is not None:
+        used_contexts, context = np.unique(context, return_inverse=True)
+        batch = replace(
+            batch,
+            contexts=torch.from_numpy(contexts[used_contexts]),
+            context_of_row=torch.from_numpy(context[: len(drawn.mask)]),
+        )
     if windows is None:
         return batch
     arrays = {
@@ -184,6 +198,7 @@ def collate(
         "log_q": np.zeros(len(target), np.float32) if log_q is None else log_q[codes[3]],
         "shared_log_q": np.zeros(len(pool), np.float32) if log_q is None else log_q[pool],
         "weight": windows.weight[window],
+        "context": context[len(drawn.mask) :],
     } | _hard_negatives_of_targets(windows, pool, hard, hard_log_q)
     targets = Targets(**{name: torch.from_numpy(array) for name, array in arrays.items()})
     return replace(batch, targets=targets)

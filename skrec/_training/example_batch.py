@@ -39,8 +39,8 @@ class ExampleBatch:
         candidates.
     weight : ndarray of float64, shape (B,)
         Weight of each example in the loss.
-    user : ndarray of int64, shape (B,)
-        Code of the user of each example.
+    user_context : ndarray of int64, shape (B, 2)
+        Codes of the user and the context of each example.
     windows : WindowBatch or None
         Windows whose clicks are learned in addition to the examples.
     n_hard : int
@@ -54,7 +54,7 @@ class ExampleBatch:
     labels: np.ndarray
     sampled: np.ndarray
     weight: np.ndarray
-    user: np.ndarray
+    user_context: np.ndarray
     windows: WindowBatch | None = None
     n_hard: int = 0
 
@@ -99,8 +99,9 @@ def no_examples(n_shared: int) -> ExampleBatch:
     none = np.empty(0, dtype=np.int64)
     square = np.empty((0, 0), dtype=np.int64)
     shared = np.empty((0, n_shared), dtype=bool)
+    pairs = np.empty((0, 2), dtype=np.int64)
     return with_negatives(
-        none, square, square.astype(bool), shared, (none, none), none.astype(float), none
+        none, square, square.astype(bool), shared, (none, none), none.astype(float), pairs
     )
 
 
@@ -111,7 +112,7 @@ def with_negatives(
     sampled: np.ndarray,
     ranges: tuple[np.ndarray, np.ndarray],
     weight: np.ndarray,
-    user: np.ndarray,
+    user_context: np.ndarray,
     hard: np.ndarray | None = None,
 ) -> ExampleBatch:
     """Return examples of one click each, which is the first candidate.
@@ -130,8 +131,8 @@ def with_negatives(
         Starts and stops of the histories.
     weight : ndarray of float64, shape (B,)
         Weight of each example.
-    user : ndarray of int64, shape (B,)
-        Code of the user of each example.
+    user_context : ndarray of int64, shape (B, 2)
+        Codes of the user and the context of each example.
     hard : ndarray of int64, shape (B, n_hard), default=None
         Codes of hard negatives; -1 where there is none.
 
@@ -146,7 +147,9 @@ def with_negatives(
     labels = np.zeros(candidates.shape, dtype=np.float32)
     labels[:, 0] = 1.0
     n_hard = hard.shape[1]
-    return ExampleBatch(*ranges, candidates, mask, labels, sampled, weight, user, None, n_hard)
+    return ExampleBatch(
+        *ranges, candidates, mask, labels, sampled, weight, user_context, None, n_hard
+    )
 
 
 def rows_of_windows(windows: WindowBatch, codes: np.ndarray, pool: Pool) -> ExampleBatch:
@@ -166,12 +169,20 @@ def rows_of_windows(windows: WindowBatch, codes: np.ndarray, pool: Pool) -> Exam
     """
     window, starts, places = windows.targets()
     none = np.empty((len(window), 0), dtype=np.int64)
-    ranges, weight, user = (starts, places), windows.weight[window], windows.user[window]
+    ranges, weight = (starts, places), windows.weight[window]
+    user_context = windows.user_context[window]
     allowed = windows.allowed[window]
     if windows.hard is not None:
         allowed[columns_of(pool, windows.hard)] = False
     return with_negatives(
-        codes[places], none, none.astype(bool), allowed, ranges, weight, user, windows.hard
+        codes[places],
+        none,
+        none.astype(bool),
+        allowed,
+        ranges,
+        weight,
+        user_context,
+        windows.hard,
     )
 
 
@@ -182,6 +193,8 @@ class Examples(Protocol):
     ----------
     history_codes : ndarray of int32
         Item codes of all histories.
+    contexts : ndarray of float32, shape (n_contexts, F), or None
+        Distinct contexts; see `CodedInteractions`.
     n_skipped : int
         Number of impressions or histories without a click to learn.
     sampler : NegativeSampler
@@ -189,6 +202,7 @@ class Examples(Protocol):
     """
 
     history_codes: np.ndarray
+    contexts: np.ndarray | None
     n_skipped: int
     sampler: NegativeSampler
 
@@ -218,3 +232,8 @@ def weights_of(data: CodedInteractions) -> np.ndarray:
     if data.weight is None:
         return np.ones(data.n_rows)
     return data.weight / data.weight.mean()
+
+
+def without_context(user_context: np.ndarray) -> np.ndarray:
+    """Return codes of users and contexts (B, 2) in which all contexts are unknown."""
+    return user_context * np.array([1, 0])

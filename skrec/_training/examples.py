@@ -23,6 +23,7 @@ from skrec._training.example_batch import (
     RowCodes,
     weights_of,
     with_negatives,
+    without_context,
 )
 from skrec._training.negatives import NegativeSampler, Pool
 
@@ -128,7 +129,8 @@ class ImpressionExamples:
         row_order = np.argsort(self._group_of_row, kind="stable")
         n_rows = np.bincount(self._group_of_row)
         self._rows_of_group = offsets_of(n_rows), row_order
-        self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self._data, self._weight = data, weights_of(data)
+        self._user_context, self.contexts = data.user_context(), data.contexts
         self._click_weight = click_weights(data.click_weight, data.clicked)[self._at]
         self.history_codes, self.sampler = data.history_codes, sampler
         has_click = np.zeros(len(groups), dtype=bool)
@@ -170,7 +172,7 @@ class ImpressionExamples:
             sampled,
             (data.history_offsets[history], data.history_offsets[history + 1]),
             self._weight[row] * self._click_weight[rows],
-            self._user[row],
+            self._user_context[row],
             hard,
         )
 
@@ -253,7 +255,8 @@ class PairExamples:
                 f"all {len(data.clicked)} labels are {data.clicked[0]}; training needs both "
                 "clicked and not clicked candidates"
             )
-        self._data, self._weight, self._user = data, weights_of(data), data.users()
+        self._data, self._weight = data, weights_of(data)
+        self._user_context, self.contexts = data.user_context(), data.contexts
         self._click_weight = click_weights(data.click_weight, data.clicked)
         self.history_codes, self.sampler = data.history_codes, sampler
 
@@ -282,7 +285,7 @@ class PairExamples:
             data.clicked[rows].astype(np.float32)[:, None],
             np.zeros((len(rows), len(pool)), dtype=bool),
             self._weight[row] * self._click_weight[rows],
-            self._user[row],
+            self._user_context[row],
         )
 
 
@@ -312,7 +315,8 @@ class NextClickExamples:
         self.history_codes = data.history_codes
         self._offsets = data.history_offsets
         self._history = data.history_of_row[filled]
-        self._weight, self._user = weights_of(data)[filled], data.users()[filled]
+        self._weight, self.contexts = weights_of(data)[filled], data.contexts
+        self._user_context = data.user_context()[filled]
         self.sampler, self._n_targets = sampler, n_targets
         self.n_skipped = int((~filled).sum())
         if not len(self._history):
@@ -326,14 +330,17 @@ class NextClickExamples:
         rows = np.repeat(rows, self._n_targets)
         history = self._history[rows]
         ranges = self._offsets[history], self._offsets[history + 1]
-        weight, user = self._weight[rows], self._user[rows]
-        return next_clicks(self.history_codes, ranges, pool, self.sampler, weight, user, rng)
+        weight, user_context = self._weight[rows], self._user_context[rows]
+        return next_clicks(
+            self.history_codes, ranges, pool, self.sampler, weight, user_context, rng
+        )
 
 
 class WithHistoryTargets:
     """Examples with `n_targets` additional clicks from random positions inside each history.
 
-    An additional click has sampled negatives, and the clicks before it as its history.
+    An additional click has sampled negatives, and the clicks before it as its history. Its context
+    is unknown, because that of the row is later.
 
     Parameters
     ----------
@@ -347,6 +354,7 @@ class WithHistoryTargets:
     def __init__(self, examples: RowExamples, n_targets: int):
         self.history_codes, self.n_skipped = examples.history_codes, examples.n_skipped
         self._examples, self.sampler, self._n_targets = examples, examples.sampler, n_targets
+        self.contexts = examples.contexts
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -358,9 +366,17 @@ class WithHistoryTargets:
         row, column = np.nonzero((drawn.labels == 1)[owner])
         clicked = row, drawn.candidates[owner[row], column]  # must not be sampled as negatives
         ranges = drawn.starts[owner], drawn.stops[owner]
-        weight, user = self._examples.row_weight(rows)[owner], drawn.user[owner]
         return drawn.stack(
-            next_clicks(self.history_codes, ranges, pool, self.sampler, weight, user, rng, clicked)
+            next_clicks(
+                self.history_codes,
+                ranges,
+                pool,
+                self.sampler,
+                self._examples.row_weight(rows)[owner],
+                without_context(drawn.user_context[owner]),
+                rng,
+                clicked,
+            )
         )
 
 
@@ -370,7 +386,7 @@ def next_clicks(
     pool: Pool,
     sampler: NegativeSampler,
     weight: np.ndarray,
-    user: np.ndarray,
+    user_context: np.ndarray,
     rng: np.random.Generator,
     forbidden: RowCodes | None = None,
 ) -> ExampleBatch:
@@ -388,8 +404,8 @@ def next_clicks(
         Sampler that drew the pool.
     weight : ndarray of float64, shape (B,)
         Weight of each example.
-    user : ndarray of int64, shape (B,)
-        Code of the user of each example.
+    user_context : ndarray of int64, shape (B, 2)
+        Codes of the user and the context of each example.
     rng : numpy.random.Generator
         Generator of the positions.
     forbidden : tuple of (ndarray, ndarray), default=None
@@ -409,7 +425,7 @@ def next_clicks(
     hard, sampled = sampler.choose(pool, need, codes[place], (rows, own))
     none = np.empty((len(starts), 0), dtype=np.int64)
     return with_negatives(
-        codes[place], none, none.astype(bool), sampled, (starts, place), weight, user, hard
+        codes[place], none, none.astype(bool), sampled, (starts, place), weight, user_context, hard
     )
 
 

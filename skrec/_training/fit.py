@@ -14,6 +14,7 @@ from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
 from skrec._common.status import StatusLine
 from skrec._data.coded import CodedInteractions
+from skrec._data.context import ContextFeatures
 from skrec._data.packed import Packed
 from skrec._inference.ranker import monitored
 from skrec._inference.scorer import Scorer
@@ -31,7 +32,13 @@ STARTING_ITEMS = 1024  # items from whose content a network may start
 
 
 def build_network(
-    content: Any, behavior: Any, predictor: Any, side: Any, users: pa.Array | None, width: int
+    content: Any,
+    behavior: Any,
+    predictor: Any,
+    side: Any,
+    users: pa.Array | None,
+    context: ContextFeatures | None,
+    width: int,
 ) -> Network:
     """Build the joint network of fitted operators, with initial weights.
 
@@ -43,6 +50,8 @@ def build_network(
         Fitted operator of the side columns that the behavior operator reads.
     users : pyarrow.Array or None
         Ids of the known users, if the behavior operator has user vectors.
+    context : ContextFeatures or None
+        Fitted transformer of the context columns.
     width : int
         D, the size of item and user vectors.
 
@@ -50,13 +59,16 @@ def build_network(
     -------
     Network
     """
+    is_field = context is not None and context.as_field
     return Network(
         content.build(content.schema_, width),
         behavior.build(width, *([] if users is None else [len(users)])),
-        predictor.build(width),
+        predictor.build(2 * width if is_field else width),
         width,
         behavior,
         None if side is None else side.build(side.schema_, width),
+        0 if context is None else context.n_features,
+        is_field,
     )
 
 
@@ -90,7 +102,13 @@ def fit_operators(
         side.fit(inputs.items)
     with generator.lent():
         torch.manual_seed(int(inputs.rng.integers(2**31)))
-        network = build_network(**inputs.operators, side=side, users=inputs.users, width=width)
+        network = build_network(
+            **inputs.operators,
+            side=side,
+            users=inputs.users,
+            context=inputs.context,
+            width=width,
+        )
     network.to(inputs.device)
     if precision == "float64":
         network.double()

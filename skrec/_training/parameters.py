@@ -13,9 +13,11 @@ from sklearn.base import clone
 from skrec import behavior, content, predictor
 from skrec._common.checks import check_choice, check_int, check_real
 from skrec._common.messages import did_you_mean
+from skrec._data.context import ContextFeatures
 from skrec._operators import Operator, required_parameters, snake_case
 from skrec._training.losses import LOSSES
 from skrec._training.trainer import AUTOCAST
+from skrec.content._base import refuse_nested
 from skrec.metrics._registry import get_scoring
 
 FAMILIES: dict[str, tuple[ModuleType, type[Operator]]] = {
@@ -78,6 +80,8 @@ def check_parameters(estimator: Any) -> None:
     check_choice("early_stopping", e.early_stopping, (True, False))
     check_choice("warm_start", e.warm_start, (True, False))
     check_choice("processes", e.processes, ("auto", None))
+    check_choice("context_fields", e.context_fields, (True, False))
+    _check_context(e.context)
     if not isinstance(e.memory, (str, Path, NoneType)):
         raise TypeError(f"memory must be the path of a folder or None, got {e.memory!r}")
     try:
@@ -143,6 +147,41 @@ def _check_used(what: str, n_negatives: int | str, kind: str, only_labels: bool)
         )
 
 
+def _check_context(context: Any) -> None:
+    """Raise an error unless `context` is None, a known word, a list of names or a transformer."""
+    if context is None or (isinstance(context, str) and context in ("warn", "auto")):
+        return
+    if isinstance(context, str):
+        raise ValueError(
+            f"context must be None, 'warn', 'auto', a list of columns of X or a transformer, got "
+            f"{context!r}; write context=[{context!r}] for one column"
+        )
+    if isinstance(context, type):
+        raise TypeError(f"context must be an instance, write {context.__name__}() with parentheses")
+    if isinstance(context, list | tuple):
+        if not context or not all(isinstance(name, str) for name in context):
+            raise ValueError(
+                f"context must be a list of at least one column name of X, got {context!r}"
+            )
+        return
+    lacking = [name for name in ("fit", "transform", "get_params") if not hasattr(context, name)]
+    if lacking:
+        raise TypeError(
+            "context must be None, 'warn', 'auto', a list of columns of X or a scikit-learn "
+            f"transformer, got {context!r}, which has no {' and no '.join(lacking)}"
+        )
+
+
+def check_context_field(context: ContextFeatures | None, predictor: Any) -> None:
+    """Raise a ValueError if the context is a field of a predictor that reads no fields."""
+    if context is not None and context.as_field and not predictor.is_network:
+        raise ValueError(
+            f"context_fields=True needs a predictor that is a network, such as predictor.MLP(), "
+            f"got {predictor!r}, whose scores are products of the user and item vectors; take "
+            "context_fields=False, which adds the context to the user vector"
+        )
+
+
 def _check_int_or(name: str, value: Any, minimum: int, others: tuple[str, ...]) -> None:
     """Raise a ValueError unless a value is a large enough integer or one of some words."""
     if isinstance(value, str):
@@ -176,6 +215,15 @@ def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
     ]
     if recommender.width != network.width:
         changed.append(f"width={recommender.width}, was {network.width}")
+    known = recommender.context_
+    asked = recommender.context
+    if known is None:
+        if not (asked is None or isinstance(asked, str)):
+            changed.append(f"context={asked!r}, was without")
+    elif not _are_equal(list(asked) if isinstance(asked, tuple) else asked, known.asked):
+        changed.append(f"context={asked!r}, was {known.asked!r}")
+    elif recommender.context_fields != known.as_field:
+        changed.append(f"context_fields={recommender.context_fields}, was {known.as_field}")
     is_double = network.empty_history.dtype is torch.float64
     if (recommender.precision == "float64") != is_double:
         was = "'float64'" if is_double else "another than 'float64'"
@@ -286,6 +334,8 @@ def refuse_nested_on_alias(estimator: Any, parameters: dict[str, Any]) -> None:
     """
     for key in parameters:
         name, separator, inner = key.partition("__")
+        if separator and name == "context":
+            refuse_nested(estimator, name, parameters, "a transformer")
         if not separator or name not in FAMILIES:
             continue
         target = parameters.get(name, getattr(estimator, name))

@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from skrec._common.limits import LayerLimit
+from skrec._data.context import ContextFeatures
 from skrec._data.items import Items
 from skrec._data.user_histories import are_histories
 from skrec._inference.frames import LIBRARIES, OUTPUT_CONFIG
@@ -137,14 +138,16 @@ def _check_shapes(state: dict[str, Any], width: int) -> None:
     of any size. Operators that can't be built like this are checked when weights are loaded.
     """
     content, behavior = state["content_"], state["behavior_"]
-    predictor, side = state["predictor_"], state["side_"]
+    predictor, side, context = state["predictor_"], state["side_"], state["context_"]
     operators = content, behavior, predictor, side
     parts = [part for each in operators if each for part in (each, *vars(each).values())]
     if any(isinstance(part, PretrainedText) for part in parts):
         return  # a language model is loaded from its own folder
     try:
         with torch.device("meta"), LayerLimit(len(state["network_"]), "the network"):
-            network = build_network(content, behavior, predictor, side, state["users_"], width)
+            network = build_network(
+                content, behavior, predictor, side, state["users_"], context, width
+            )
     except RuntimeError as error:
         if "meta" in str(error):
             return
@@ -253,6 +256,30 @@ def are_counts(value: Any) -> bool:
     )
 
 
+def _is_context(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, ContextFeatures) or vars(value).keys() != {
+        field.name for field in fields(ContextFeatures)
+    }:
+        return False
+    mean, scale, kinds = value.mean, value.scale, value.kinds
+    return (
+        _are_names(value.columns)
+        and (kinds is None or (isinstance(kinds, dict) and list(kinds) == value.columns))
+        and all(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in (mean, scale))
+        and mean.ndim == 1
+        and mean.shape == scale.shape != (0,)
+        and bool(np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all())
+        and hasattr(value.transformer, "transform")
+        and isinstance(value.as_field, bool)
+    )
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def _is_training_state(value: Any) -> bool:
     return value is None or (
         isinstance(value, dict)
@@ -270,6 +297,7 @@ LATER: dict[str, Any] = {
     "n_clicks_": None,
     "histories_": None,
     "removed_": np.empty(0, np.int64),
+    "context_": None,
 }
 # what each fitted attribute must be, and a function that tells whether it is
 FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -288,5 +316,6 @@ FITTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "calibration_": ("two finite numbers", _is_calibration),
     "chosen_": ("parameters by their names", _are_chosen),
     "prior_": ("None or weights, popularity and similarities of items", _is_prior),
+    "context_": ("None or a fitted transformer with the scale of its features", _is_context),
     STATE: ("None or what training continues from", _is_training_state),
 }

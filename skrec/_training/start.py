@@ -15,6 +15,8 @@ from sklearn.utils import check_random_state
 
 from skrec._common.messages import preview
 from skrec._data.coded import CodedInteractions
+from skrec._data.context import ContextFeatures, fit_context
+from skrec._data.context_columns import warn_unread
 from skrec._data.encode import encode
 from skrec._data.hints import hint_for_index
 from skrec._data.items import Items, are_equal, is_indexed_by
@@ -29,6 +31,7 @@ from skrec._training.negatives import NegativeSampler
 from skrec._training.parameters import (
     FAMILIES,
     check_combination,
+    check_context_field,
     check_parameters,
     check_precision,
     check_same_model,
@@ -57,6 +60,8 @@ class FitInputs:
         The catalogue. When training is resumed, the known catalogue with the new items.
     users : pyarrow.Array or None
         Ids of the known users, if the behavior operator has user vectors.
+    context : ContextFeatures or None
+        Fitted transformer of the context columns.
     data : CodedInteractions
         Rows of X with a positive weight.
     loss : str
@@ -75,6 +80,7 @@ class FitInputs:
     operators: dict[str, Any]
     items: Items
     users: pa.Array | None
+    context: ContextFeatures | None
     data: CodedInteractions
     loss: str
     rng: np.random.Generator
@@ -160,6 +166,14 @@ def read_inputs(
         check_same_model(r, operators)
     elif operators["behavior"].reads_users:
         users = read_user_ids(table)
+    if resuming:
+        context = r.context_
+    else:
+        context, unread = fit_context(r.context, table, r.context_fields)
+        warn_unread(table, r.context, unread)
+        check_context_field(context, operators["predictor"])
+    if isinstance(r.context, str) and r.context == AUTO:
+        chosen["context"] = None if context is None else context.columns
     data = encode(
         table,
         y,
@@ -168,6 +182,7 @@ def read_inputs(
         drop_unknown="all" if r.unknown_items == "ignore" else "nothing",
         sample_weight=sample_weight,
         users=users,
+        context=context,
     )
     if data.weight is not None:
         data = data.take(np.flatnonzero(data.weight))
@@ -182,7 +197,18 @@ def read_inputs(
         check_same(processes, {"call:": method, "model:": describe_model(r, resuming), **own})
     rng = np.random.default_rng(processes.first(lambda: seed, "the seed"))
     return FitInputs(
-        operators, items, users, data, loss, rng, device, processes, parameters, chosen, removed
+        operators,
+        items,
+        users,
+        context,
+        data,
+        loss,
+        rng,
+        device,
+        processes,
+        parameters,
+        chosen,
+        removed,
     )
 
 

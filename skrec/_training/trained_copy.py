@@ -53,6 +53,7 @@ def copy_to_train(recommender: Any, inputs: FitInputs, examples: Examples, resum
         return model
     model.classes_ = np.array([0, 1])
     model.items_, model.users_ = inputs.items, inputs.users
+    model.context_ = inputs.context
     for family, operator in inputs.operators.items():
         setattr(model, f"{family}_", operator)
     model.side_ = side_operator(model.behavior_)

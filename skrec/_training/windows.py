@@ -24,8 +24,8 @@ class WindowBatch:
         Mask of the items of the batch's pool that may be negatives of a window's clicks.
     weight : ndarray of float64, shape (M,)
         Weight of each target in the loss.
-    user : ndarray of int64, shape (M,)
-        Code of the user of each window.
+    user_context : ndarray of int64, shape (M, 2)
+        Codes of the user and the context of each window.
     hard : ndarray of int64, shape (T, n_hard), or None
         Codes of the hard negatives of each target; -1 where there is none.
     """
@@ -35,7 +35,7 @@ class WindowBatch:
     is_first: np.ndarray
     allowed: np.ndarray
     weight: np.ndarray
-    user: np.ndarray
+    user_context: np.ndarray
     hard: np.ndarray | None = None
 
     def take(self, rows: slice) -> WindowBatch:

@@ -59,6 +59,8 @@ class AutoInt(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.AutoInt(2, n_fields=8, hidden=()))
     """
 
+    is_network = True
+
     def __init__(
         self,
         n_layers: int = 3,

@@ -27,6 +27,10 @@ class Predictor(JointOperator):
     is_fast : bool
         Whether all items are scored at little cost. Recommenders whose `n_negatives` is "auto" then
         learn from many negatives.
+    is_network : bool
+        Whether the module reads the entries of both vectors together, as a perceptron does. The
+        context of a row can then be a field of its own. The module is built with twice the width:
+        the second half of the user vector is the context, and that of the item vector is zero.
 
     See Also
     --------
@@ -34,6 +38,7 @@ class Predictor(JointOperator):
     """
 
     is_fast = False
+    is_network = False
 
     def build(self, width: int) -> nn.Module:
         """Build the module that scores candidates (B, C, width).

@@ -26,6 +26,7 @@ class CrossPredictor(Predictor):
     hidden: Sequence[int]
     dropout: float
     structure = "parallel"
+    is_network = True
 
     def check(self, width: int) -> None:
         check_int("n_layers", self.n_layers)

@@ -49,6 +49,8 @@ class DeepFM(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.DeepFM((64,), dropout=0.1))
     """
 
+    is_network = True
+
     def __init__(self, hidden: Sequence[int] = (128, 64), *, dropout: float = 0.0) -> None:
         self.hidden = hidden
         self.dropout = dropout

@@ -60,6 +60,8 @@ class FinalMLP(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.FinalMLP((64, 32), hidden2=(32,), n_heads=4))
     """
 
+    is_network = True
+
     def __init__(
         self,
         hidden: Sequence[int] = (128, 64),

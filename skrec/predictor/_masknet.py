@@ -62,6 +62,8 @@ class MaskNet(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.MaskNet(2, structure="serial"))
     """
 
+    is_network = True
+
     def __init__(
         self,
         n_blocks: int = 3,

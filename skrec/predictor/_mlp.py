@@ -46,6 +46,8 @@ class MLP(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.MLP((64,), dropout=0.1))
     """
 
+    is_network = True
+
     def __init__(
         self,
         hidden: Sequence[int] = (128, 64),

@@ -64,6 +64,8 @@ class PNN(Predictor):
     >>> rec = ContentRecommender(predictor=predictor.PNN((64,), product="inner"))
     """
 
+    is_network = True
+
     def __init__(
         self,
         hidden: Sequence[int] = (128, 64),

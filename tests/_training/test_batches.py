@@ -23,7 +23,7 @@ def random_drawn(rng, n_rows=40, n_candidates=5, n_items=50):
     candidates[~mask] = 1  # padding, which must not be encoded
     labels = rng.integers(2, size=candidates.shape).astype(np.float32)
     sampled = rng.random((n_rows, len(POOL))) < [0.5, 0.0, 0.5, 0.5]
-    user = np.zeros(n_rows, dtype=np.int64)
+    user = np.zeros((n_rows, 2), dtype=np.int64)
     return ExampleBatch(
         starts, stops, candidates, mask, labels, sampled, rng.random(n_rows), user
     ), codes
@@ -92,9 +92,10 @@ def test_padding_points_inside_the_batch():
 def test_empty_histories_have_one_masked_column():
     empty = np.zeros(2, dtype=np.int64)
     one = np.ones((2, 1))
+    user = np.zeros((2, 2), dtype=np.int64)
     none = np.zeros((2, 0), dtype=bool)
     drawn = ExampleBatch(
-        empty, empty, np.array([[7], [7]]), one.astype(bool), one, none, one[:, 0], empty
+        empty, empty, np.array([[7], [7]]), one.astype(bool), one, none, one[:, 0], user
     )
     batch = collate(drawn, np.empty(0, int), np.empty(0, np.int32), 50)
     assert batch.history.shape == (1, 1)

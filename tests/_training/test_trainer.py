@@ -146,8 +146,9 @@ def small_batch(rows=4):
     candidates = np.stack([np.arange(rows) % 6, (np.arange(rows) + 2) % 6], axis=1)
     labels = np.tile([1.0, 0.0], (rows, 1)).astype(np.float32)
     sampled = np.zeros((rows, 0), dtype=bool)
+    user = np.zeros((rows, 2), dtype=np.int64)
     drawn = ExampleBatch(
-        starts, stops, candidates, labels >= 0, labels, sampled, np.ones(rows), np.zeros(rows, int)
+        starts, stops, candidates, labels >= 0, labels, sampled, np.ones(rows), user
     )
     return collate(drawn, np.empty(0, dtype=int), codes, 50)
 
