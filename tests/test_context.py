@@ -384,7 +384,7 @@ def test_reads_users_too():
 # On generated clicks, context lifts the score by what it decides
 
 
-def readers(seed, weight, n=1500, n_candidates=8, n_topics=6):
+def readers(seed, weight, n, n_candidates=8, n_topics=6):
     """Impressions whose clicks depend on the reader's topic and, by `weight`, on the device.
 
     Returns the rows, the catalogue, and the utility of each candidate with and without the device.
@@ -428,19 +428,29 @@ def gauc(scores, X):
 @pytest.mark.parametrize("weight", [2.5, 0.0])
 def test_context_lifts_the_score_by_what_it_decides(weight):
     found, known = [], []
+    # without early stopping, whose choice of the epoch changes scores by more than context does
+    settings = {"early_stopping": False, "max_epochs": 8, "batch_size": 128, "width": 16}
     for seed in range(2):
-        X, items, utility, blind = readers(seed, weight)
-        train, test = X[:1200], X[1200:]
+        X, items, utility, blind = readers(seed, weight, n=7000)
+        train, test = X[:3000], X[3000:]
         scores = [
-            ContentRecommender("tabular", width=16, max_epochs=15, random_state=0, context=context)
+            ContentRecommender(
+                "tabular",
+                "mean_pooling",
+                **settings,
+                history_targets=0,
+                co_clicks=False,
+                random_state=0,
+                context=context,
+            )
             .fit(train, items)
             .score(test)
             for context in (None, "auto")
         ]
         found.append(scores[1] - scores[0])
-        known.append(gauc(utility[1200:], test) - gauc(blind[1200:], test))
+        known.append(gauc(utility[3000:], test) - gauc(blind[3000:], test))
     if weight:
-        assert 0.1 < np.mean(known) < 0.4
-        assert abs(np.mean(found) - np.mean(known)) < 0.03
+        assert 0.1 < np.mean(known) < 0.3
+        assert abs(np.mean(found) - np.mean(known)) < 0.05, (found, known)
     else:
-        assert abs(np.mean(found)) <= 0.005
+        assert abs(np.mean(found)) <= 0.005, found
