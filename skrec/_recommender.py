@@ -31,12 +31,7 @@ from skrec._inference.removed import removed_codes
 from skrec._inference.scorer import Scorer
 from skrec._item_verbs import ItemVerbs
 from skrec._network import Network
-from skrec._training.fit import (
-    Validation,
-    build_network,
-    calibrate,
-    run_epochs,
-)
+from skrec._training.fit import Validation, build_network, calibrate, run_epochs
 from skrec._training.from_log import FitRows, read_rows
 from skrec._training.holdout import hold_out
 from skrec._training.one_epoch import train_one_epoch
@@ -50,6 +45,7 @@ from skrec._training.start import (
     items_by_keyword,
     read_inputs,
 )
+from skrec._training.start import check_classes, items_by_keyword, labels_and_catalogue, read_inputs
 from skrec._training.state import TrainingState
 from skrec._training.summary import compare_with_popularity, describe_data
 from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
@@ -134,16 +130,13 @@ class ContentRecommender(
         how popular items are; see Notes. It needs ``loss="softmax"``. "auto" is True for bare
         histories with this loss, and for other X if "auto" makes `history_targets` "all".
     context : {"warn", "auto", None}, list of str, or transformer, default="warn"
-        Columns of X that describe the user or the moment of a row, such as the device, the hour and
-        the country; see Notes. "auto" uses all bools, categories, numbers, datetimes, and strings
-        with few values, except lists, ids and labels. A list names the columns. A scikit-learn
-        transformer, such as a ``ColumnTransformer``, is fitted on the DataFrame of X and makes
-        numbers of it. None and "warn" use no context; "warn" names the columns of X that are not
-        used.
+        Columns of X that describe the user or the moment, such as the device or the hour. They move
+        the user vector; see the guide page "Context". "auto" uses all columns of single values that
+        are no ids or labels. A list names columns. A scikit-learn transformer is fitted on the
+        DataFrame of X. None and "warn" use no context; "warn" names the unused columns of X.
     context_fields : bool, default=False
-        Whether the predictor reads the context as a field of its own, in addition to the user and
-        the item, instead of as a part of the user vector. It needs a predictor that is a network,
-        such as ``MLP()``. Ignored without context.
+        Whether the predictor reads the context as a field of its own, instead of as a part of the
+        user vector. It needs a predictor that is a network, such as ``MLP()``.
     learning_rate : float or "auto", default="auto"
         Learning rate of the AdamW optimizer. "auto" is 0.005 if "auto" makes `history_targets`
         "all" and the content operator and the predictor are fast, and 0.003 otherwise.
@@ -243,8 +236,7 @@ class ContentRecommender(
     side_ : content operator or None
         Reads the item columns that the behavior operator uses directly, if there are any.
     context_ : ContextFeatures or None
-        The fitted clone of the context transformer and the scale of its features, if there is any
-        context.
+        The fitted context transformer and the scale of its features, if there is any context.
     users_ : pyarrow.Array or None
         Ids of the known users, if the behavior operator has user vectors.
     network_ : torch.nn.Module
@@ -285,14 +277,6 @@ class ContentRecommender(
     and co-clicks are added only if they improve the ranking of held-out rows. Clicks say nothing of
     items that are added after `fit`, so these have the popularity and the co-clicks of the average
     item. Item vectors, user vectors and `similar_items` are those of the network alone.
-
-    The context of a row is standardized, projected, and added to each vector of the user. The
-    projection starts at zero and is trained with the network. Unknown values count as the mean of
-    the training rows: null numbers, categories that `fit` has not seen, and all context of X that
-    consists of histories only. Otherwise, columns that `fit` used must be there, and may contain
-    nulls. The context belongs to the candidates of a row, so clicks that `history_targets` adds for
-    impressions and pairs are learned without it. In bare histories, the context of a row counts for
-    all of its clicks.
 
     References
     ----------

@@ -362,6 +362,16 @@ def test_unused_columns_are_named_once():
         make(context="auto").fit(impressions().assign(time=1, impression_id=range(40)), ITEMS)
 
 
+def test_explanations_and_lists_have_the_context_of_their_row(fitted):
+    X = histories(30)[lambda rows: rows["history"].map(len) > 2][:1]
+    found = fitted.explain(X, 3)
+    candidates = X.assign(candidates=[[3]])
+    assert_allclose(found.score, fitted.decision_function(candidates)[0], rtol=1e-6)
+    pairs = pd.DataFrame({"history": [[1, 2]] * 4, "candidate": [3, 4, 3, 4], "age": [30] * 4})
+    pairs = pairs.assign(device=["phone", "desk"] * 2, clicked=[1, 1, 0, 0])
+    assert fitted.evaluate(pairs, metrics=["coverage@2"])["n_groups_used"] == 2
+
+
 def test_threads_get_the_answers_of_their_contexts(fitted):
     parts = [histories(9, seed=seed) for seed in range(12)]
     expected = [fitted.recommend(part, k=3) for part in parts]

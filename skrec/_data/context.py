@@ -27,12 +27,13 @@ from skrec._data.context_columns import (
     context_kind,
     is_offered,
 )
+from skrec._data.rows import UNREAD
 from skrec._data.table import Table
 
 ROWS = 1 << 16  # rows that are transformed at a time
 LARGEST = 10.0  # features are limited to this number of standard deviations
 RARE = 5  # categories with fewer rows share one feature
-LISTS = frozenset(("history", "user_id"))  # columns of X that say nothing of the context
+LISTS = frozenset(("history", "user_id", *UNREAD))  # columns of X that say nothing of the context
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,12 +19,12 @@ from skrec._data.hints import (
     plain,
     words_of,
 )
-from skrec._data.rows import COLUMNS, misspelled
+from skrec._data.rows import COLUMNS, UNREAD, misspelled
 from skrec._data.table import Table
 
 MAX_VALUES = 100  # largest number of features of a category, and of values of an "auto" string
 # columns of X with a meaning of their own; only `time` may be context, too
-NEVER_CONTEXT = frozenset(COLUMNS) - {"time"} | {"weights"}
+NEVER_CONTEXT = frozenset(COLUMNS) - {"time"} | {"weights", *UNREAD}
 LABELS = LABEL_NAMES | CANDIDATE_NAMES
 
 

@@ -140,7 +140,7 @@ def one_row_per_list(
             raise ValueError("all histories are empty, so there is no last click to hide")
         return shorter, np.arange(shorter.n_rows), target
     assert data.clicked is not None
-    key = data.history_user_pairs()[2] if data.group_of_row is None else data.group_of_row
+    key = data.distinct_readers()[2] if data.group_of_row is None else data.group_of_row
     _, first, list_of_row = np.unique(key, return_index=True, return_inverse=True)
     at = np.flatnonzero(data.clicked)
     clicked = data.candidate_codes[at]

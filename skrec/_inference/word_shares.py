@@ -90,9 +90,9 @@ def word_shares(
         if read is None:
             return None
         packed = encoded.content.prepare(items).to(device_of(network))
-        history, user, _ = data.history_user_pairs()
+        history, user_context, _ = data.distinct_readers()
         with torch.no_grad():
-            score_rows = block_scorer(made, rows, data, history, user, max_history, None)
+            score_rows = block_scorer(made, rows, data, history, user_context, max_history, None)
 
         def score(item: torch.Tensor) -> torch.Tensor:
             """Return the scores (S,) of item rows (S, W)."""
