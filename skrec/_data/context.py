@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,9 @@ from skrec._data.context_columns import (
 )
 from skrec._data.rows import UNREAD
 from skrec._data.table import Table
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import OneHotEncoder
 
 ROWS = 1 << 16  # rows that are transformed at a time
 LARGEST = 10.0  # features are limited to this number of standard deviations
@@ -49,8 +52,9 @@ class ContextFeatures:
     kinds : dict of str to str, or None
         Whether the default transformer reads a column as "category", "number" or "time". None if
         the transformer is the user's.
-    transformer : scikit-learn transformer
-        Fitted clone of the transformer. It receives a DataFrame.
+    transformer : scikit-learn transformer or None
+        Fitted clone of the user's transformer, which receives a DataFrame. Otherwise, the encoder
+        of the categories; None if there are only numbers.
     mean, scale : ndarray of float64, shape (F,)
         Mean and standard deviation of the features in the training rows. The scale of features that
         are 0 or 1 is 1.
@@ -131,18 +135,17 @@ class ContextFeatures:
 
     def _transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the numbers (n, F) of the transformer; unknown ones are NaN."""
-        with np.errstate(all="ignore"):
-            made = self.transformer.transform(frame)
+        if self.kinds is None:
+            with np.errstate(all="ignore"):
+                made = self.transformer.transform(frame)
+        else:
+            made = _encode_columns(self.transformer, frame)
         numbers = _as_numbers(made, len(frame), self.columns)
         if self.n_features and numbers.shape[1] != self.n_features:
             raise ValueError(
                 f"the context transformer gave {numbers.shape[1]} numbers a row, but "
                 f"{self.n_features} in fit"
             )
-        if self.kinds is not None:
-            for name, place in self.transformer.output_indices_.items():
-                if name.startswith("category:"):  # a category that fit has not seen is unknown
-                    numbers[~numbers[:, place].any(axis=1), place] = np.nan
         return numbers
 
 
@@ -181,10 +184,9 @@ def fit_context(
     elif isinstance(asked, list | tuple):
         kinds = {name: _kind_of_named(table, name) for name in asked}
     if kinds is not None:
-        columns, transformer = list(kinds), _default_transformer(kinds)
+        columns = list(kinds)
     else:
         columns = _columns_for(table, offered)
-        transformer = clone(asked)
     others = [name for name in offered if name not in columns]
     if not columns:
         if kinds is not None:
@@ -192,10 +194,13 @@ def fit_context(
         raise ValueError(
             f"context={asked!r} has no columns to read: X has only {preview(table.names, 20)}"
         )
-    transformer.fit(frame_of(table, columns, kinds))
+    frame = frame_of(table, columns, kinds)
     if kinds is None:
+        transformer = clone(asked).fit(frame)
         columns = _columns_read(transformer, columns)
         others = [name for name in offered if name not in columns]
+    else:
+        transformer = _fit_encoder(frame)
     kept = clone(asked) if kinds is None else list(asked) if not isinstance(asked, str) else asked
     none = np.empty(0)
     features = ContextFeatures(kept, columns, kinds, transformer, none, none, as_field)
@@ -248,25 +253,39 @@ def _columns_read(transformer: Any, columns: list[str]) -> list[str]:
     return [name for name in columns if name in read]
 
 
-def _default_transformer(kinds: dict[str, str]) -> Any:
-    """Return the transformer of "auto" and of lists of columns."""
-    from sklearn.compose import ColumnTransformer
+def _fit_encoder(frame: pd.DataFrame) -> OneHotEncoder | None:
+    """Fit the encoder of the categories in a frame; None if there are only numbers."""
     from sklearn.preprocessing import OneHotEncoder
 
-    words = OneHotEncoder(
+    words = frame.loc[:, frame.dtypes != np.float64]
+    if not words.shape[1]:
+        return None
+    encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         min_frequency=RARE,
         max_categories=MAX_VALUES,
         sparse_output=False,
     )
-    parts: list[Any] = []
-    for name, kind in kinds.items():
-        inputs = [f"{name}: hour", f"{name}: weekday"] if kind == "time" else [name]
-        if kind == "number":
-            parts.append((f"number: {name}", "passthrough", inputs))
-        else:
-            parts += [(f"category: {each}", clone(words), [each]) for each in inputs]
-    return ColumnTransformer(parts)
+    return encoder.fit(words)
+
+
+def _encode_columns(encoder: OneHotEncoder | None, frame: pd.DataFrame) -> np.ndarray:
+    """Return the numbers of a frame, followed by its one-hot encoded categories, as (n, F).
+
+    Categories that `fit` has not seen are NaN. A ``ColumnTransformer`` would do the same, but it
+    changes the warning filters of the process for a moment, which other threads would notice.
+    """
+    is_number = frame.dtypes == np.float64
+    numbers = frame.loc[:, is_number].to_numpy(dtype=np.float64)
+    if encoder is None:
+        return numbers
+    codes = encoder.transform(frame.loc[:, ~is_number])
+    start = 0
+    for known, rare in zip(encoder.categories_, encoder.infrequent_categories_, strict=True):
+        stop = start + len(known) - (0 if rare is None else len(rare) - 1)
+        codes[~codes[:, start:stop].any(axis=1), start:stop] = np.nan
+        start = stop
+    return np.concatenate([numbers, codes], axis=1)
 
 
 def frame_of(table: Table, columns: list[str], kinds: dict[str, str] | None) -> pd.DataFrame:

@@ -271,9 +271,13 @@ def _is_context(value: Any) -> bool:
         and mean.ndim == 1
         and mean.shape == scale.shape != (0,)
         and bool(np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all())
-        and hasattr(value.transformer, "transform")
+        and (hasattr(value.transformer, "transform") or _has_only_numbers(kinds))
         and isinstance(value.as_field, bool)
     )
+
+
+def _has_only_numbers(kinds: Any) -> bool:
+    return isinstance(kinds, dict) and set(kinds.values()) == {"number"}
 
 
 def _are_names(value: Any) -> bool:
