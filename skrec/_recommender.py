@@ -45,7 +45,6 @@ from skrec._training.start import (
     items_by_keyword,
     read_inputs,
 )
-from skrec._training.start import check_classes, items_by_keyword, labels_and_catalogue, read_inputs
 from skrec._training.state import TrainingState
 from skrec._training.summary import compare_with_popularity, describe_data
 from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
@@ -277,6 +276,14 @@ class ContentRecommender(
     and co-clicks are added only if they improve the ranking of held-out rows. Clicks say nothing of
     items that are added after `fit`, so these have the popularity and the co-clicks of the average
     item. Item vectors, user vectors and `similar_items` are those of the network alone.
+
+    The context of a row is standardized, projected, and added to each vector of the user. The
+    projection starts at zero and is trained with the network. Unknown values count as the mean of
+    the training rows: null numbers, categories that `fit` has not seen, and all context of X that
+    consists of histories only. Otherwise, columns that `fit` used must be there, and may contain
+    nulls. The context belongs to the candidates of a row, so clicks that `history_targets` adds for
+    impressions and pairs are learned without it. In bare histories, the context of a row counts for
+    all of its clicks.
 
     References
     ----------
