@@ -291,3 +291,19 @@ def test_what_makes_no_sense_is_an_error():
             recommender(n_hard_negatives=wrong).fit(HISTORIES, ITEMS)
     rec = ContentRecommender(width=4, n_hard_negatives=1, max_epochs=1).fit(HISTORIES, ITEMS)
     assert rec.chosen_["n_negatives"] != "all"
+
+
+def test_language_models_have_hard_negatives(tiny_bert, news, monkeypatch):
+    seen, mine = [], HardNegatives.mine
+    monkeypatch.setattr(HardNegatives, "mine", lambda s, v: seen.append(mine(s, v)) or seen[-1])
+    rec = ContentRecommender(
+        content.LanguageModel(tiny_bert, trainable_layers=1),
+        width=8,
+        n_hard_negatives=2,
+        n_negatives=4,
+        max_epochs=1,
+        early_stopping=False,
+        random_state=0,
+    ).fit(news.train[["history"]].head(20), news.items[["item_id", "title"]])
+    assert len(seen) == 1 and (seen[0] >= 0).any()
+    assert not rec.network_.training
