@@ -136,7 +136,6 @@ def lists(*values):
         ({"weights": [1, 2, 3]}, TypeError, "'weights' must hold a list of numbers in each row"),
         ({"clicked": GRADED, "weights": GRADED}, ValueError, "weights of clicks twice"),
     ],
-    ids=str,
 )
 def test_wrong_weights_are_errors(columns, error, message):
     with pytest.raises(error, match=message):
