@@ -102,7 +102,9 @@ class HistoryRanker(Ranker):
 
     def unit_vectors(self) -> Any:
         """Return the item vectors (N, D), which have the length 1 or 0."""
-        vectors = self.item_vectors()
+        if not isinstance(self.match, ByVectors):
+            return super().unit_vectors()
+        vectors = self.match.vectors
         return torch.from_numpy(vectors) if isinstance(vectors, np.ndarray) else vectors
 
     def score_candidates(self, data: CodedInteractions) -> np.ndarray:

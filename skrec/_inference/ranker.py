@@ -116,8 +116,8 @@ class Ranker(ABC):
         return False
 
     def unit_vectors(self) -> Any:
-        """Return item vectors of length 1 (N, D), a tensor or csr_array; see `has_vectors`."""
-        raise NotImplementedError
+        """Return item vectors of length 1 (N, D), a tensor or csr_array; None if there are none."""
+        return None
 
     def logits_of(
         self, data: CodedInteractions, codes: np.ndarray, scores: np.ndarray | None = None

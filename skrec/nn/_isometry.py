@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
@@ -10,7 +11,8 @@ def isometric(layer: nn.Linear) -> nn.Linear:
 
     If the output is at least as large as the input, all inner products are kept. Otherwise, they
     are kept up to what the smaller size cuts off. A ranking by pretrained vectors is therefore
-    nearly the same before the layer is trained.
+    nearly the same before the layer is trained. The weights are the orthonormal ones that are closest
+    to those of the layer, so no random numbers are drawn.
 
     Parameters
     ----------
@@ -21,6 +23,8 @@ def isometric(layer: nn.Linear) -> nn.Linear:
     -------
     torch.nn.Linear
     """
-    nn.init.orthogonal_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        left, _, right = torch.linalg.svd(layer.weight.double(), full_matrices=False)
+        layer.weight.copy_(left @ right)
+        layer.bias.zero_()
     return layer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-TINY = 1e-6  # of the largest singular value; directions with smaller ones are noise
+TINY = 1e-4  # of the largest singular value; directions with smaller ones are noise
+EQUAL = 1e-6  # relative difference of singular values that are equal up to rounding
 
 
 @torch.no_grad()
@@ -29,16 +30,28 @@ def start_at_principal_directions(layer: nn.Linear, x: torch.Tensor) -> None:
     x = x.to(torch.float64)
     mean = x.mean(dim=0)
     _, scales, directions = torch.linalg.svd(x - mean, full_matrices=False)
-    kept = (scales > TINY * scales.max().clamp_min(TINY)).nonzero().squeeze(1)
-    kept = kept[: layer.out_features]
-    if not len(kept):
+    k = _n_kept(scales, layer.out_features)
+    if not k:
         return
-    scales, directions = scales[kept], directions[kept]
+    scales, directions = scales[:k], directions[:k]
     weighted = directions / scales.sqrt().unsqueeze(1)  # (k, H)
     # the components (n, k) have the squared norm `scales ** 2 / scales`
     weighted *= (scales.square().sum() / scales.sum()).sqrt()
-    random = layer.weight.to(torch.float64)[:, : len(kept)]
-    rotation, _ = torch.linalg.qr(random)  # (D, k), with orthonormal columns
-    weight = rotation @ weighted
+    # The closest rotation to random weights does not depend on how directions with equal singular
+    # values were chosen, which rounding decides.
+    left, _, right = torch.linalg.svd(layer.weight.double() @ directions.T, full_matrices=False)
+    weight = left @ right @ weighted  # (D, H)
     layer.weight.copy_(weight)
     layer.bias.copy_(-weight @ mean)
+
+
+def _n_kept(scales: torch.Tensor, n_outputs: int) -> int:
+    """Return how many of the descending singular values are kept.
+
+    Equal ones are kept or left out together.
+    """
+    n_real = int((scales > TINY * scales.max().clamp_min(TINY)).sum())
+    if n_real <= n_outputs:
+        return n_real
+    differs = scales[:n_outputs] > scales[n_outputs] * (1 + EQUAL)
+    return int(differs.sum())

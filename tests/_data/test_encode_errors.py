@@ -216,7 +216,7 @@ def test_a_misspelt_history_raises_with_the_right_name():
         ("click", "clicked"),
         ("Clicked", "clicked"),
         ("impressionid", "impression_id"),
-        ("times", "time"),
+        ("tme", "time"),
     ],
 )
 def test_other_misspelt_columns_warn(name, meant):

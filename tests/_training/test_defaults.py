@@ -33,7 +33,7 @@ def test_impressions_read_content_alone():
     rec = fit(IMPRESSIONS)
     assert (repr(rec.content_), repr(rec.predictor_)) == ("MeanPooling()", "Dot(item_bias=True)")
     assert rec.chosen_["history_targets"] == "all"
-    assert rec.chosen_["co_clicks"] is True and rec.prior_ is None  # they do not help here
+    assert rec.chosen_["co_clicks"] is True
 
 
 def test_catalogues_without_columns_have_ids():

@@ -28,8 +28,14 @@ ROWS = {
 
 def coded():
     users = pa.array([7, 8])
-    return encode(
+    data = encode(
         as_table(ROWS), items=ITEMS, labels="required", sample_weight=[1.0, 2.0], users=users
+    )
+    return replace(
+        data,
+        click_weight=np.array([0.5, 0.0, 2.0]),
+        contexts=np.array([[0.0], [1.5]], dtype=np.float32),
+        context_of_row=np.array([0, 1]),
     )
 
 

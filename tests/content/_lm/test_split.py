@@ -65,7 +65,9 @@ def test_padding_and_neighbours_change_nothing(name):
     for row, length in enumerate(LENGTHS):
         one = MASK[row : row + 1, :length]
         alone = top(prefix.states(IDS[row : row + 1, :length], one).clone(), one)
-        torch.testing.assert_close(together[row, :length], alone[0], rtol=0, atol=1e-10)
+        # these compute positions or norms in float32, and round differently for other lengths
+        atol = 1e-6 if name in ("BLOOM", "Gemma2") else 1e-10
+        torch.testing.assert_close(together[row, :length], alone[0], rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
