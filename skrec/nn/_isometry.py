@@ -11,8 +11,8 @@ def isometric(layer: nn.Linear) -> nn.Linear:
 
     If the output is at least as large as the input, all inner products are kept. Otherwise, they
     are kept up to what the smaller size cuts off. A ranking by pretrained vectors is therefore
-    nearly the same before the layer is trained. The weights are the orthonormal ones closest to those
-    of the layer, so no random numbers are drawn.
+    nearly the same before the layer is trained. The new weights are the closest orthonormal ones
+    to the old ones, so no random numbers are drawn.
 
     Parameters
     ----------
