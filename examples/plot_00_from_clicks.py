@@ -10,16 +10,17 @@ example goes from there to lists with titles, and keeps the lists up to date.
 # %%
 # The files
 # ---------
-# The files are those of MovieLens latest-small, if they are next to the project. Otherwise, made-up
-# headlines are written to files with the same columns.
+# The files are those of MovieLens latest-small, if ``shared/data`` next to the project has them.
+# Otherwise, made-up headlines are written to files with the same columns.
 import tempfile
 from pathlib import Path
 
 from skrec import explode
 from skrec.datasets import make_headlines
 
-folder = Path(__file__).resolve().parents[2] / "shared" / "data" / "movielens-latest-small"
-if not folder.exists():
+above = [parent / "shared" / "data" / "movielens-latest-small" for parent in Path.cwd().parents]
+folder = next((path for path in above if path.exists()), None)
+if folder is None:
     folder, news = Path(tempfile.mkdtemp()), make_headlines(n_users=200, random_state=0)
     pairs, clicked = explode(news.train)
     log = pairs.assign(rating=5 * clicked, timestamp=pairs.time.astype("datetime64[s]").astype(int))
