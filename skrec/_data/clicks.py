@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,12 +93,18 @@ def _read_lists(table: Table, name: str, dtype: Any) -> tuple[np.ndarray, np.nda
     n_before = 0
     for part_lengths, values in list_chunks(table.chunks(name), f"column {name!r}"):
         lengths.append(part_lengths)
-        row = n_before + np.repeat(np.arange(len(part_lengths)), part_lengths)
-        n_before += len(part_lengths)
+        ends = np.cumsum(part_lengths)
         for start in range(0, len(values), SLICE):
-            part = _weights(values.slice(start, SLICE), name, row[start : start + SLICE])
+            row_of = partial(_row_of, ends, n_before, start)
+            part = _weights(values.slice(start, SLICE), name, row_of)
             weights.append(part > 0 if dtype == np.int8 else part)
+        n_before += len(part_lengths)
     return lengths.array(), weights.array()
+
+
+def _row_of(ends: np.ndarray, first_row: int, start: int, at: int) -> int:
+    """Return the row of a value of a slice that begins at `start`, from the ends of the rows."""
+    return first_row + int(np.searchsorted(ends, start + at, side="right"))
 
 
 def _flat_labels(y: Any) -> pa.ChunkedArray:
@@ -117,7 +125,7 @@ def _flat_labels(y: Any) -> pa.ChunkedArray:
 
 
 def _weights(
-    values: pa.Array | pa.ChunkedArray, name: str, row: np.ndarray | None = None
+    values: pa.Array | pa.ChunkedArray, name: str, row_of: Callable[[int], int] = int
 ) -> np.ndarray:
     """Return a column of labels or weights, or raise a ValueError if one is not allowed.
 
@@ -127,28 +135,28 @@ def _weights(
         The values.
     name : str
         Name of the column.
-    row : ndarray of int, shape (n,), default=None
-        Row of each value, for error messages. None means one value per row.
+    row_of : callable, default=int
+        Function of the position of a value that returns its row, for error messages. By default,
+        there is one value per row.
 
     Returns
     -------
     ndarray of shape (n,)
         Numbers, finite and not negative.
     """
-    row = np.arange(len(values)) if row is None else row
     hint = (
         "column 'clicked' must be 0/1 labels, or weights of clicks: positive numbers"
         if name == "clicked"
         else "column 'weights' must be the weights of clicks: numbers that are not negative"
     )
     if values.null_count:
-        first = row[np.flatnonzero(np.asarray(values.is_null()))[0]]
+        first = row_of(int(np.flatnonzero(np.asarray(values.is_null()))[0]))
         raise ValueError(f"{hint}, got {values.null_count} nulls, the first one in row {first}")
     array = _numbers(values, hint)
     wrong = ~np.isfinite(array) | (array < 0) if array.dtype.kind != "b" else np.zeros(0, bool)
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"{hint}, got {array[at]} in row {row[at]}")
+        raise ValueError(f"{hint}, got {array[at]} in row {row_of(at)}")
     return array
 
 

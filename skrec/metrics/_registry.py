@@ -210,7 +210,7 @@ def compute(
     _check_columns(chosen, responses, groups)
     grouped = [metric for metric in chosen if metric.kind == "grouped"]
     labels = y_true
-    if grouped or np.asarray(y_true).dtype.kind in "fiu":
+    if grouped or _are_numbers(y_true):
         labels = check_gains(y_true)[0]
     if not grouped:
         return {metric.name: _compute_pointwise(metric, labels, responses) for metric in chosen}
@@ -380,6 +380,14 @@ def _compute_pointwise(
 def _compute_grouped(metric: Metric, ranking: Ranking) -> float:
     values, usable = values_by_group(metric, ranking)
     return mean_over(values, usable, metric.name)
+
+
+def _are_numbers(y_true: Any) -> bool:
+    """Whether labels are an array of numbers; others are checked by the metrics."""
+    try:
+        return np.asarray(y_true).dtype.kind in "fiu"
+    except ValueError:  # lists of several lengths
+        return False
 
 
 def values_by_group(metric: Metric, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:

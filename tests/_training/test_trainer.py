@@ -244,6 +244,7 @@ def run_two(arguments):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    common |= {"TORCHELASTIC_RUN_ID": "test"}
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     started = [run_script([*arguments, rank["RANK"]], common | rank) for rank in ranks]
     return [finish(process) for process in started]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -49,6 +50,19 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
     )
 
 
+class StatesByThread(dict[int, torch.Tensor]):
+    """States (U, L, H) of the forward passes that run now, by the number of their thread.
+
+    Copies are empty, because a network may be copied while other threads use it.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StatesByThread:
+        return StatesByThread()
+
+    def __reduce__(self) -> Any:
+        return StatesByThread, ()
+
+
 class Replay(nn.Module):
     """Module that replaces a layer of the prefix and returns given states, whatever its input.
 
@@ -57,22 +71,21 @@ class Replay(nn.Module):
     layer : torch.nn.Module
         The layer to replace. Attributes that models read from a layer, such as its attention type,
         are copied.
-    slot : list of one tensor (U, L, H)
-        List that contains the states during a forward pass.
+    slot : StatesByThread
+        States of the forward passes that run now.
     n_outputs : int
         Length of the tuple that the layer returns, or 0 if it returns a tensor.
     """
 
-    def __init__(self, layer: nn.Module, slot: list[torch.Tensor | None], n_outputs: int) -> None:
+    def __init__(self, layer: nn.Module, slot: StatesByThread, n_outputs: int) -> None:
         super().__init__()
         _copy_attributes(layer, self)
         self._slot, self._n_outputs = slot, n_outputs
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the states in the form of the layer's output."""
-        if not self._n_outputs:
-            return self._slot[0]
-        return (self._slot[0], *[None] * (self._n_outputs - 1))
+        states = self._slot[get_ident()]
+        return (states, *[None] * (self._n_outputs - 1)) if self._n_outputs else states
 
 
 class PrefixComputed(Exception):
@@ -133,7 +146,7 @@ class Top(nn.Module):
         probe = _probe(model, n_frozen)
         for parameter in model.parameters():
             parameter.requires_grad_(parameter in probe.trained)
-        self._slot: list[torch.Tensor | None] = [None]
+        self._slot = StatesByThread()
         self.n_frozen = n_frozen
         if n_frozen:
             layers = layer_list(model)[1]
@@ -162,13 +175,13 @@ class Top(nn.Module):
             return self.model(input_ids=values, attention_mask=mask.long()).last_hidden_state
         U, L, _ = values.shape
         dtype = self.model.dtype
-        self._slot[0] = values.to(dtype)
+        self._slot[get_ident()] = values.to(dtype)
         # the model requires embeddings, but the replay layers ignore them
         unused = torch.zeros((), dtype=dtype, device=values.device).expand(U, L, self._n_inputs)
         try:
             output = self.model(inputs_embeds=unused, attention_mask=mask.long())
         finally:
-            self._slot[0] = None
+            del self._slot[get_ident()]
         return output.last_hidden_state
 
     def _check_exact(self, probe: Probe) -> None:
