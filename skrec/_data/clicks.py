@@ -248,10 +248,8 @@ def read_click_weights(
     if clicked is None:
         return None
     graded = None
-    if "clicked" in table:
+    if "clicked" in table and _is_graded(table, kind):
         graded = _flat_weights(table, "clicked", kind)[1]
-        if (graded == clicked).all():
-            graded = None
     if "weights" in table:
         if graded is not None:
             raise ValueError(
@@ -270,6 +268,21 @@ def read_click_weights(
     if graded is None or (graded[clicked == 1] == 1).all():
         return None
     return np.where(clicked == 1, graded, 0.0)
+
+
+def _is_graded(table: Table, kind: str) -> bool:
+    """Whether the column `clicked` contains other numbers than 0 and 1."""
+    if kind == "impressions":
+        chunks = list_chunks(table.chunks("clicked"), "column 'clicked'")
+        parts = [values for _, values in chunks]
+    else:
+        parts = [table.column("clicked")]
+    for values in parts:
+        for start in range(0, len(values), SLICE):
+            labels = _numbers(values.slice(start, SLICE), "column 'clicked' must be numbers")
+            if ((labels != 0) & (labels != 1)).any():
+                return True
+    return False
 
 
 def _flat_weights(table: Table, name: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -313,5 +326,5 @@ def click_weights(weights: np.ndarray | None, clicked: np.ndarray) -> np.ndarray
     ndarray of float64, shape (P,)
     """
     if weights is None or not clicked.any():
-        return np.ones(len(clicked))
+        return np.broadcast_to(1.0, len(clicked))  # takes no memory
     return np.where(clicked == 1, weights / weights[clicked == 1].mean(), 1.0)
