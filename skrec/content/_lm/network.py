@@ -96,12 +96,8 @@ class LanguageModelNetwork(nn.Module):
             return
         if self.project.out_features >= self.project.in_features:
             return
-
-        def pooled(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            return self.pool(self._hidden(values, mask), mask)
-
         with torch.no_grad():
-            start_at_principal_directions(self.project, self._in_parts(pooled, columns))
+            start_at_principal_directions(self.project, self._in_parts(self._pooled, columns))
 
     def _in_parts(
         self,
@@ -126,9 +122,13 @@ class LanguageModelNetwork(nn.Module):
         hidden = values if self.top is None else self.top(values, mask)  # (u, L, H)
         return hidden.to(self.project.weight.dtype)
 
+    def _pooled(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return one vector of hidden states (u, H) per item, which is projected."""
+        return self.pool(self._hidden(values, mask), mask)
+
     def _vectors(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return item vectors (u, D)."""
-        return self.project(self.pool(self._hidden(values, mask), mask))
+        return self.project(self._pooled(values, mask))
 
     def _rows(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return item vectors and tokens as one row per item, which `in_parts` can reorder."""
