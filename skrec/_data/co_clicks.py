@@ -73,8 +73,13 @@ def add_clicks(known: np.ndarray | None, data: CodedInteractions, n_items: int) 
 
 
 def with_zeros(counts: np.ndarray | None, n_items: int) -> np.ndarray | None:
-    """Return counts with zeros for new items, of shape (n_items,); None stays None."""
-    return None if counts is None else np.pad(counts, (0, n_items - len(counts)))
+    """Return counts with zeros for new items, of shape (n_items,); None stays None.
+
+    Without new items, the same array is returned, because each answer of a recommender asks for it.
+    """
+    if counts is None or len(counts) == n_items:
+        return counts
+    return np.pad(counts, (0, n_items - len(counts)))
 
 
 def click_matrix(data: CodedInteractions, n_items: int, dtype: Any = np.float32) -> Any:
