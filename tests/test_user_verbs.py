@@ -379,3 +379,13 @@ def test_threads_read_whole_histories_while_others_update(rec, log):
         assert all(each.result() for each in done)
     found = dict(zip(users, map(len, rec.histories_["history"].to_pylist()), strict=False))
     assert found == {user: n + 10 for user, n in lengths.items()}
+
+
+def test_clicks_of_a_log_on_unknown_items_are_errors_that_name_what_leaves_them_out():
+    log = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 99], "time": [1, 2, 3]})
+    items = pd.DataFrame({"item_id": [1, 2], "title": ["red hat", "blue coat"]})
+    for model in (ContentRecommender(), Popularity()):
+        with pytest.raises(ValueError, match=r"among them 99.*impressions_from_clicks\(clicks, it"):
+            model.fit(log, items)
+    with pytest.raises(ValueError, match="unknown_items='ignore'$"):  # no log
+        ContentRecommender().fit([[1, 99]], items)

@@ -98,7 +98,7 @@ def encode(
     candidate_offsets, candidate_codes = _encode_candidates(
         table, kind, items, n_rows, None if drop_unknown == "all" else unknown
     )
-    unknown.raise_if_any(items, keep)
+    unknown.raise_if_any(items, keep, of_users=kind == "histories" and "user_id" in table)
     if kind == "impressions" and clicked is not None:
         clicked = match_clicks(clicked, candidate_offsets)
     if labels == "required" and clicked is None and kind != "histories":
@@ -157,7 +157,7 @@ class _UnknownIds:
             found = values.take(pa.array(missing[:1000])).unique().to_pylist()
             self.some.update(dict.fromkeys(found))
 
-    def raise_if_any(self, items: Items, droppable: bool) -> None:
+    def raise_if_any(self, items: Items, droppable: bool, of_users: bool) -> None:
         """Raise a ValueError if there are unknown ids.
 
         Parameters
@@ -166,6 +166,8 @@ class _UnknownIds:
             The catalogue.
         droppable : bool
             Whether `unknown_items="ignore"` would drop the unknown ids.
+        of_users : bool
+            Whether X has one history per user, as a log of clicks becomes.
         """
         if self.n:
             raise ValueError(
@@ -177,6 +179,12 @@ class _UnknownIds:
                     "Or drop unknown ids with unknown_items='ignore'"
                     if droppable
                     else "unknown_items='ignore' drops no candidates here: each gets an answer"
+                )
+                + (
+                    ". From a log of clicks, skrec.datasets.impressions_from_clicks(clicks, items) "
+                    "and histories_from_clicks(clicks, items) leave such clicks out"
+                    if of_users
+                    else ""
                 )
             )
 
