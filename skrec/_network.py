@@ -189,7 +189,7 @@ class Network(nn.Module):
     ) -> torch.Tensor:
         """Return the rows (U, R) of items, encoded in micro-batches of similar length."""
         encode = rows_of or self.item_rows
-        lengths = torch.from_numpy(packed.lengths).to(codes.device)[codes]
+        lengths = packed.lengths_of(codes)
         return in_parts(lambda rows, _: encode(packed.take(codes[rows])), lengths, token_budget)
 
     def item_rows(

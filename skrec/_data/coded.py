@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skrec._data.keys import distinct_rows
 from skrec._data.ragged import gather_segments, keep_elements, segment_ids, take_segments
 
 
@@ -101,9 +102,7 @@ class CodedInteractions:
         histories, users, pair_of_row = self.history_user_pairs()
         if self.context_of_row is None:
             return histories, np.stack([users, np.zeros_like(users)], axis=1), pair_of_row
-        size = int(self.context_of_row.max(initial=0)) + 1
-        key, of_row = np.unique(pair_of_row * size + self.context_of_row, return_inverse=True)
-        pair, context = np.divmod(key, size)
+        (pair, context), of_row = distinct_rows(pair_of_row, self.context_of_row)
         return histories[pair], np.stack([users[pair], context], axis=1), of_row
 
     def history_user_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,10 +115,8 @@ class CodedInteractions:
         pair_of_row : ndarray of int64, shape (n,)
             Position of each row's pair.
         """
-        user = self.users()
-        size = int(user.max(initial=0)) + 1
-        key, pair_of_row = np.unique(self.history_of_row * size + user, return_inverse=True)
-        return key // size, key % size, pair_of_row
+        (histories, users), pair_of_row = distinct_rows(self.history_of_row, self.users())
+        return histories, users, pair_of_row
 
     def row_of_candidate(self, at: np.ndarray | None = None) -> np.ndarray:
         """Return the row of each candidate (P,), or of the candidates at some positions."""

@@ -382,7 +382,9 @@ def refuse_scalar(ids: Any, name: str) -> None:
 
 def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:
     """Return the ids of codes (n, k). Code -1 becomes -1 if ids are ints, and None otherwise."""
-    ids = known.ids[np.maximum(codes, 0)]
+    rows = pa.array(np.maximum(codes, 0).ravel())  # the ids of the whole catalogue are not read
+    ids = known._ids.take(rows).to_numpy(zero_copy_only=False).reshape(codes.shape)
+    ids = ids if ids.flags.writeable else ids.copy()
     ids[codes < 0] = -1 if ids.dtype.kind == "i" else None
     return ids
 

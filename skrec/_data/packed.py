@@ -49,6 +49,10 @@ class Ragged:
         """Number of tokens per item, of shape (N,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
+    def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the number of tokens (U,) of some items."""
+        return self.offsets[codes + 1] - self.offsets[codes]
+
     def take(self, codes: torch.Tensor) -> Column:
         """Return the token ids (U, L) of some items, padded with 0, and their mask (U, L)."""
         start = self.offsets[codes]  # (U,)
@@ -82,6 +86,10 @@ class Dense:
         """Number of tokens per item, of shape (N,): always 1."""
         return torch.ones(len(self.values), dtype=torch.long)
 
+    def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the number of tokens (U,) of some items: always 1."""
+        return torch.ones(len(codes), dtype=torch.long, device=codes.device)
+
     def take(self, codes: torch.Tensor) -> Column:
         """Return the values (U, k) of some items, and a mask (U, 1) that is always true."""
         mask = torch.ones((len(codes), 1), dtype=torch.bool, device=codes.device)
@@ -113,6 +121,13 @@ class Packed:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the number of tokens (U,) of some items, without reading those of others."""
+        total = torch.zeros(len(codes), dtype=torch.long, device=codes.device)
+        for column in self.columns.values():
+            total = total + column.lengths_of(codes)
+        return total
 
     def take(self, codes: torch.Tensor) -> dict[str, Column]:
         """Return the columns of some items.

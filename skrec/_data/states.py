@@ -44,6 +44,10 @@ class States:
     dtype: torch.dtype
     device: torch.device = torch.device("cpu")
 
+    def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the number of rows (U,) of some items."""
+        return self.lengths[codes.to("cpu")].to(codes.device)
+
     def take(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the rows (U, L, width) of some items, padded with 0, and their mask (U, L)."""
         codes = codes.to("cpu")

@@ -125,7 +125,7 @@ def _satisfied(where: Any, items: Items) -> np.ndarray:
     import pyarrow.dataset as ds  # slow to import
 
     columns = {name: items.column(name) for name in items.roles}
-    table = pa.table({items.id: pa.array(items.ids), **columns})
+    table = pa.table({items.id: items._ids, **columns})
     try:
         found = ds.dataset(table).to_table(columns={"holds": where}).column("holds")
     except (pa.ArrowException, ValueError, TypeError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skrec._data.items import Items, codes_of
+from skrec._data.items import Items, codes_of, ids_of
 
 
 def removed_codes(removed: np.ndarray, known: Items, passed: Any = None) -> np.ndarray | None:
@@ -37,10 +37,10 @@ def removed_codes(removed: np.ndarray, known: Items, passed: Any = None) -> np.n
 def after_removal(removed: np.ndarray, known: Items, ids: Any) -> np.ndarray:
     """Return the ids of removed items after some more are removed, in catalogue order."""
     codes = np.union1d(codes_of(known, ids, "ids"), known.codes(removed, "removed_"))
-    return known.ids[codes.astype(np.int64)]
+    return ids_of(known, codes.astype(np.int64))
 
 
 def after_return(removed: np.ndarray, known: Items, passed: Any) -> np.ndarray:
     """Return the ids of removed items after some are passed again; see `removed_codes`."""
     codes = removed_codes(removed, known, passed)
-    return known.ids[:0] if codes is None else known.ids[codes]
+    return ids_of(known, np.empty(0, np.int64) if codes is None else codes)

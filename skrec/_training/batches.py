@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skrec._batch import Batch, Targets
+from skrec._data.keys import distinct_codes, distinct_rows
 from skrec._data.ragged import pad_histories
 from skrec._training.example_batch import ExampleBatch
 from skrec._training.examples import Examples
@@ -143,12 +144,8 @@ def collate(
         of_targets = windows.user_context[window].T
         users, context = np.concatenate([drawn.user_context.T, of_targets], axis=1)
     starts = np.maximum(starts, stops - max_history)
-    n_users = int(users.max(initial=0)) + 1
-    # one int per history and user: the start and length of its range, and the user
-    key = (starts * (max_history + 1) + (stops - starts)) * n_users + users
-    key, history_of_row = np.unique(key, return_inverse=True)
-    key, user = np.divmod(key, n_users)
-    starts, lengths = np.divmod(key, max_history + 1)
+    # one history per range of clicks and user
+    (starts, lengths, user), history_of_row = distinct_rows(starts, stops - starts, users)
     history, history_mask = pad_histories(history_codes, starts, starts + lengths)
     history_of_row, history_of_target = np.split(history_of_row, [len(drawn.mask)])
     used = drawn.sampled.any(axis=0)
@@ -159,7 +156,7 @@ def collate(
     if windows is not None and windows.hard is not None:
         hard = windows.hard[windows.hard >= 0]
     codes = [history[history_mask], drawn.candidates[drawn.mask], pool, history_codes[target], hard]
-    items, index = _distinct(np.concatenate(codes))
+    items, index = distinct_codes(np.concatenate(codes))
     edges = np.cumsum([len(part) for part in codes[:-1]])
     clicks, own, shared, learned, hard = np.split(index, edges)
     history[history_mask] = clicks
@@ -244,13 +241,3 @@ def _log_q_of_candidates(
     if hard_log_q is not None:
         own = own + hard_log_q[candidates] * (is_hard & only_sampled[:, None])
     return np.concatenate([own, log_q[pool] * sampled], axis=1)
-
-
-def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ascending distinct codes and the inverse, as np.unique, but without a sort."""
-    seen = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
-    seen[codes] = True
-    distinct = np.flatnonzero(seen)
-    place = np.empty(len(seen), dtype=np.int64)
-    place[distinct] = np.arange(len(distinct))
-    return distinct, place[codes]

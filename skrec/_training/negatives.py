@@ -158,10 +158,9 @@ class NegativeSampler:
         """
         if self._cumulative is not None:
             return pool if len(pool) >= LARGEST_POOL * self._size else self._join(pool, rng)
-        rest = np.setdiff1d(np.arange(self.n_items), pool, assume_unique=True)
-        if not len(rest):
-            return pool
-        return np.concatenate([pool, rng.permutation(rest)[: len(pool)]])
+        n_left = self.n_items - len(pool)
+        ranks = rng.choice(n_left, min(n_left, len(pool)), replace=False)
+        return np.concatenate([pool, _others(np.sort(pool), ranks)])
 
     def _join(self, pool: Pool, rng: np.random.Generator) -> Pool:
         """Return a pool followed by as many items drawn with replacement."""
@@ -244,6 +243,16 @@ class NegativeSampler:
         if self._cumulative is not None:  # an item can be sampled any number of times
             return np.where(n_allowed > 0, self.n_negatives, 0)
         return n_allowed - filled.sum(axis=1)
+
+
+def _others(pool: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return the codes with the given ranks among those that are not in the ascending pool.
+
+    The codes of the catalogue are not listed, because there may be very many of them.
+    """
+    # number of codes below each code of the pool that are not in the pool
+    n_below = pool - np.arange(len(pool))
+    return ranks + np.searchsorted(n_below, ranks, side="right")
 
 
 def count_row_clicks(data: CodedInteractions, n_items: int) -> np.ndarray:

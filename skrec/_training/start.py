@@ -19,7 +19,7 @@ from skrec._data.context import ContextFeatures, fit_context
 from skrec._data.context_columns import warn_unread
 from skrec._data.encode import encode
 from skrec._data.hints import hint_for_index
-from skrec._data.items import Items, are_equal, is_indexed_by
+from skrec._data.items import Items, are_equal, ids_of, is_indexed_by
 from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table, is_table
 from skrec._inference.prior import Prior
@@ -153,7 +153,7 @@ def read_inputs(
         removed = after_return(r.removed_, items, passed)
     else:
         items, users = read_catalogue(items, r.unknown_items), None
-        removed = items.ids[:0]
+        removed = ids_of(items, np.empty(0, np.int64))
     asked = r.get_params(deep=False)
     known = {name: getattr(r, f"{name}_") for name in FAMILIES} if resuming else {}
     chosen = choose_operators(asked, kind, items) | {

@@ -43,6 +43,7 @@ def test_what_is_taken_is_what_was_computed(tmp_path, dtype):
     assert len(states.pages) > 5  # tests the loop over pages
     assert states.lengths.dtype == torch.int64
     assert states.lengths.tolist() == LENGTHS.tolist()
+    assert states.lengths_of(torch.tensor([1, 0])).tolist() == LENGTHS[[1, 0]].tolist()
     assert_right(states, list(range(N)), dtype)
     assert_right(states, [59, 0, 3, 3, 41, 0], dtype)
     assert_right(states, [], dtype)

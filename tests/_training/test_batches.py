@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,31 @@ def test_collate_keeps_each_distinct_history_once():
     batch = collate(drawn, POOL, codes, max_history=4)
     ranges = {(max(a, b - 4), b) for a, b in zip(drawn.starts, drawn.stops, strict=True)}
     assert len(batch.history) == len(ranges) < len(drawn.starts)
+
+
+class ManyClicks:
+    """Codes of 10 billion clicks, which are computed when they are read."""
+
+    def __getitem__(self, at):
+        return (at * 7 % 50).astype(np.int32)
+
+
+def test_histories_of_100_million_users_stay_apart():
+    # one int64 has no room for the start and length of a history and the user
+    n_users, n_clicks = 100_000_000, 10_000_000_000
+    rng = np.random.default_rng(0)
+    drawn, _ = random_drawn(rng)
+    starts = rng.integers(n_clicks - 50, size=6)[rng.integers(6, size=40)]
+    starts[:6] = n_clicks - 50  # equal ranges of several users
+    user = np.stack([rng.integers(n_users - 4, n_users, 40), np.zeros(40, int)], axis=1)
+    drawn = replace(drawn, starts=starts, stops=starts + 20 + starts % 30, user_context=user)
+    batch = collate(drawn, POOL, ManyClicks(), max_history=50)
+    expected = {(*row, u) for *row, u in zip(drawn.starts, drawn.stops, user[:, 0], strict=True)}
+    assert len(batch.history) == len(expected) < 40
+    for row, at in enumerate(batch.history_of_row):
+        assert batch.user[at] == user[row, 0]
+        clicks = batch.items[batch.history[at][batch.history_mask[at]]]
+        assert_array_equal(clicks, ManyClicks()[np.arange(drawn.starts[row], drawn.stops[row])])
 
 
 def test_padding_points_inside_the_batch():

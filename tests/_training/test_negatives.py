@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from skrec import Items
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import make_examples
-from skrec._training.negatives import NegativeSampler, count_row_clicks
+from skrec._training.negatives import NegativeSampler, _others, count_row_clicks
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -110,6 +110,23 @@ def test_a_catalogue_without_enough_items_gives_all_that_it_has():
     nothing = make_examples(coded(3, [[0, 1, 2]]), "softmax", sampler(3, 5, [[0, 1, 2]]))
     (batch,) = iterate_batches(nothing, 4, 9, np.random.default_rng(0))
     assert not batch.has_negatives()
+
+
+def test_a_pool_grows_by_items_that_it_lacks():
+    rng = np.random.default_rng(0)
+    for n_items, n_pool in ((30, 4), (30, 29), (5, 5), (100_000_000, 3)):
+        uniform = NegativeSampler(coded(6, [[0]]), n_items, n_pool, "uniform")
+        pool = rng.choice(n_items, n_pool, replace=False)
+        larger = uniform.extend(pool, rng)
+        assert_array_equal(larger[:n_pool], pool)
+        assert len(np.unique(larger)) == len(larger) == min(2 * n_pool, n_items)
+        assert 0 <= larger.min() <= larger.max() < n_items
+
+
+def test_the_items_that_a_pool_lacks_have_ranks():
+    pool = np.array([1, 3, 4, 8])
+    rest = np.setdiff1d(np.arange(10), pool)
+    assert_array_equal(_others(pool, np.arange(6)), rest)
 
 
 def test_targets_are_the_same_if_the_pool_grows():

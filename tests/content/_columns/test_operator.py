@@ -144,6 +144,11 @@ def packed():
     return Packed({"text": ragged, "code": Dense(torch.tensor([[1], [2], [3]]))})
 
 
+def test_lengths_of_some_items(packed):
+    assert packed.lengths.tolist() == [3, 1, 4]
+    assert packed.lengths_of(torch.tensor([2, 0, 2])).tolist() == [4, 3, 4]
+
+
 def test_take_pads_to_the_longest_taken(packed):
     taken = packed.take(torch.tensor([1, 0]))
     assert taken["text"][0].tolist() == [[0, 0], [7, 8]]
