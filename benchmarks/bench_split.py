@@ -31,7 +31,8 @@ from skrec._training.batches import iterate_batches
 from skrec._training.examples import ImpressionExamples
 from skrec._training.losses import batch_loss
 from skrec._training.negatives import NegativeSampler
-from skrec._training.trainer import AUTOCAST, Plan, Stepper, parameter_groups
+from skrec._training.optimizers import parameter_groups
+from skrec._training.trainer import AUTOCAST, Plan, Stepper
 from skrec.content import Resources
 from skrec.datasets import make_headlines
 

@@ -30,6 +30,7 @@ from skrec._training.processes import Processes
 from skrec._training.shared_scorer import SharedScorer
 from skrec._training.trainer import Stepper
 from skrec.datasets import make_headlines
+from skrec.nn import _table, sparse_tables
 
 LIMIT = float(os.environ.get("RANKS_LIMIT", 120))  # seconds for one function
 N_PROCESSES = {"three": 3}
@@ -113,6 +114,18 @@ def histories(rank):
     rec = recommender(history_targets=0, n_negatives=8).fit(X, data.items)
     alone = recommender(history_targets=0, n_negatives=8, batch_size=32, processes=None)
     return course(rec), course(alone.fit(X, data.items))
+
+
+def tables(rank):
+    """The same with large tables, whose gradients are exchanged as rows."""
+    _table.LARGE_TABLE = 0
+    data = news()
+    parameters = {"content": content.WithID("mean_pooling", dropout=0.0)}
+    parameters["behavior"] = behavior.GRU(user_embedding="ini", user_dropout=0.0)
+    rec = recommender(**parameters).fit(data.train, data.items)
+    assert len(sparse_tables(rec.network_)) == 2
+    alone = recommender(batch_size=32, processes=None, **parameters)
+    return course(rec), course(alone.fit(data.train, data.items))
 
 
 def three(rank):

@@ -16,6 +16,8 @@ from torch import distributed, nn
 from skrec._common.locks import ForkSafeLock
 from skrec._common.messages import warn
 from skrec._training.agreement import LOST, Interrupts, error_of_all, packed_error
+from skrec._training.table_gradients import sum_table_gradients
+from skrec.nn import sparse_tables
 
 Value = TypeVar("Value")
 BUCKET = 1 << 24  # gradients that are summed at a time, so that their copies stay small
@@ -149,7 +151,8 @@ class Processes:
     def sum_gradients(self, network: nn.Module, error: BaseException | None = None) -> None:
         """Replace the gradient of each parameter by its sum over all processes.
 
-        The gradient of a parameter that no process used remains None, as in a single process.
+        The gradient of a parameter that no process used remains None, as in a single process. Of
+        sparse gradients, only the rows are sent.
 
         Parameters
         ----------
@@ -159,7 +162,9 @@ class Processes:
         """
         if self.n == 1:
             return
-        parameters = [p for p in network.parameters() if p.requires_grad]
+        tables = sparse_tables(network)
+        is_table = {id(table) for table in tables}
+        parameters = [p for p in network.parameters() if p.requires_grad and id(p) not in is_table]
         grads = [None if error is not None else p.grad for p in parameters]
         flags = [float(error is not None), *(float(grad is not None) for grad in grads)]
         for number, bucket in enumerate(_buckets(parameters)):
@@ -180,6 +185,15 @@ class Processes:
             for at, grad in zip(bucket, summed, strict=True):
                 if sums[1 + at]:
                     parameters[at].grad = grad.view_as(parameters[at])
+        if tables:
+            sum_table_gradients(tables, self._all_gathered)
+
+    def _all_gathered(self, own: torch.Tensor) -> list[torch.Tensor]:
+        """Return the tensors of all processes, which have the same shape."""
+        found = [torch.empty_like(own) for _ in range(self.n)]
+        with self._meeting():
+            distributed.all_gather(found, own)
+        return found
 
     def copy_first(self, network: nn.Module) -> None:
         """Replace the trained weights and the buffers of a network by those of process 0."""

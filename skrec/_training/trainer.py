@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch import nn
 
 from skrec._batch import Batch
 from skrec._common.messages import warn
@@ -22,6 +21,12 @@ from skrec._network import TOKEN_BUDGET, Network, device_of
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import Examples
 from skrec._training.losses import batch_loss
+from skrec._training.optimizers import (
+    clip_gradients,
+    has_gradients,
+    make_optimizers,
+    weights_of,
+)
 from skrec._training.processes import ONE_PROCESS, Processes
 
 NO_NEGATIVES = (
@@ -341,7 +346,7 @@ def memory_advice() -> Iterator[None]:
 
 
 class Stepper:
-    """AdamW optimizer with two learning rates, mixed precision and several processes.
+    """Optimizers with two learning rates, mixed precision and several processes.
 
     Parameters
     ----------
@@ -374,26 +379,26 @@ class Stepper:
         self._device = device_of(network).type
         self._dtype = AUTOCAST.get(plan.precision)
         self._scaler = torch.amp.GradScaler(self._device, enabled=self._dtype is torch.float16)
-        self._optimizer = torch.optim.AdamW(
-            parameter_groups(network, plan), weight_decay=plan.weight_decay, fused=True
-        )
-        n_steps = plan.max_epochs * self._n_steps
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, partial(share_of_rate, plan, n_steps)
-        )
+        self._optimizers = make_optimizers(network, plan)
+        rate = partial(share_of_rate, plan, plan.max_epochs * self._n_steps)
+        self._schedules = [
+            torch.optim.lr_scheduler.LambdaLR(each, rate) for each in self._optimizers
+        ]
         parameters = dict(network.named_parameters())
         for name, state in (moments or {}).items():
             device = parameters[name].device
             on_device = {key: value.to(device) for key, value in state.items()}
-            self._optimizer.state[parameters[name]] = on_device
+            for optimizer in self._optimizers:
+                if parameters[name] in weights_of(optimizer):
+                    optimizer.state[parameters[name]] = on_device
 
     def moments(self) -> dict[str, dict[str, torch.Tensor]]:
         """Return the optimizer state of each weight that has one, by the name of the weight."""
-        state = self._optimizer.state
         return {
-            name: dict(state[parameter])
+            name: dict(optimizer.state[parameter])
             for name, parameter in self.network.named_parameters()
-            if parameter in state
+            for optimizer in self._optimizers
+            if parameter in optimizer.state
         }
 
     def autocast(self) -> torch.autocast:
@@ -422,7 +427,7 @@ class Stepper:
     def add(self, packed: Packed, batch: Batch) -> float:
         """Add the gradients of one batch, without communication; see `step`."""
         if not self._n_waiting:
-            self._optimizer.zero_grad(set_to_none=True)
+            self.network.zero_grad(set_to_none=True)
         value = torch.zeros((), device=batch.labels.device)
         if len(batch):  # in the last step, a process may have no rows
             with self.autocast():
@@ -457,13 +462,18 @@ class Stepper:
         self.processes.sum_gradients(self.network)
         self._n_left -= 1
         if self._max_norm is not None:
-            self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self._max_norm)
+            for optimizer in self._optimizers:
+                self._scaler.unscale_(optimizer)
+            clip_gradients(self.network, self._max_norm)
         # counted before the weights change, so that Ctrl-C in between leaves no stale vectors
         self.network.n_steps += 1
-        self._scaler.step(self._optimizer)
+        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
+            if has_gradients(optimizer):
+                self._scaler.step(optimizer)
+            else:  # the scaler of float16 refuses it
+                optimizer.step()
+            schedule.step()
         self._scaler.update()
-        self._schedule.step()
 
 
 def share_of_rate(plan: Plan, n_steps: int, step: int) -> float:
@@ -477,22 +487,3 @@ def share_of_rate(plan: Plan, n_steps: int, step: int) -> float:
     if plan.lr_schedule == "cosine":
         return (1 - math.cos(math.pi * max(0.0, left))) / 2
     return 1.0
-
-
-def parameter_groups(network: Network, plan: Plan) -> list[dict[str, Any]]:
-    """Return the weights to train, grouped by learning rate, for a torch optimizer."""
-    pretrained = {
-        parameter
-        for module in network.modules()
-        if getattr(module, "pretrained", False)
-        for parameter in module.parameters()
-    }
-    rates: dict[float, list[torch.nn.Parameter]] = {
-        plan.learning_rate: [],
-        plan.pretrained_learning_rate: [],
-    }
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            own = parameter in pretrained
-            rates[plan.pretrained_learning_rate if own else plan.learning_rate].append(parameter)
-    return [{"params": group, "lr": rate} for rate, group in rates.items() if group]

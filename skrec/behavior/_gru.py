@@ -7,7 +7,7 @@ from torch import nn
 
 from skrec._common.checks import check_choice, check_real
 from skrec.behavior._base import BehaviorOperator
-from skrec.nn import last_real
+from skrec.nn import embedding_table, last_real
 
 
 class GRU(BehaviorOperator):
@@ -124,7 +124,7 @@ class UserEmbedding(nn.Module):
         self.dropout = dropout
         self.table: nn.Embedding | None = None
         if n_users:  # without known users, the table would have no trainable row
-            self.table = nn.Embedding(n_users + 1, width, padding_idx=0)
+            self.table = embedding_table(n_users + 1, width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.1)
             nn.init.zeros_(self.table.weight[0].detach())
 

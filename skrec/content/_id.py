@@ -11,6 +11,7 @@ from torch import nn
 from skrec._data.items import Items
 from skrec._data.packed import Column, Dense, Packed
 from skrec.content._base import ContentOperator
+from skrec.nn import embedding_table
 
 
 class ID(ContentOperator):
@@ -92,7 +93,7 @@ class IDTable(nn.Module):
 
     def __init__(self, n_items: int, width: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(n_items, width)
+        self.table = embedding_table(n_items, width)
         nn.init.normal_(self.table.weight, std=0.1)
 
     def forward(self, columns: dict[str, Column]) -> torch.Tensor:
@@ -101,6 +102,9 @@ class IDTable(nn.Module):
         vectors = self.table(codes.clamp_min(0))
         unseen = codes < 0
         if unseen.any():
-            mean = self.table.weight.mean(dim=0)
+            weight = self.table.weight
+            if self.table.sparse:  # the mean would have a gradient in every row
+                weight = weight.detach()
+            mean = weight.mean(dim=0)
             vectors = torch.where(unseen.unsqueeze(1), mean, vectors)
         return vectors

@@ -14,7 +14,7 @@ from skrec.content._around import PREFIX, OperatorAround, resolve_inner, start_f
 from skrec.content._base import ContentOperator
 from skrec.content._id import id_codes, ids_only
 from skrec.content._tokens import tokens_of
-from skrec.nn import real_first
+from skrec.nn import embedding_table, real_first
 
 
 class WithID(OperatorAround):
@@ -117,7 +117,7 @@ class ContentAndID(nn.Module):
     def __init__(self, content: nn.Module, n_items: int, width: int, dropout: float) -> None:
         super().__init__()
         self.content = content
-        self.table = nn.Embedding(n_items, width)
+        self.table = embedding_table(n_items, width)
         nn.init.zeros_(self.table.weight)
         self.dropout = dropout
 

@@ -19,6 +19,7 @@ from skrec.nn._masks import MaskBlock
 from skrec.nn._mlp import ACTIVATIONS, MLP
 from skrec.nn._pooling import last_real, masked_max, masked_mean
 from skrec.nn._principal import start_at_principal_directions
+from skrec.nn._table import embedding_table, rows_of_gradient, sparse_tables
 from skrec.nn._transformer import (
     LayerStack,
     Positions,
@@ -50,6 +51,7 @@ __all__ = [
     "TransformerLayer",
     "VectorCross",
     "causal_pooling",
+    "embedding_table",
     "encode_by_length",
     "fastformer",
     "in_parts",
@@ -63,6 +65,8 @@ __all__ = [
     "micro_batches",
     "real_first",
     "recency",
+    "rows_of_gradient",
+    "sparse_tables",
     "split_tokens",
     "stack_rows",
     "start_at_principal_directions",

@@ -19,7 +19,7 @@ from skrec._training.processes import Processes, _buckets, launched_processes
 TESTS = Path(__file__).parents[1]
 LIMIT = 300  # seconds for one function, on a busy machine
 
-EQUAL = ["impressions", "histories", "three", "dropout", "other_seeds", "stop", "again"]
+EQUAL = ["impressions", "histories", "tables", "three", "dropout", "other_seeds", "stop", "again"]
 RAISED = {
     "shards": r"ValueError: the processes of this training differ: rows: 40 impressions \(\w+\) in "
     r"process 0, but 40 impressions \(\w+\) in process 1. Each process must pass all rows",
@@ -95,6 +95,7 @@ def test_two_processes_equal_one_with_twice_the_batch_size(answers):
     assert_same_course(trained, alone)
     assert_same_course(updated, updated_alone)
     assert_same_course(*answers["histories"][0])
+    assert_same_course(*answers["tables"][0])
 
 
 @pytest.mark.slow

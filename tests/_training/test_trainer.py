@@ -18,7 +18,8 @@ from skrec._batch import Batch
 from skrec._network import Network
 from skrec._training.batches import collate
 from skrec._training.examples import ExampleBatch
-from skrec._training.trainer import Plan, Stepper, memory_advice, parameter_groups
+from skrec._training.optimizers import parameter_groups
+from skrec._training.trainer import Plan, Stepper, memory_advice
 from skrec.content import ID
 
 

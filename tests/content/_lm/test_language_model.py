@@ -20,7 +20,8 @@ from tiny_models import save_tiny, tiny_model, tiny_tokenizer
 from transformers import AutoModel
 
 from skrec import ContentRecommender, Items, cache, content
-from skrec._training.trainer import Plan, parameter_groups
+from skrec._training.optimizers import parameter_groups
+from skrec._training.trainer import Plan
 from skrec.content import LanguageModel
 from skrec.utils.estimator_checks import check_content_operator, check_recommender
 
