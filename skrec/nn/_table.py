@@ -33,7 +33,7 @@ def embedding_table(n_rows: int, width: int, **options: Any) -> nn.Embedding:
 
 def sparse_tables(network: nn.Module) -> list[nn.Parameter]:
     """Return the trained weights of a network whose gradients are sparse, in a fixed order."""
-    found = {
+    found: dict[int, Any] = {
         id(module.weight): module.weight
         for module in network.modules()
         if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
