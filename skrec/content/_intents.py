@@ -206,6 +206,9 @@ class AgreeingTexts(nn.Module):
         self.texts = [place for place, text in enumerate(is_text) if text]
         self.others = [place for place, text in enumerate(is_text) if not text]
         n_others = len(self.others)
+        # on the device of the weights, because a list would be copied there in each step
+        for name, places in ("text_places", self.texts), ("other_places", self.others):
+            self.register_buffer(name, torch.tensor(places, dtype=torch.long), persistent=False)
         self.n_intents = n_intents
         if self.texts:
             self.guide = nn.Linear(n_others * width, width) if n_others else None
@@ -219,10 +222,10 @@ class AgreeingTexts(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map column vectors x (U, S, D) with mask (U, S) to vectors (U, D)."""
         x = x * mask.unsqueeze(-1)  # missing columns are zeros
-        others = x[:, self.others].flatten(1)  # (U, (S - T) D)
+        others = x.index_select(1, self.other_places).flatten(1)  # (U, (S - T) D)
         if not self.texts:
             return self.project(others)
-        intents = self._intents(x[:, self.texts], others)  # (U, T, K, D)
+        intents = self._intents(x.index_select(1, self.text_places), others)  # (U, T, K, D)
         every = torch.ones(intents.shape[::2], dtype=torch.bool, device=x.device)  # (U, K)
         title = self.title(intents[:, 0], every)  # (U, D)
         parts = [title]
@@ -235,7 +238,8 @@ class AgreeingTexts(nn.Module):
     def title_of(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map column vectors x (U, S, D) with mask (U, S) to the title's intents (U, D)."""
         x = x * mask.unsqueeze(-1)
-        intents = self._intents(x[:, self.texts[:1]], x[:, self.others].flatten(1)).squeeze(1)
+        others = x.index_select(1, self.other_places).flatten(1)
+        intents = self._intents(x[:, self.texts[0]].unsqueeze(1), others).squeeze(1)
         return self.title(intents, torch.ones_like(intents[..., 0], dtype=torch.bool))
 
     def _intents(self, texts: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
