@@ -47,6 +47,8 @@ def recommender(operator, **parameters):
 PRETRAINED = ("PLMNR", "ONCE", "IISAN", "MINER", "UniSRec")
 ZOO = {name: getattr(zoo, name) for name in zoo.__all__ if name not in PRETRAINED}
 OURS = {
+    "defaults": ContentRecommender,
+    "defaults with ids": recommender(content.WithID(TEXT, dropout=0.2)),
     "columns side by side": recommender(content.CNN(fusion="concat")),
     "mean of words": recommender(content.MeanPooling()),
     "ids": recommender(content.ID()),
@@ -55,7 +57,7 @@ OURS = {
     "text and ids with history targets": recommender(content.WithID(TEXT), **TARGETS),
 }
 # what is compared on films that training never met
-COLD = [name for name in OURS if name.endswith("history targets")]
+COLD = [name for name in OURS if name.startswith("defaults") or name.endswith("history targets")]
 
 
 def chosen_models(names, folder, epochs):

@@ -165,6 +165,11 @@ class LanguageModel(PretrainedText):
         return None if self.trainable_layers is None else n_layers - self.trainable_layers
 
     @property
+    def is_fast(self) -> bool:  # type: ignore[override]
+        """Whether thousands of items per step cost little, because no layer is trained."""
+        return self.trainable_layers == 0
+
+    @property
     def keeps_states(self) -> bool:
         """Whether `prepare` computes and stores states, which takes a while the first time."""
         return self.trainable_layers is not None

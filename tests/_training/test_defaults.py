@@ -1,6 +1,7 @@
 """Rules for parameters that are "auto"."""
 
 import pytest
+from tiny_models import save_tiny
 
 import skrec._training.defaults as defaults
 from skrec import ContentRecommender, Items, content, predictor, zoo
@@ -50,6 +51,18 @@ def test_slow_operators_have_few_negatives(slow):
     histories, impressions = fit(HISTORIES, **slow).chosen_, fit(IMPRESSIONS, **slow).chosen_
     assert (histories["history_targets"], histories["n_negatives"]) == ("all", 64)
     assert (impressions["history_targets"], impressions["n_negatives"]) == (0, 4)
+
+
+def test_frozen_language_models_have_many_negatives(monkeypatch, tmp_path):
+    monkeypatch.setattr(defaults, "LARGEST_SOFTMAX", 8)
+    save_tiny(tmp_path, ["word0 word1 word2"])
+
+    def n_negatives(trainable_layers):
+        operator = content.LanguageModel(str(tmp_path), trainable_layers=trainable_layers)
+        return fit(HISTORIES, content=operator).chosen_["n_negatives"]
+
+    assert n_negatives(0) == 2048
+    assert n_negatives(1) == 64
 
 
 def test_operators_without_states_learn_one_click_per_row():
