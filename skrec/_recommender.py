@@ -52,7 +52,7 @@ from skrec._training.view import recommender_view, visual_block
 from skrec._verbs import RankingVerbs
 from skrec.baselines._saved import SAVED
 from skrec.behavior import BehaviorOperator
-from skrec.content import ContentOperator, Resources
+from skrec.content import ContentOperator, Resources, base_at
 from skrec.content._side import reader_of
 from skrec.predictor import Predictor
 
@@ -142,7 +142,7 @@ class ContentRecommender(
     pretrained_learning_rate : float, default=1e-4
         Learning rate of pretrained modules, such as a language model.
     weight_decay : float, default=0.0
-        Weight decay of the AdamW optimizer.
+        Weight decay of the AdamW optimizer. Biases and the weights of norms do not decay.
     lr_schedule : {"constant", "linear", "cosine"}, default="constant"
         How the learning rate falls from its value to 0 over `max_epochs`. `partial_fit` counts
         each call as the first epoch.
@@ -700,7 +700,9 @@ class ContentRecommender(
         return self
 
     @classmethod
-    def load(cls, path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
+    def load(
+        cls, path: Any, *, device: Any = None, trusted: Iterable[Any] = (), base: Any = None
+    ) -> Any:
         """Load a recommender that `save` wrote; see :func:`skrec.load`.
 
         Parameters
@@ -711,12 +713,14 @@ class ContentRecommender(
             Device of the computation. None selects the saved recommender's `device`.
         trusted : iterable of classes and str, default=()
             What may be built in addition to skrec's own classes.
+        base : str, Path, model or mapping, default=None
+            New place of the language model, if it has moved.
 
         Returns
         -------
         ContentRecommender
         """
-        return load(path, device=device, trusted=trusted)
+        return load(path, device=device, trusted=trusted, base=base)
 
     def _writing(self) -> AbstractContextManager[None]:
         """Let one thread at a time change the fitted attributes. Prediction needs no lock."""
@@ -801,7 +805,7 @@ class ContentRecommender(
         return tags
 
 
-def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
+def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = (), base: Any = None) -> Any:
     """Load a recommender that `ContentRecommender.save`, or `save` of a baseline, wrote.
 
     Nothing is unpickled and no code from the folder is run. Only skrec's own classes are built,
@@ -819,6 +823,10 @@ def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
         What may be built in addition to skrec's own classes: your own operator classes, names of
         types for skops (an error lists them), and ``"trust_remote_code"`` for language models
         that come with code.
+    base : str, Path, model or mapping, default=None
+        Name or path of the language model, or the model, if it has moved since it was saved. A
+        mapping has the new one for each name or path that was saved; see
+        :func:`skrec.content.base_at`, which does the same for pickles.
 
     Returns
     -------
@@ -842,6 +850,7 @@ def load(path: Any, *, device: Any = None, trusted: Iterable[Any] = ()) -> Any:
     >>> rec = skrec.load("news-recommender")  # doctest: +SKIP
     """
     check = partial(restored_state, ContentRecommender)
-    return saving.load(
-        ContentRecommender, path, device=device, trusted=trusted, check=check, others=SAVED
-    )
+    with base_at(base):
+        return saving.load(
+            ContentRecommender, path, device=device, trusted=trusted, check=check, others=SAVED
+        )

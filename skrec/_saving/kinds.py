@@ -18,9 +18,8 @@ from tokenizers import Tokenizer
 from skrec._data.item_files import read_items, write_items
 from skrec._data.items import Items
 from skrec._operators import Operator
-from skrec._saving import sklearn_objects
+from skrec._saving import language_models, sklearn_objects
 from skrec._saving.codec import Codec, Damaged, Kind
-from skrec._saving.language_models import BaseFolder, model_reference
 from skrec._saving.registry import PARTS, name_of, registered
 from skrec._saving.weights import to_array, to_tensor
 from skrec.content._lm import load_tokenizer, quiet
@@ -34,6 +33,7 @@ ARROW = {str(kind): kind for kind in (pa.int64(), pa.large_string())}
 
 def kinds() -> list[Kind]:
     """Return all kinds. The first kind with the type of a value is used for it."""
+    from peft import LoraConfig
     from transformers import PreTrainedTokenizerBase as Pretrained
 
     return [
@@ -50,7 +50,8 @@ def kinds() -> list[Kind]:
         Kind("items", (Items,), _write_items, _read_items),
         Kind("tokenizer", (Tokenizer,), _write_tokenizer, _read_tokenizer),
         Kind("pretrained tokenizer", (Pretrained,), _write_pretrained, _read_pretrained),
-        Kind("base", (BaseFolder,), _write_base, _read_base),
+        Kind("lora", (LoraConfig,), language_models.write_lora, language_models.read_lora),
+        Kind("base", (language_models.BaseFolder,), _write_base, _read_base),
         Kind("operator", (Operator, *PARTS), _write_object, _read_object),
         sklearn_objects.KIND,
     ]
@@ -194,7 +195,7 @@ def _read_pretrained(codec: Codec, value: dict[str, Any]) -> Any:
     return load_tokenizer(str(codec.path(value["folder"])), None, False, None)
 
 
-def _write_base(codec: Codec, value: BaseFolder, at: str) -> dict[str, Any]:
+def _write_base(codec: Codec, value: language_models.BaseFolder, at: str) -> dict[str, Any]:
     return {"folder": value.name}
 
 
@@ -207,7 +208,7 @@ def _write_object(codec: Codec, value: Any, at: str) -> dict[str, Any]:
     """Write an operator, or a part of one, as the name of its class and its state."""
     state = value.__getstate__()
     if isinstance(value, PretrainedText):
-        state = state | {"model": model_reference(codec, value, f"{at}.model")}
+        state = state | language_models.model_reference(codec, value, f"{at}.model")
     names = {kind: name for name, kind in registered().items()}
     kind = type(value)
     if kind not in names and name_of(kind) in registered():

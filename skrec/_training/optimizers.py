@@ -106,7 +106,11 @@ def make_optimizers(network: nn.Module, plan: Any) -> list[torch.optim.Optimizer
 def parameter_groups(
     network: nn.Module, plan: Any, others: Iterable[nn.Parameter] = ()
 ) -> list[dict[str, Any]]:
-    """Return the weights to train except `others`, grouped by learning rate, for an optimizer."""
+    """Return the weights to train except `others`, in groups for an optimizer.
+
+    A group has one learning rate and one weight decay. Biases and the weights of norms do not
+    decay.
+    """
     left_out = set(others)
     pretrained = {
         parameter
@@ -114,15 +118,16 @@ def parameter_groups(
         if getattr(module, "pretrained", False)
         for parameter in module.parameters()
     }
-    rates: dict[float, list[torch.nn.Parameter]] = {
-        plan.learning_rate: [],
-        plan.pretrained_learning_rate: [],
-    }
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in network.parameters():
         if parameter.requires_grad and parameter not in left_out:
-            own = parameter in pretrained
-            rates[plan.pretrained_learning_rate if own else plan.learning_rate].append(parameter)
-    return [{"params": group, "lr": rate} for rate, group in rates.items() if group]
+            rate = plan.pretrained_learning_rate if parameter in pretrained else plan.learning_rate
+            decay = plan.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [
+        {"params": group, "lr": rate, "weight_decay": decay}
+        for (rate, decay), group in groups.items()
+    ]
 
 
 def has_gradients(optimizer: torch.optim.Optimizer) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.base import clone
 
@@ -190,64 +189,6 @@ def _check_int_or(name: str, value: Any, minimum: int, others: tuple[str, ...]) 
             raise ValueError(f"{name} must be an int or one of {words}, got {value!r}")
     else:
         check_int(name, value, minimum)
-
-
-def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
-    """Raise a ValueError if parameters of the network have changed since the first fit.
-
-    Parameters
-    ----------
-    recommender : ContentRecommender
-        A fitted recommender, whose training is resumed.
-    operators : dict of str to operator
-        Operators of its current parameters, by family.
-
-    Raises
-    ------
-    ValueError
-        If an operator, `width` or `precision` differs from that of the network.
-    """
-    network = recommender.network_
-    changed = [
-        f"{name}={operator!r}, was {getattr(recommender, name + '_')!r}"
-        for name, operator in operators.items()
-        if not _are_equal(operator, getattr(recommender, f"{name}_"))
-    ]
-    if recommender.width != network.width:
-        changed.append(f"width={recommender.width}, was {network.width}")
-    known = recommender.context_
-    asked = recommender.context
-    if known is None:
-        if not (asked is None or isinstance(asked, str)):
-            changed.append(f"context={asked!r}, was without")
-    elif not _are_equal(list(asked) if isinstance(asked, tuple) else asked, known.asked):
-        changed.append(f"context={asked!r}, was {known.asked!r}")
-    elif recommender.context_fields != known.as_field:
-        changed.append(f"context_fields={recommender.context_fields}, was {known.as_field}")
-    is_double = network.empty_history.dtype is torch.float64
-    if (recommender.precision == "float64") != is_double:
-        was = "'float64'" if is_double else "another than 'float64'"
-        changed.append(f"precision={recommender.precision!r}, was {was}")
-    if changed:
-        raise ValueError(
-            "training can't go on with another model; changed since the first fit: "
-            + "; ".join(changed)
-            + ". Set it back, or call fit with warm_start=False"
-        )
-
-
-def _are_equal(one: Any, other: Any) -> bool:
-    """Whether two values of parameters are equal; operators are equal if their parameters are."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if hasattr(one, "get_params"):
-        mine, theirs = one.get_params(deep=False), other.get_params(deep=False)
-        return all(_are_equal(mine[name], theirs[name]) for name in mine)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_are_equal, one, other))
-    return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
 
 
 def check_precision(precision: str, device: torch.device) -> None:

@@ -34,12 +34,12 @@ from skrec._training.parameters import (
     check_context_field,
     check_parameters,
     check_precision,
-    check_same_model,
     resolve_operator,
 )
 from skrec._training.prior import starting_prior
 from skrec._training.processes import ONE_PROCESS, Processes, resolve_device
 from skrec._training.same_everywhere import check_same, describe_inputs, describe_model
+from skrec._training.same_model import check_same_model
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 NO_CATALOGUE = (

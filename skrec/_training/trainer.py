@@ -272,6 +272,14 @@ class Trainer:
     def _advice(self) -> str:
         """Return what helps if training diverges."""
         plan = self.plan
+        half = [f"precision={plan.precision!r}"] if plan.precision == "float16" else []
+        if any(weight.dtype is torch.float16 for weight in self.network.parameters()):
+            half.append("dtype='float16' of the language model")
+        if half:
+            return (
+                f"float16 ends at 65,504, and {' and '.join(half)} compute in it; take 'bfloat16' "
+                "or 'float32'"
+            )
         return (
             f"lower learning_rate (now {plan.learning_rate:g}) or weight_decay (now "
             f"{plan.weight_decay:g}), or look for extreme numbers in the items' columns"

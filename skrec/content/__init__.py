@@ -14,6 +14,7 @@ from skrec.content._gru import GRU
 from skrec.content._id import ID
 from skrec.content._intents import Intents
 from skrec.content._language_model import LanguageModel
+from skrec.content._lm.moved import base_at
 from skrec.content._max_pooling import MaxPooling
 from skrec.content._mean_pooling import MeanPooling
 from skrec.content._mixture_of_experts import MixtureOfExperts
@@ -51,4 +52,5 @@ __all__ = [
     "Transformer",
     "Vectors",
     "WithID",
+    "base_at",
 ]

@@ -17,6 +17,7 @@ from skrec.content._lm import (
     add_adapters,
     check_lora,
     checkpoint_activations,
+    in_float32,
     layer_list,
     render,
     split_top,
@@ -71,7 +72,9 @@ class LanguageModel(PretrainedText):
     max_length : int, default=64
         Maximum number of tokens read from each text, including special tokens.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
-        Number type of the weights of the language model.
+        Number type of the frozen weights. Weights that are trained, and those between them, are
+        at least float32, because 16-bit types would round small updates away; `precision` of the
+        recommender computes with them in 16 bits.
     cache_dtype : {"bfloat16", "float32", "float16", "float64"}, default="bfloat16"
         Number type of the stored states. Ignored if no states are stored.
     gradient_checkpointing : bool, default=False
@@ -79,6 +82,10 @@ class LanguageModel(PretrainedText):
         memory and takes about a third more time.
     trust_remote_code : bool, default=False
         Whether code that comes with the model may be executed.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub. None means the main branch.
+    subfolder : str, default=None
+        Folder that contains the model, inside the folder or the name on the hub.
 
     Attributes
     ----------
@@ -127,6 +134,8 @@ class LanguageModel(PretrainedText):
         cache_dtype: str = "bfloat16",
         gradient_checkpointing: bool = False,
         trust_remote_code: bool = False,
+        revision: str | None = None,
+        subfolder: str | None = None,
     ) -> None:
         self.model = model
         self.trainable_layers = trainable_layers
@@ -139,6 +148,8 @@ class LanguageModel(PretrainedText):
         self.cache_dtype = cache_dtype
         self.gradient_checkpointing = gradient_checkpointing
         self.trust_remote_code = trust_remote_code
+        self.revision = revision
+        self.subfolder = subfolder
 
     def check(self, width: int) -> None:
         super().check(width)
@@ -203,6 +214,8 @@ class LanguageModel(PretrainedText):
             trained = layer_list(top.model)[1][top.n_frozen or 0 :]
             self._adapters = add_adapters(top.model, trained, self.lora)
             top.pretrained = False  # only new weights are trained
+        else:
+            in_float32(top.model)
         if self.gradient_checkpointing:
             checkpoint_activations(top.model)
         self._top = top

@@ -87,6 +87,10 @@ class SideNetwork(PretrainedText):
         Number type of the stored states.
     trust_remote_code : bool, default=False
         Whether code that comes with the model may be executed.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub. None means the main branch.
+    subfolder : str, default=None
+        Folder that contains the model, inside the folder or the name on the hub.
 
     Attributes
     ----------
@@ -139,6 +143,8 @@ class SideNetwork(PretrainedText):
         dtype: str = "float32",
         cache_dtype: str = "bfloat16",
         trust_remote_code: bool = False,
+        revision: str | None = None,
+        subfolder: str | None = None,
     ) -> None:
         self.model = model
         self.layers = layers
@@ -150,6 +156,8 @@ class SideNetwork(PretrainedText):
         self.dtype = dtype
         self.cache_dtype = cache_dtype
         self.trust_remote_code = trust_remote_code
+        self.revision = revision
+        self.subfolder = subfolder
 
     def check(self, width: int) -> None:
         super().check(width)

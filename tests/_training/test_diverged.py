@@ -1,6 +1,7 @@
 """Training that cannot give a usable model says so, and leaves the recommender unchanged."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from skrec import Items
-from skrec._training.trainer import Trainer
+from skrec._training.trainer import Plan, Trainer
 
 ONE_STEP = {"batch_size": 10**6, "max_epochs": 1}
 EVERYTHING_CLICKED = pd.DataFrame(
@@ -32,6 +33,16 @@ def test_the_last_step_is_checked_too(news, make_recommender, parameters, early_
     ):
         rec.fit(news.train, news.items)
     assert not hasattr(rec, "network_")
+
+
+def test_float16_is_named(news, make_recommender, monkeypatch):
+    """Its numbers end at 65,504; no learning rate helps."""
+    rec = make_recommender(**ONE_STEP).fit(news.train, news.items)
+    plan = replace(Plan.of(rec, "softmax"), learning_rate=1e-3, batch_size=1)
+    trainer = Trainer(rec.network_.half(), None, [1], plan, None)
+    assert "dtype='float16' of the language model compute in it; take 'bf" in trainer._advice()
+    trainer.plan = replace(plan, precision="float16")
+    assert "precision='float16'" in trainer._advice()
 
 
 @pytest.mark.parametrize("again", ["partial_fit", "fit"])

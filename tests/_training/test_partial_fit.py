@@ -110,7 +110,7 @@ def test_parameters_may_change_on_the_way(news, make_recommender):
     [
         ({"width": 8}, "width=8, was 16"),
         ({"behavior": "gru"}, r"behavior=GRU\(\), was AdditiveAttention\(\)"),
-        ({"predictor": predictor.Dot(2.0)}, r"predictor=Dot\(temperature=2.0\), was Dot\(\)"),
+        ({"predictor": predictor.Dot(2.0)}, r"predictor.temperature=2.0, was 1.0"),
         ({"precision": "float64"}, "precision='float64', was another than 'float64'"),
     ],
 )

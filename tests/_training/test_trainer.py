@@ -185,6 +185,14 @@ def test_one_rate_for_both_makes_one_group():
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
 
 
+def test_norms_and_biases_do_not_decay():
+    network, _ = small_network()
+    for group in parameter_groups(network, plan(weight_decay=0.1)):
+        assert {weight.ndim > 1 for weight in group["params"]} == {group["weight_decay"] == 0.1}
+    [group] = parameter_groups(network, plan())
+    assert group["weight_decay"] == 0.0
+
+
 def test_frozen_weights_are_neither_trained_nor_decayed():
     network, packed = small_network()
     network.content.requires_grad_(False)

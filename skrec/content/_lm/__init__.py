@@ -7,7 +7,14 @@ from skrec.content._lm.prefix import Prefix
 from skrec.content._lm.side import PooledLayers, SideTower
 from skrec.content._lm.sizes import DTYPES, check_padding, max_tokens, output_size
 from skrec.content._lm.sources import quiet
-from skrec.content._lm.split import Replay, Top, checkpoint_activations, layer_list, split_top
+from skrec.content._lm.split import (
+    Replay,
+    Top,
+    checkpoint_activations,
+    in_float32,
+    layer_list,
+    split_top,
+)
 from skrec.content._lm.text import check_template, render, token_ids
 from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
 
@@ -26,6 +33,7 @@ __all__ = [
     "checkpoint_activations",
     "check_padding",
     "check_template",
+    "in_float32",
     "layer_list",
     "load_base",
     "load_tokenizer",

@@ -13,6 +13,12 @@ import torch
 import xxhash
 
 from skrec._common.checks import check_choice
+from skrec.content._lm.classes import (
+    encoder_class,
+    is_auto,
+    is_encoder_decoder,
+    model_class,
+)
 from skrec.content._lm.safety import attention_options, check_files
 from skrec.content._lm.shapes import check_size
 from skrec.content._lm.sizes import DTYPES
@@ -25,6 +31,8 @@ VOLATILE = {
     *("output_hidden_states", "output_attentions", "return_dict", "initializer_range"),
     *("id2label", "label2id", "problem_type", "finetuning_task", "task_specific_params"),
 }
+# The forward pass returns the last hidden states by name, and nothing that only generation needs.
+PLAIN_OUTPUT = {"return_dict": True, "use_cache": False}
 
 
 @dataclass
@@ -54,6 +62,7 @@ def load_base(
     dtype: str = "float32",
     trust_remote_code: bool = False,
     revision: str | None = None,
+    subfolder: str | None = None,
 ) -> Base:
     """Load a pretrained language model without a task head.
 
@@ -67,6 +76,8 @@ def load_base(
         Whether code that comes with the model may be executed.
     revision : str, default=None
         Branch, tag or commit on the hub. Ignored for models from other sources.
+    subfolder : str, default=None
+        Folder inside the folder or the name on the hub. Ignored for other models.
 
     Returns
     -------
@@ -83,20 +94,49 @@ def load_base(
     check_choice("dtype", dtype, tuple(DTYPES))
     if isinstance(model, str | os.PathLike):
         with quiet():
-            source = find_source(model, "model", revision)
+            source = find_source(model, "model", revision, subfolder)
             found = _read(source, DTYPES[dtype], trust_remote_code)
         name, commit = source.name, source.commit
     else:
         found = _copy(model, DTYPES[dtype])
         name, commit = type(model).__name__, None
+    for setting, value in PLAIN_OUTPUT.items():
+        setattr(found.config, setting, value)
     found = found.eval().requires_grad_(True)
-    return Base(found, name, commit, _fingerprint(found))
+    return Base(found, name, commit, fingerprint_of(found))
 
 
-def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    """Load the model from a source that was found."""
-    from transformers import AutoModel
+def load_causal(
+    model: str | os.PathLike[str],
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    subfolder: str | None = None,
+) -> Any:
+    """Load a language model with the head that writes texts; see `load_base`.
 
+    Parameters
+    ----------
+    model : str or Path
+        Path of a folder or GGUF file, or name on the hub.
+    dtype, trust_remote_code, revision, subfolder
+        As in `load_base`.
+
+    Returns
+    -------
+    transformers.PreTrainedModel
+        The model, in evaluation mode and on the CPU.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with quiet():
+        source = find_source(model, "model", revision, subfolder)
+        found = _read(source, DTYPES[dtype], trust_remote_code, AutoModelForCausalLM)
+    return found.eval().requires_grad_(False)
+
+
+def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool, kind: Any = None) -> Any:
+    """Load the model from a source that was found, by a class or one that fits a base model."""
     options: dict[str, Any] = {}
     if not source.gguf:
         _check_config(source, trust_remote_code)
@@ -106,13 +146,14 @@ def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool) -> Any:
     torch.default_generator.manual_seed(0)
     try:
         if not trust_remote_code:
-            check_size(source, options)
-        model, report = AutoModel.from_pretrained(
+            check_size(source, options, kind)
+        kind, code = kind or model_class(source), {"trust_remote_code": trust_remote_code}
+        model, report = kind.from_pretrained(
             source.location,
             **source.load_options,
             **options,
+            **(code if is_auto(kind) else {}),
             dtype=dtype,
-            trust_remote_code=trust_remote_code,
             use_safetensors=None if source.gguf else True,
             output_loading_info=True,
         )
@@ -157,20 +198,13 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
             f"model={name!r} is of the type {kind!r}, which this release of transformers does "
             "not know; a newer one may"
         )
-    if config.get("is_encoder_decoder") or _default_setting(kind, "is_encoder_decoder"):
+    if is_encoder_decoder(config) and encoder_class(config) is None:
         raise ValueError(_encoder_decoder_message(name))
     if config.get("quantization_config"):
         raise ValueError(
             f"model={name!r} has quantised weights, which can't be trained; take the plain ones, "
             "or a GGUF file, which is turned into plain ones"
         )
-
-
-def _default_setting(kind: Any, name: str) -> Any:
-    """Return the default of a setting for a type of model, or None if the type is unknown."""
-    from transformers import CONFIG_MAPPING
-
-    return getattr(CONFIG_MAPPING[kind], name, None) if kind in CONFIG_MAPPING else None
 
 
 def _encoder_decoder_message(name: str) -> str:
@@ -257,7 +291,7 @@ def _is_pooler(name: str) -> bool:
     return name.split(".")[0] == "pooler"
 
 
-def _fingerprint(model: Any) -> str:
+def fingerprint_of(model: Any) -> str:
     """Hash what determines the last hidden states of a model: weights and configuration."""
     whole = xxhash.xxh3_128()
     lasting = model.state_dict()
@@ -283,15 +317,22 @@ def _config_text(config: Any) -> str:
     fingerprint of a model that does not use them.
     """
     try:
-        defaults = type(config)().to_dict()
+        defaults = _lasting(type(config)().to_dict())
     except Exception:  # a configuration class that comes with the model may need arguments
         defaults = {}
     settings = {
         name: value
-        for name, value in config.to_dict().items()
-        if name not in VOLATILE
-        and not name.startswith("_")
-        and not (name in defaults and defaults[name] == value)
+        for name, value in _lasting(config.to_dict()).items()
+        if not (name in defaults and defaults[name] == value)
     }
     settings["model_type"] = config.model_type
     return json.dumps(settings, sort_keys=True, default=str)
+
+
+def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that change what a model computes, of nested configurations too."""
+    return {
+        name: _lasting(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in VOLATILE and not (isinstance(name, str) and name.startswith("_"))
+    }

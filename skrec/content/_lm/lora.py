@@ -28,6 +28,12 @@ IGNORED = {
     *("peft_type", "peft_version", "revision", "loftq_config", "eva_config", "corda_config"),
     *("lora_ga_config", "megatron_core", "qalora_group_size"),
 }
+# Linear layers of models whose layers read the weights of the module without calling it, by type.
+WITHOUT_ADAPTERS = dict.fromkeys(
+    ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"), {"out_proj", "conv1d"}
+)
+# Linear layers whose names peft takes for fused experts, in models that have such experts.
+EXPERT_PARTS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 INITS = (True, False, "gaussian", "orthogonal")
 
 
@@ -114,7 +120,11 @@ def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
             f"this {type(model).__name__} has adapters already; merge them into its weights "
             "first (merge_and_unload), or train it with lora=None"
         )
-    config = _resolve_config(lora, model.config.model_type, _linear_layers(model, layers))
+    layers = list(layers)
+    unfit = WITHOUT_ADAPTERS.get(model.config.model_type, set())
+    if _has_fused_experts(layers):
+        unfit = unfit | EXPERT_PARTS
+    config = _resolve_config(lora, model.config.model_type, _linear_layers(model, layers), unfit)
     # Pass a copy: peft shortens long lists of names to suffixes that are unique in this model,
     # which may lack the frozen layers. The call also freezes all other weights.
     inject_adapter_in_model(copy.deepcopy(config), model)
@@ -125,6 +135,15 @@ def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
     return config
 
 
+def _has_fused_experts(layers: Iterable[nn.Module]) -> bool:
+    """Return whether the weights of several experts are in one array."""
+    return any(
+        parameter.ndim == 3 and name.rsplit(".", 1)[-1] in EXPERT_PARTS | {"gate_up_proj"}
+        for layer in layers
+        for name, parameter in layer.named_parameters()
+    )
+
+
 def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, nn.Module]:
     """Return the linear modules inside some layers, by their full names."""
     names = {id(module): name for name, module in model.named_modules()}
@@ -132,12 +151,18 @@ def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, n
         names[id(module)]: module
         for layer in layers
         for module in layer.modules()
-        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+        # subclasses may return more than a product, as the routers of Llama 4 do
+        if type(module).forward is nn.Linear.forward or type(module).__name__ == "Conv1D"
     }
 
 
-def _resolve_config(lora: Any, model_type: str, linear: dict[str, nn.Module]) -> Any:
-    """Return a configuration that lists the modules to adapt by their full names."""
+def _resolve_config(
+    lora: Any, model_type: str, linear: dict[str, nn.Module], unfit: set[str]
+) -> Any:
+    """Return a configuration that lists the modules to adapt by their full names.
+
+    Modules whose last name is in `unfit` get no adapters unless they are named, which is an error.
+    """
     from peft import LoraConfig
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
 
@@ -145,14 +170,17 @@ def _resolve_config(lora: Any, model_type: str, linear: dict[str, nn.Module]) ->
         config = LoraConfig(r=int(lora), lora_alpha=2 * int(lora))
     else:
         config = copy.deepcopy(lora)
+    asked = config.target_modules
+    named = asked is not None and asked != "all-linear"
+    if not named:
+        linear = {name: m for name, m in linear.items() if name.rsplit(".", 1)[1] not in unfit}
     every = {name.rsplit(".", 1)[1] for name in linear}
-    if config.target_modules is None:
-        names = _matching(config, KNOWN.get(model_type, every), linear)
-        names = names or _matching(config, every, linear)
-    elif config.target_modules == "all-linear":
-        names = _matching(config, every, linear)
+    if named:
+        names = _matching(config, asked, linear)
+        _check_fit(names, unfit, every)
     else:
-        names = _matching(config, config.target_modules, linear)
+        names = _matching(config, KNOWN.get(model_type, every) if asked is None else every, linear)
+        names = names or _matching(config, every, linear)
     if not names:
         given = {
             name: sorted(value) if isinstance(value, set) else value
@@ -179,6 +207,17 @@ def _resolve_config(lora: Any, model_type: str, linear: dict[str, nn.Module]) ->
     for name, value in resolved.items():
         setattr(config, name, value)
     return config
+
+
+def _check_fit(names: list[str], unfit: set[str], every: set[str]) -> None:
+    """Raise a ValueError if modules are named that can't have adapters in this model."""
+    wrong = sorted({name.rsplit(".", 1)[1] for name in names} & unfit)
+    if wrong:
+        raise ValueError(
+            f"lora.target_modules names {wrong}, which can't have adapters in this model, because "
+            "its layers use the weights without the module, or its experts have all their weights "
+            f"in one array; take some of {sorted(every - unfit)}"
+        )
 
 
 def _matching(config: Any, target_modules: Any, linear: dict[str, nn.Module]) -> list[str]:

@@ -22,9 +22,10 @@ class Prefix:
     """
 
     def __init__(self, model: Any, n_frozen: int) -> None:
-        layers = layer_list(model)[1]
-        for at in range(n_frozen, len(layers)):
-            layers[at] = Stop(layers[at])
+        if n_frozen < model.config.num_hidden_layers:
+            layers = layer_list(model)[1]
+            for at in range(n_frozen, len(layers)):
+                layers[at] = Stop(layers[at])
         self.model = model.eval().requires_grad_(False)
 
     @torch.inference_mode()

@@ -16,9 +16,16 @@ from skrec._data.items import Items
 from skrec._data.packed import Packed, Ragged
 from skrec.content._base import ContentOperator, Resources
 from skrec.content._lm.loading import Base, load_base
+from skrec.content._lm.moved import where_now
 from skrec.content._lm.network import part_size
 from skrec.content._lm.pages import item_keys
-from skrec.content._lm.sizes import DTYPES, check_padding, max_tokens, output_size
+from skrec.content._lm.sizes import (
+    DTYPES,
+    check_first_token,
+    check_padding,
+    max_tokens,
+    output_size,
+)
 from skrec.content._lm.store import PrefixStore
 from skrec.content._lm.text import check_template, describe_texts, render, token_ids
 from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
@@ -75,12 +82,15 @@ class PretrainedText(ContentOperator):
     """
 
     model: Any
+    pooling: str
     template: str | None
     tokenizer: Any
     max_length: int
     dtype: str
     cache_dtype: str
     trust_remote_code: bool
+    revision: str | None
+    subfolder: str | None
 
     # created when needed, and left out of pickles
     _base: Base | None = None  # the loaded model, until its first user modifies it
@@ -115,6 +125,9 @@ class PretrainedText(ContentOperator):
             state.pop(name, None)
         return state
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "model": where_now(state["model"])})
+
     def use(self, resources: Resources) -> None:
         before = self._resources.memory, self._resources.device
         super().use(resources)
@@ -136,8 +149,10 @@ class PretrainedText(ContentOperator):
         check_choice("dtype", self.dtype, tuple(DTYPES))
         check_choice("cache_dtype", self.cache_dtype, tuple(DTYPES))
         check_choice("trust_remote_code", self.trust_remote_code, (True, False))
-        if self.template is not None and not isinstance(self.template, str):
-            raise ValueError(f"template must be a str or None, got {self.template!r}")
+        for name in ("template", "revision", "subfolder"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ValueError(f"{name} must be a str or None, got {value!r}")
 
     def fit(self, items: Items, y: Any = None) -> PretrainedText:
         """Load the tokenizer and the language model.
@@ -160,11 +175,16 @@ class PretrainedText(ContentOperator):
             or if the model has fewer layers than the parameters require.
         """
         check_template(self.template, items.roles)
-        base = load_base(self.model, self.dtype, self.trust_remote_code)
-        self.tokenizer_ = load_tokenizer(
-            self.tokenizer, self.model, self.trust_remote_code, base.revision
+        base = load_base(
+            self.model, self.dtype, self.trust_remote_code, self.revision, self.subfolder
         )
+        self.tokenizer_ = load_tokenizer(
+            self.tokenizer, self.model, self.trust_remote_code, base.revision, self.subfolder
+        )
+        output = output_size(base.model)
         check_padding(base.model)
+        if self.pooling == "cls":
+            check_first_token(base.model)
         config = base.model.config
         longest = max_tokens(base.model)
         if longest is not None and self.max_length > longest:
@@ -176,7 +196,7 @@ class PretrainedText(ContentOperator):
         self._check_layers(self.n_layers_)
         self.schema_ = PretrainedSchema(
             config.hidden_size,
-            output_size(base.model),
+            output,
             self.n_layers_,
             base.model.get_input_embeddings().num_embeddings,
             base.revision,
@@ -278,7 +298,9 @@ class PretrainedText(ContentOperator):
 
     def _load(self, schema: PretrainedSchema) -> Base:
         """Load the model again. Raise a ValueError if it is not the model of `schema`."""
-        base = load_base(self.model, self.dtype, self.trust_remote_code, schema.revision)
+        base = load_base(
+            self.model, self.dtype, self.trust_remote_code, schema.revision, self.subfolder
+        )
         if base.fingerprint != schema.fingerprint:
             raise ValueError(
                 f"the language model {base.name} is not the one that this was trained with: its "

@@ -103,7 +103,8 @@ def _find(source: Source, name: str) -> Path | None:
     from huggingface_hub.errors import EntryNotFoundError
 
     with suppress(EntryNotFoundError):  # a file that is neither cached nor reachable is one, too
-        return Path(hf_hub_download(source.location, name, revision=source.commit))
+        place = {"revision": source.commit, "subfolder": source.subfolder or None}
+        return Path(hf_hub_download(source.location, name, **place))
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from skrec._common.limits import LayerLimit
+from skrec.content._lm.classes import is_auto, model_class
 from skrec.content._lm.sources import CONFIG, Source
 
 MORE_LAYERS = (
@@ -22,7 +23,7 @@ WEIGHTS_PER_NUMBER, MORE_WEIGHTS = 4, 1 << 22
 BUFFERS_PER_NUMBER, MORE_BUFFERS = 16, 1 << 26
 
 
-def check_size(source: Source, options: dict[str, Any]) -> None:
+def check_size(source: Source, options: dict[str, Any], kind: Any = None) -> None:
     """Raise a ValueError if config.json describes a far larger model than the files contain.
 
     Parameters
@@ -31,6 +32,8 @@ def check_size(source: Source, options: dict[str, Any]) -> None:
         A model in a folder, without code of its own. Other models are not checked.
     options : dict
         Options of from_pretrained that concern the configuration.
+    kind : type, default=None
+        Class that loads the model. None takes the class of the base model.
     """
     folder = Path(source.location)
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
@@ -38,7 +41,7 @@ def check_size(source: Source, options: dict[str, Any]) -> None:
         return
     sizes = [size for file in files for size in _sizes(file)]
     _check_layers(source, len(sizes))
-    n_weights, n_buffers, n_there = *_n_numbers(source, options, len(sizes)), sum(sizes)
+    n_weights, n_buffers, n_there = *_n_numbers(source, options, len(sizes), kind), sum(sizes)
     too_large = n_weights > WEIGHTS_PER_NUMBER * n_there + MORE_WEIGHTS
     if too_large or n_buffers > BUFFERS_PER_NUMBER * n_there + MORE_BUFFERS:
         raise ValueError(
@@ -73,12 +76,15 @@ def _check_layers(source: Source, n_arrays: int) -> None:
                 )
 
 
-def _n_numbers(source: Source, options: dict[str, Any], n_arrays: int) -> tuple[int, int]:
+def _n_numbers(
+    source: Source, options: dict[str, Any], n_arrays: int, kind: Any
+) -> tuple[int, int]:
     """Return the numbers of values in the weights and in the buffers that config.json describes."""
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
+    kind = kind or model_class(source)
     config = AutoConfig.from_pretrained(source.location, **options)
     with torch.device("meta"), LayerLimit(n_arrays, CONFIG):
-        model = AutoModel.from_config(config)
+        model = kind.from_config(config) if is_auto(kind) else kind(config)
     n_weights = sum(weight.numel() for weight in model.parameters())
     return n_weights, sum(buffer.numel() for buffer in model.buffers())

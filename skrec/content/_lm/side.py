@@ -31,6 +31,7 @@ class PooledLayers:
     def __init__(self, model: Any, layers: Sequence[int], pooling: str) -> None:
         self.prefix = Prefix(model, layers[-1])
         self._pool = POOLINGS[pooling]
+        self._is_inner = layers[-1] < model.config.num_hidden_layers
         # the output of a layer is read as the input of the next layer
         self._next = [layer_list(model)[1][at] for at in layers[:-1]]
 
@@ -40,7 +41,7 @@ class PooledLayers:
         pooled: list[torch.Tensor] = []  # m of (U, H)
 
         def pool(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            pooled.append(self._pool(hidden_states_of(args, kwargs), mask))
+            pooled.append(self._pool(self._of_tokens(hidden_states_of(args, kwargs), mask), mask))
 
         hooks = [layer.register_forward_pre_hook(pool, with_kwargs=True) for layer in self._next]
         try:
@@ -48,6 +49,10 @@ class PooledLayers:
         finally:
             for hook in hooks:
                 hook.remove()
+        if self._is_inner:
+            highest = self._of_tokens(highest, mask)
+        if len(pooled) < len(self._next):
+            raise ValueError(self._refusal("the model calls them in a way of its own"))
         if pooled and highest.shape[2] != pooled[0].shape[1]:
             raise ValueError(
                 f"the last hidden states of {type(self.prefix.model).__name__} have "
@@ -55,6 +60,30 @@ class PooledLayers:
                 "can't be read together; leave the last layer out of `layers`"
             )
         return torch.stack([*pooled, self._pool(highest, mask)], dim=1)
+
+    def _of_tokens(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return states (U, L, H) of a layer without padding that the model added.
+
+        Raises
+        ------
+        ValueError
+            If the states are not one vector per token.
+        """
+        (U, L), H = mask.shape, self.prefix.model.config.hidden_size
+        found = tuple(states.shape)
+        if len(found) != 3 or (found[0], found[2]) != (U, H) or found[1] < L:
+            raise ValueError(
+                self._refusal(f"the states between them have the shape {found}, not {(U, L, H)}")
+            )
+        return states[:, :L]  # Longformer pads texts to a multiple of its window
+
+    def _refusal(self, why: str) -> str:
+        """Return the error message for a model whose layers can't be read."""
+        model = self.prefix.model
+        return (
+            f"the layers of {type(model).__name__} can't be read: {why}; read the last one alone "
+            f"(layers=[{model.config.num_hidden_layers}]), or take another model"
+        )
 
 
 class SideTower(nn.Module):

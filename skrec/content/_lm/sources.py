@@ -28,15 +28,23 @@ class Source:
     location: str  # first argument of from_pretrained
     gguf: str | None = None  # path of the GGUF file
     commit: str | None = None  # commit on the hub
+    subfolder: str = ""  # folder inside the name on the hub
     config: dict[str, Any] = field(default_factory=dict)  # content of config.json
 
     @property
     def load_options(self) -> dict[str, Any]:
         """Further arguments of from_pretrained."""
-        return {"gguf_file": self.gguf} if self.gguf else {"revision": self.commit or "main"}
+        if self.gguf:
+            return {"gguf_file": self.gguf}
+        return {"revision": self.commit or "main", "subfolder": self.subfolder}
 
 
-def find_source(name: str | os.PathLike[str], what: str, revision: str | None = None) -> Source:
+def find_source(
+    name: str | os.PathLike[str],
+    what: str,
+    revision: str | None = None,
+    subfolder: str | None = None,
+) -> Source:
     """Find a model or tokenizer on disk or, if there is none, on the hub.
 
     Parameters
@@ -47,6 +55,8 @@ def find_source(name: str | os.PathLike[str], what: str, revision: str | None = 
         Name of the parameter, for messages.
     revision : str, default=None
         Branch, tag or commit on the hub. Ignored for files on disk.
+    subfolder : str, default=None
+        Folder inside the folder or the name on the hub. Ignored for GGUF files.
 
     Returns
     -------
@@ -61,6 +71,10 @@ def find_source(name: str | os.PathLike[str], what: str, revision: str | None = 
     if not given:
         raise ValueError(f"{what} must be a folder, a GGUF file or a name on the hub, got ''")
     path = Path(given).expanduser()
+    if subfolder and path.is_dir():
+        path = path / subfolder
+        if not path.is_dir():
+            raise FileNotFoundError(f"{what}={given!r} has no subfolder {subfolder!r}")
     if path.is_dir():
         return Source(given, str(path), config=_read_config(path / CONFIG))
     if path.is_file():
@@ -75,8 +89,11 @@ def find_source(name: str | os.PathLike[str], what: str, revision: str | None = 
         return Source(given, str(path.parent.resolve()), gguf=str(path.resolve()))
     if not isinstance(name, str) or _looks_like_path(given):
         raise FileNotFoundError(f"{what}={given!r} is neither a folder nor a file")
-    folder = _from_hub(given, what, revision)
-    return Source(given, given, commit=folder.name, config=_read_config(folder / CONFIG))
+    below = subfolder or ""
+    folder = _from_hub(given, what, revision, below)
+    commit = folder.parents[len(Path(below).parts) - 1].name if below else folder.name
+    config = _read_config(folder / CONFIG)
+    return Source(given, given, commit=commit, subfolder=below, config=config)
 
 
 def _check_gguf(name: str, what: str) -> None:
@@ -108,8 +125,11 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _from_hub(name: str, what: str, revision: str | None) -> Path:
-    """Download a marker file and return its folder in the hub's cache, named by the commit."""
+def _from_hub(name: str, what: str, revision: str | None, subfolder: str) -> Path:
+    """Download a marker file and return its folder in the hub's cache.
+
+    The folder is named by the commit, or is `subfolder` in a folder that is.
+    """
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -123,10 +143,11 @@ def _from_hub(name: str, what: str, revision: str | None) -> Path:
     called = f"{what}={name!r}"
     try:
         *others, last = MARKER_FILES[what]
+        place: dict[str, Any] = {"revision": revision, "subfolder": subfolder or None}
         for file in others:
             with suppress(EntryNotFoundError):
-                return Path(hf_hub_download(name, file, revision=revision)).parent
-        return Path(hf_hub_download(name, last, revision=revision)).parent
+                return Path(hf_hub_download(name, file, **place)).parent
+        return Path(hf_hub_download(name, last, **place)).parent
     except HFValidationError:
         raise ValueError(
             f"{called} is neither a folder, a file, nor a valid name on the hub, such as "

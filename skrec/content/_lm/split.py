@@ -45,8 +45,9 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module) == n_layers:
             return name, module
     raise ValueError(
-        f"{type(model).__name__} has no list of {n_layers} layers, so it can't be split or given "
-        "adapters; train it whole (trainable_layers=None, lora=None) or take another model"
+        f"{type(model).__name__} has no list of {n_layers} layers, so it can't be split, read "
+        "layer by layer or given adapters; train it whole (trainable_layers=None, lora=None) or "
+        "not at all (trainable_layers=0), or take another model"
     )
 
 
@@ -206,6 +207,19 @@ class Top(nn.Module):
         if not exact:
             need = "its upper layers need more than the states that come from below"
             raise ValueError(_split_message(self.model, need)) from reason
+
+
+def in_float32(model: Any) -> None:
+    """Convert weights of 16-bit types to float32, in which small updates are not rounded away.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        The model, which is modified in place.
+    """
+    if model.dtype.itemsize < 4:
+        model.float()
+        model.config.dtype = torch.float32
 
 
 def checkpoint_activations(model: Any) -> None:

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -57,8 +56,8 @@ class PrefixStore:
         self, memory: str | Path | None, spec: Mapping[str, Any], width: int, dtype: torch.dtype
     ) -> None:
         if memory is None:
-            memory = tempfile.mkdtemp(prefix="skrec-")
-            weakref.finalize(self, _remove_temporary, memory, os.getpid())
+            memory, owned = folders.temporary_folder()
+            weakref.finalize(self, _remove_temporary, memory, os.getpid(), owned)
         self._description = {
             "spec": dict(spec),
             "width": width,
@@ -227,7 +226,8 @@ class PrefixStore:
         return int(lengths.sum()) * self.width * self.dtype.itemsize + 24 * len(lengths)
 
 
-def _remove_temporary(folder: str, pid: int) -> None:
+def _remove_temporary(folder: str, pid: int, owned: Any) -> None:
     """Delete a temporary folder, unless this process is a fork of the process that created it."""
     if os.getpid() == pid:
+        owned.release()
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -89,7 +89,9 @@ def _parse(template: str, known: list[str]) -> list[tuple[str, str | None]]:
     return [(text, column) for text, column, _, _ in parts]
 
 
-def render(items: Items, template: str | None) -> list[str]:
+def render(
+    items: Items, template: str | None, cut: Callable[[list[str]], list[str]] | None = None
+) -> list[str]:
     """Return the text of each item.
 
     Parameters
@@ -100,6 +102,8 @@ def render(items: Items, template: str | None) -> list[str]:
         Text with names of columns in braces. None uses all columns except vectors, as
         ``"name: value"`` separated by commas, without empty values. A single column is used without
         its name.
+    cut : callable, default=None
+        Function that shortens the values of a column.
 
     Returns
     -------
@@ -115,6 +119,8 @@ def render(items: Items, template: str | None) -> list[str]:
     if template is not None:
         parts = _parse(template, readable)
         values = {column: _values(items, column) for _, column in parts if column is not None}
+        if cut is not None:
+            values = {column: cut(texts) for column, texts in values.items()}
         # constant text is repeated; a column has one value per item
         pieces = [
             piece
@@ -129,6 +135,23 @@ def render(items: Items, template: str | None) -> list[str]:
         ", ".join(f"{name}: {value}" for name, value in zip(readable, row, strict=True) if value)
         for row in zip(*columns, strict=True)
     ]
+
+
+def placeholders(template: str, known: list[str]) -> list[str]:
+    """Return the names in braces of a template, without a check of whether they exist.
+
+    Parameters
+    ----------
+    template : str
+        Text with names of columns in braces.
+    known : list of str
+        Names that may contain any characters.
+
+    Returns
+    -------
+    list of str
+    """
+    return list(dict.fromkeys(name for _, name in _parse(template, known) if name is not None))
 
 
 def text_columns(roles: Mapping[str, str], template: str | None) -> list[str]:

@@ -24,7 +24,11 @@ VOLATILE = {
 
 
 def load_tokenizer(
-    tokenizer: Any, model: Any, trust_remote_code: bool = False, revision: str | None = None
+    tokenizer: Any,
+    model: Any,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    subfolder: str | None = None,
 ) -> Any:
     """Load a transformers tokenizer.
 
@@ -39,6 +43,8 @@ def load_tokenizer(
         Whether code that comes with the tokenizer may be executed.
     revision : str, default=None
         Branch, tag or commit on the hub. Ignored if `tokenizer` is given.
+    subfolder : str, default=None
+        Folder of the model inside the folder or the name. Ignored if `tokenizer` is given.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def load_tokenizer(
         )
     what = "model" if own and given is model else "tokenizer"
     with quiet():
-        source = find_source(given, what, revision if own else None)
+        source = find_source(given, what, *((revision, subfolder) if own else ()))
         try:
             found = AutoTokenizer.from_pretrained(
                 source.location, **source.load_options, trust_remote_code=trust_remote_code

@@ -1,6 +1,7 @@
 """The prefix store computes each item once; `info` lists it, `clear` deletes everything."""
 
 import gc
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -214,6 +215,20 @@ def test_a_temporary_store_goes_with_its_object():
     gc.collect()
     assert not memory.exists()
     assert_right(states, list(range(N)))
+
+
+def test_a_store_of_a_killed_process_is_deleted_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "skrec-left"  # its process is gone, so nobody holds its lock
+    left.mkdir()
+    (left / "owned.lock").touch()
+    (left / "page").write_bytes(b"x")
+    others = tmp_path / "skrec-of-others"
+    others.mkdir()
+    first = filled(None)
+    second = filled(None)
+    assert not left.exists() and others.exists()
+    assert pages_of(first) and pages_of(second)
 
 
 @pytest.mark.slow
