@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -18,6 +17,7 @@ from skrec._common.messages import warn
 from skrec._common.random import TorchGenerator
 from skrec._data.packed import Packed
 from skrec._network import TOKEN_BUDGET, Network, device_of
+from skrec._training.advice import advice, memory_advice
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import Examples
 from skrec._training.losses import batch_loss
@@ -231,7 +231,7 @@ class Trainer:
                 if not math.isfinite(loss):
                     raise ValueError(
                         f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
-                        f"{self._advice()}"
+                        f"{advice(self.plan, self.network)}"
                     )
             self._stepper.flush_if_due()
             total += loss * batch.n_rows
@@ -266,24 +266,8 @@ class Trainer:
         if not usable:
             raise ValueError(
                 f"the weights are not finite after epoch {len(self.losses)}, or too large to "
-                f"compute scores; {self._advice()}"
+                f"compute scores; {advice(self.plan, self.network)}"
             )
-
-    def _advice(self) -> str:
-        """Return what helps if training diverges."""
-        plan = self.plan
-        half = [f"precision={plan.precision!r}"] if plan.precision == "float16" else []
-        if any(weight.dtype is torch.float16 for weight in self.network.parameters()):
-            half.append("dtype='float16' of the language model")
-        if half:
-            return (
-                f"float16 ends at 65,504, and {' and '.join(half)} compute in it; take 'bfloat16' "
-                "or 'float32'"
-            )
-        return (
-            f"lower learning_rate (now {plan.learning_rate:g}) or weight_decay (now "
-            f"{plan.weight_decay:g}), or look for extreme numbers in the items' columns"
-        )
 
     def _remember(self, score: float) -> None:
         """Append a validation score, and copy the weights if it is the best one."""
@@ -332,25 +316,6 @@ def _is_bounded(weight: torch.Tensor) -> bool:
     largest = torch.finfo(weight.dtype).max
     limit = largest if weight.dtype is torch.float16 else largest**0.5
     return bool(weight.detach().abs().amax() <= limit)
-
-
-@contextmanager
-def memory_advice() -> Iterator[None]:
-    """Add advice to out-of-memory errors that are raised in the block.
-
-    Yields
-    ------
-    None
-    """
-    try:
-        yield
-    except RuntimeError as error:  # base class of torch.OutOfMemoryError
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            error.add_note(
-                "skrec: lower batch_size or max_history; a language model also needs less memory "
-                "with gradient_checkpointing=True or fewer trainable_layers"
-            )
-        raise
 
 
 class Stepper:

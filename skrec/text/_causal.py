@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
 import torch
 import xxhash
 
+from skrec._common.locks import ForkSafeLock
 from skrec._common.random import TorchGenerator
-from skrec.content._lm import DTYPES, load_tokenizer, max_tokens, quiet, tokenizer_hash
+from skrec.content._lm import load_tokenizer, max_tokens, quiet, tokenizer_hash
 from skrec.content._lm.loading import fingerprint_of, load_causal
 from skrec.content._lm.sources import Source, find_source
 from skrec.content._texts import beginning
@@ -77,7 +77,7 @@ class CausalWriter:
         )
         self._options = options
         self._model: Any = None
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self.n_calls = self.n_tokens = 0
         place = None
         if isinstance(model, str | Path):
@@ -123,7 +123,7 @@ class CausalWriter:
 
     def write(self, prompts: list[str]) -> list[str | Exception]:
         """Return the text of each prompt, or an error where there is none."""
-        with self._lock, quiet():
+        with self._lock.held(), quiet():
             return self._write(prompts)
 
     def _load(self) -> Any:
@@ -226,13 +226,7 @@ class CausalWriter:
         return GenerationConfig(**(settings | self._options))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(vars(self))
-        state["_model"] = state["_lock"] = None
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._lock = threading.RLock()
+        return {**vars(self), "_model": None}  # loaded again when needed
 
 
 def hash_of_files(place: Source) -> str:
@@ -257,6 +251,3 @@ def check_causal(model: Any) -> None:
             f"model must write texts: a causal language model (AutoModelForCausalLM) or a function "
             f"of texts, got {type(model).__name__}"
         )
-
-
-DTYPE_NAMES = tuple(DTYPES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import xxhash
 
 from skrec._common import files
+from skrec._common.locks import ForkSafeLock
 
 FORMAT = "skrec texts 1"
 MAX_FILES = 16  # more files are merged into one
@@ -42,7 +42,7 @@ class WrittenTexts:
         if memory is not None and not isinstance(memory, str | Path):
             raise TypeError(f"memory must be the path of a folder or None, got {memory!r}")
         self._known: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self.folder: Path | None = None
         self._root: Path | None = None
         if memory is not None:
@@ -71,12 +71,12 @@ class WrittenTexts:
     def writing(self) -> Iterator[Writer]:
         """Let one process at a time write texts; a second one waits and then finds them."""
         if self.folder is None:
-            with self._lock:
+            with self._lock.held():
                 yield Writer(self, None)
             return
         assert self._root is not None
         lock = self.folder.with_name(f"{self.folder.name}.lock")
-        with self._lock, files.locked(lock, self._root, "memory"):
+        with self._lock.held(), files.locked(lock, self._root, "memory"):
             files.make_folder(self.folder, self._root, "memory")
             if not (self.folder / DESCRIPTION).exists():
                 files.write_whole(self.folder / DESCRIPTION, [self._description.encode()])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from skrec import Items
+from skrec._training.advice import advice
 from skrec._training.trainer import Plan, Trainer
 
 ONE_STEP = {"batch_size": 10**6, "max_epochs": 1}
@@ -35,14 +36,13 @@ def test_the_last_step_is_checked_too(news, make_recommender, parameters, early_
     assert not hasattr(rec, "network_")
 
 
-def test_float16_is_named(news, make_recommender, monkeypatch):
+def test_float16_is_named(news, make_recommender):
     """Its numbers end at 65,504; no learning rate helps."""
     rec = make_recommender(**ONE_STEP).fit(news.train, news.items)
-    plan = replace(Plan.of(rec, "softmax"), learning_rate=1e-3, batch_size=1)
-    trainer = Trainer(rec.network_.half(), None, [1], plan, None)
-    assert "dtype='float16' of the language model compute in it; take 'bf" in trainer._advice()
-    trainer.plan = replace(plan, precision="float16")
-    assert "precision='float16'" in trainer._advice()
+    plan = Plan.of(rec, "softmax")
+    assert "precision='float16' compute" in advice(replace(plan, precision="float16"), rec.network_)
+    found = advice(plan, rec.network_.half())
+    assert "dtype='float16' of the language model compute in it; take 'bfloat16'" in found
 
 
 @pytest.mark.parametrize("again", ["partial_fit", "fit"])

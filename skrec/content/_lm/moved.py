@@ -25,6 +25,10 @@ def base_at(base: Any) -> Iterator[None]:
         Name or path of the language model, or the model. A mapping has the new name, path or model
         for each name or path that was saved. None changes nothing.
 
+    Yields
+    ------
+    None
+
     Examples
     --------
     >>> import pickle
