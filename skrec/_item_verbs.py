@@ -123,6 +123,7 @@ class ItemVerbs:
                 _encoded_items=encoded,
                 items_=encoded.items,
                 prior_=scorer.prior,
+                n_clicks_=scorer.n_clicks,
                 removed_=removed,
             )
         return self

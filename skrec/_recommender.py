@@ -759,8 +759,8 @@ class ContentRecommender(
             now["max_history"],
             now["calibration_"],
             known_users=now["users_"],
-            prior=None if prior is None else prior.for_items(encoded.items),
-            n_clicks=with_zeros(n_clicks, encoded.items.n_items),
+            prior=None if prior is None else encoded.kept("prior", prior, prior.for_items),
+            n_clicks=encoded.kept("n_clicks", n_clicks, lambda i: with_zeros(n_clicks, i.n_items)),
             removed=removed_codes(now["removed_"], encoded.items, items),
             context=now.get("context_"),
         )

@@ -24,7 +24,8 @@ from skrec._data.arrow import as_ids, lists
 from skrec._data.click_events import Events
 from skrec._data.click_times import check_row_order, checked_times
 from skrec._data.ids import look_up
-from skrec._data.items import Items, is_indexed_by
+from skrec._data.item_table import is_indexed_by
+from skrec._data.items import Items
 from skrec._data.ragged import GrowingArray
 from skrec._data.table import Table, is_table
 from skrec._data.times import decoded

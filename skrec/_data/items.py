@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from skrec._common.messages import did_you_mean, preview
-from skrec._data.arrow import as_ids, is_list, to_arrow
+from skrec._data.arrow import is_list, to_arrow
 from skrec._data.hints import hint_for_catalogue, hint_for_index, warn_odd_columns
-from skrec._data.ids import IdLookup
+from skrec._data.item_parts import Part, Parts
+from skrec._data.item_table import catalogue_table, read_ids
 from skrec._data.roles import ROLES, cast_column, role_of
-from skrec._data.table import Table, is_table
 from skrec._data.view import items_view
 
 MAX_PADDING = 2e8  # values with which lists longer than the catalogue are filled up
@@ -84,10 +83,12 @@ class Items:
     Items(n_items=2, id='item_id', roles={'title': 'text'})
     """
 
+    _hashes: np.ndarray | None = None  # computed when first needed
+
     def __init__(self, data: Any, *, id: str = "item_id", roles: Mapping[str, str] | None = None):
         if not isinstance(id, str):
             raise TypeError(f"id must be the name of a column, got {id!r}")
-        table = _as_table(data, id)
+        table = catalogue_table(data, id)
         if id not in table:
             raise ValueError(
                 f"the catalogue has no id column {id!r}{did_you_mean(id, table.names)}; "
@@ -97,16 +98,16 @@ class Items:
         names = [name for name in table.names if name != id]
         self._check_roles(roles, names)
         self.id = id
-        self._ids = _read_ids(table.column(id))
-        self._lookup: IdLookup | None = None
+        ids = read_ids(table.column(id))
         columns = {name: table.column(name) for name in names}
         self.roles = {
             name: (roles or {}).get(name) or role_of(column.type, name)
             for name, column in columns.items()
         }
-        self._columns = {
+        cast = {
             name: cast_column(column, self.roles[name], name) for name, column in columns.items()
         }
+        self._parts = Parts([Part(ids, cast)])
         guessed = {name: column for name, column in columns.items() if name not in (roles or {})}
         warn_odd_columns(guessed, self.roles)
 
@@ -134,15 +135,24 @@ class Items:
         cls, id: str, ids: pa.Array, columns: dict[str, pa.Array], roles: dict[str, str]
     ) -> Items:
         """Return a catalogue of valid ids and columns, without checks."""
+        return cls._of(id, Parts([Part(ids, columns)]), roles)
+
+    @classmethod
+    def _of(cls, id: str, parts: Parts, roles: dict[str, str]) -> Items:
+        """Return a catalogue of valid parts."""
         made = cls.__new__(cls)
-        made.id, made._ids, made._columns, made.roles = id, ids, columns, roles
-        made._lookup = None
+        made.id, made._parts, made.roles = id, parts, roles
         return made
+
+    @property
+    def _ids(self) -> pa.Array:
+        """Ids of all items."""
+        return self._parts.whole.ids
 
     @property
     def n_items(self) -> int:
         """Number of items."""
-        return len(self._ids)
+        return len(self._parts)
 
     @property
     def ids(self) -> np.ndarray:
@@ -163,7 +173,7 @@ class Items:
             Type large_string for text and category, lists of large_string for multi-category,
             float64 for number, and fixed-size lists of float32 for vector.
         """
-        return self._columns[name]
+        return self._parts.whole.columns[name]
 
     def codes(self, ids: Any, what: str = "the ids") -> np.ndarray:
         """Return the positions of ids in the catalogue.
@@ -191,9 +201,7 @@ class Items:
         refuse_scalar(ids, what)
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
             ids = to_arrow(ids, what)
-        if self._lookup is None:
-            self._lookup = IdLookup(self._ids)
-        return self._lookup.codes(ids, what)
+        return self._parts.codes(ids, what)
 
     def take(self, codes: Any) -> Items:
         """Return the items at given positions.
@@ -208,9 +216,7 @@ class Items:
         Items
             The items, in the order of `codes`.
         """
-        index = pa.array(np.asarray(codes, dtype=np.int64))
-        columns = {name: column.take(index) for name, column in self._columns.items()}
-        return self._make(self.id, self._ids.take(index), columns, self.roles)
+        return self._of(self.id, Parts([self._parts.take(codes)]), self.roles)
 
     def extend(self, data: Any) -> Items:
         """Return a catalogue with additional or changed items.
@@ -224,7 +230,8 @@ class Items:
         Returns
         -------
         Items
-            The items of this catalogue at their positions, followed by the new items.
+            The items of this catalogue at their positions, followed by the new items. The same
+            object if there are neither new nor changed items.
 
         Raises
         ------
@@ -232,18 +239,40 @@ class Items:
             If a column is missing or has another role or type.
         """
         other = self.conform(data)
+        at, new, changed = self.changes(other)
+        part = other._parts.whole
+        if len(changed):
+            index = np.arange(self.n_items + len(new))
+            index[at[changed]] = self.n_items + changed
+            index[self.n_items :] = self.n_items + new
+            parts = Parts([Parts([self._parts.whole, part]).take(index)])
+        elif len(new):
+            parts = self._parts.append(
+                part if len(new) == len(part) else other.take(new)._parts.whole
+            )
+        else:
+            return self
+        return self._of(self.id, parts, self.roles)
+
+    def changes(self, other: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return how other items differ from those of this catalogue.
+
+        Parameters
+        ----------
+        other : Items
+            Items that `conform` returned.
+
+        Returns
+        -------
+        at : ndarray of int32, shape (n,)
+            Positions of the other items in this catalogue; -1 for new ones.
+        new, changed : ndarray of int64
+            Positions in `other` of items that are new, and of items with another content.
+        """
         at = self.codes(other._ids, "the ids of the new items")
-        new = np.flatnonzero(at < 0)
-        index = np.arange(self.n_items + len(new))
-        index[at[at >= 0]] = self.n_items + np.flatnonzero(at >= 0)
-        index[self.n_items :] = self.n_items + new
-        rows = pa.array(index)
-        columns = {
-            name: pa.chunked_array([column, other._columns[name]]).combine_chunks().take(rows)
-            for name, column in self._columns.items()
-        }
-        ids = pa.concat_arrays([self._ids, other._ids]).take(rows)
-        return self._make(self.id, ids, columns, self.roles)
+        known = np.flatnonzero(at >= 0)
+        is_other = other.hashes()[known] != self.take(at[known]).hashes()
+        return at, np.flatnonzero(at < 0), known[is_other]
 
     def conform(self, data: Any) -> Items:
         """Return other items as a catalogue with the id column and roles of this one.
@@ -266,7 +295,7 @@ class Items:
         if isinstance(data, Items):
             frame = data
         else:
-            table = _as_table(data, self.id)
+            table = catalogue_table(data, self.id)
             known = [name for name in (self.id, *self.roles) if name in table]
             roles = {name: role for name, role in self.roles.items() if name in table}
             columns = {name: table.column(name) for name in known}
@@ -281,6 +310,9 @@ class Items:
                     f"column {name!r} of the new items is {frame.roles[name]} ({got}) but {role} "
                     f"({self.column(name).type}) in the catalogue"
                 )
+        if len(frame.roles) > len(self.roles):
+            columns = {name: frame.column(name) for name in self.roles}
+            return self._make(self.id, frame._ids, columns, self.roles)
         return frame
 
     def hashes(self) -> np.ndarray:
@@ -291,9 +323,11 @@ class Items:
         ndarray of uint64, shape (n_items,)
             Items with equal content have equal hashes, in all processes.
         """
+        if self._hashes is not None:
+            return self._hashes
         total = np.zeros(self.n_items, dtype=np.uint64)
         for name in sorted(self.roles):
-            column = self._columns[name]
+            column = self.column(name)
             if is_list(column.type):
                 values = np.array([repr(row) for row in column.to_pylist()], dtype=object)
             else:
@@ -301,6 +335,8 @@ class Items:
             salt = pd.util.hash_array(np.array([f"{name}:{self.roles[name]}"], dtype=object))
             part = pd.util.hash_array(values)
             total = (total ^ part ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+        total.flags.writeable = False
+        self._hashes = total
         return total
 
     def to_pandas(self) -> pd.DataFrame:
@@ -311,10 +347,15 @@ class Items:
         pandas.DataFrame
             The id column, followed by the content columns.
         """
-        return pa.table({self.id: self._ids, **self._columns}).to_pandas()
+        return pa.table({self.id: self._ids, **self._parts.whole.columns}).to_pandas()
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_lookup": None}  # rebuilt when needed
+        whole = self._parts.whole
+        return {"id": self.id, "roles": self.roles, "ids": whole.ids, "columns": whole.columns}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.id, self.roles = state["id"], state["roles"]
+        self._parts = Parts([Part(state["ids"], state["columns"])])
 
     def __repr__(self) -> str:
         return f"Items(n_items={self.n_items}, id={self.id!r}, roles={self.roles})"
@@ -326,7 +367,9 @@ class Items:
 
 def are_equal(one: Items, other: Items) -> bool:
     """Whether two catalogues have the same ids and contents in the same order."""
-    return np.array_equal(one.ids, other.ids) and np.array_equal(one.hashes(), other.hashes())
+    if one is other:
+        return True
+    return one._ids.equals(other._ids) and np.array_equal(one.hashes(), other.hashes())
 
 
 def codes_of(known: Items, ids: Any, name: str) -> np.ndarray:
@@ -382,8 +425,8 @@ def refuse_scalar(ids: Any, name: str) -> None:
 
 def ids_of(known: Items, codes: np.ndarray) -> np.ndarray:
     """Return the ids of codes (n, k). Code -1 becomes -1 if ids are ints, and None otherwise."""
-    rows = pa.array(np.maximum(codes, 0).ravel())  # the ids of the whole catalogue are not read
-    ids = known._ids.take(rows).to_numpy(zero_copy_only=False).reshape(codes.shape)
+    taken = known._parts.ids_at(np.maximum(codes, 0).ravel())
+    ids = taken.to_numpy(zero_copy_only=False).reshape(codes.shape)
     ids = ids if ids.flags.writeable else ids.copy()
     ids[codes < 0] = -1 if ids.dtype.kind == "i" else None
     return ids
@@ -428,62 +471,3 @@ def padded_lists(
     padded = np.full((n_rows, k), -np.inf, dtype=scores.dtype)
     ids[:, :width], padded[:, :width] = found, scores
     return ids, padded
-
-
-def _as_table(data: Any, id: str) -> Table:
-    """Convert a catalogue of any form to a table with an id column; see `Items`."""
-    if data is None or (isinstance(data, str) and not is_table(data)):
-        raise TypeError(f"a catalogue is a DataFrame-like, mapping or list, got {data!r}")
-    if isinstance(data, pd.DataFrame) and is_indexed_by(data, id):
-        return Table(data.reset_index())
-    if isinstance(data, pd.Series):
-        return Table({id: data.index, _text_name(data.name, id): data})
-    if isinstance(data, Mapping) and id not in data and not _holds_columns(data):
-        return Table({id: list(data.keys()), "text": list(data.values())})
-    if is_table(data):
-        return Table(data)
-    if not isinstance(data, Iterable):
-        raise TypeError(
-            f"a catalogue is a DataFrame-like, a mapping of id to text or a list of texts, "
-            f"got {type(data).__name__}"
-        )
-    texts = to_arrow(data, "the texts of the catalogue")
-    if len(texts) and role_of(texts.type, "text") != "text":
-        raise TypeError(f"a list that is a catalogue must hold texts, got {texts.type}")
-    return Table({id: range(len(texts)), "text": texts})
-
-
-def is_indexed_by(data: Any, id: str) -> bool:
-    """Whether `data` is a data frame, or a Series of texts, whose index has the name `id`."""
-    if isinstance(data, pd.DataFrame):
-        return data.index.name == id and id not in data
-    return (
-        isinstance(data, pd.Series)
-        and data.index.name == id
-        and pd.api.types.infer_dtype(data) == "string"
-    )
-
-
-def _text_name(name: Any, id: str) -> str:
-    """Return the name of the column for a Series of texts: that of the Series, or "text"."""
-    return name if isinstance(name, str) and name != id else "text"
-
-
-def _holds_columns(data: Mapping) -> bool:
-    """Whether the values of a mapping are columns rather than texts."""
-    return any(not isinstance(value, str) and value is not None for value in data.values())
-
-
-def _read_ids(column: pa.ChunkedArray) -> pa.Array:
-    """Return the ids of a catalogue, or raise a ValueError if they are empty or not distinct."""
-    ids = as_ids(column, "the catalogue's ids").combine_chunks()
-    if not len(ids):
-        raise ValueError("the catalogue is empty; it must hold at least one item")
-    if pc.count_distinct(ids).as_py() < len(ids):
-        counts = ids.value_counts()
-        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-        raise ValueError(
-            f"{len(twice)} ids of the catalogue are duplicate: {preview(twice.to_pylist())}; "
-            "keep one row each"
-        )
-    return ids

@@ -5,6 +5,7 @@ Columns and vectors are computed when first needed. Vectors are dropped when wei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from skrec._common.locks import ForkSafeLock
 from skrec._data.items import Items, are_equal
 from skrec._data.packed import Packed
+from skrec._inference.row_buffer import RowBuffer
 from skrec._inference.scores import item_rows, weights_version
 from skrec._inference.user_vectors import UserVectorCache
 from skrec._network import Network, device_of
@@ -33,11 +35,33 @@ class Encoding:
     rows : tensor of shape (N, R)
     users : UserVectorCache
         Cache of the user vectors that are computed from these rows.
+    buffer : RowBuffer or None
+        Tensor that begins with the rows, to which further rows may be added.
     """
 
     version: Any
     rows: torch.Tensor
     users: UserVectorCache
+    buffer: RowBuffer | None = None
+
+    @torch.inference_mode()
+    def with_rows(self, new: torch.Tensor, at: np.ndarray, other: torch.Tensor) -> Encoding:
+        """Return the rows with other ones at the positions `at`, followed by new ones.
+
+        If there are only new ones, the others are not copied, except for those of a full buffer.
+        """
+        rows, buffer = self.rows, self.buffer
+        if len(at) or new.shape[1] != rows.shape[1]:
+            place = np.arange(len(rows) + len(new))
+            place[at] = len(rows) + len(new) + np.arange(len(at))
+            both = stack_rows([rows, new, other])
+            rows, buffer = both[torch.from_numpy(place).to(rows.device)], None
+            return Encoding(self.version, rows, UserVectorCache())
+        found = None if buffer is None else buffer.append(len(rows), new)
+        if found is None:
+            buffer = RowBuffer(rows, len(rows) + len(new))
+            found = buffer.append(len(rows), new)
+        return Encoding(self.version, found, UserVectorCache(), buffer)
 
 
 @dataclass(frozen=True)
@@ -46,6 +70,8 @@ class Extension:
 
     Attributes
     ----------
+    passed : object
+        What was passed.
     new : Items
         The items that were added or replaced.
     version : object
@@ -53,6 +79,7 @@ class Extension:
     extended : EncodedItems
     """
 
+    passed: Any
     new: Items
     version: Any
     extended: EncodedItems
@@ -94,6 +121,7 @@ class EncodedItems:
         self._packed = packed
         self._encoding = encoding
         self._extension: Extension | None = None
+        self._kept: dict[str, tuple[Any, Any]] = {}
         self._lock = ForkSafeLock()
 
     def packed(self, network: Network) -> Packed:
@@ -130,7 +158,8 @@ class EncodedItems:
     def extend(self, data: Any, network: Network) -> EncodedItems:
         """Return the items with additional or changed ones; only these are encoded.
 
-        The result is kept and returned again by the next call with equal items.
+        The result is kept and returned again by the next call with equal items: at once if they are
+        the same `Items`, and after a comparison of the hashes of their contents otherwise.
 
         Parameters
         ----------
@@ -143,22 +172,33 @@ class EncodedItems:
         -------
         EncodedItems
         """
-        new = self.items.conform(data)
         encoding, last = self.encoding(network), self._extension
-        if last is not None and last.version == encoding.version and are_equal(last.new, new):
+        if last is not None and last.version != encoding.version:
+            last = None
+        if last is not None and isinstance(data, Items) and data is last.passed:
             return last.extended
-        items = self.items.extend(new)
-        old = encoding.rows
-        same = items.hashes()[: len(old)] == self.items.hashes()
-        changed = np.concatenate([np.flatnonzero(~same), np.arange(len(old), items.n_items)])
-        rows = old
-        if len(changed):
-            packed = self.content.prepare(items.take(changed)).to(old.device)
-            both = stack_rows([old, item_rows(network, packed)])
-            place = np.arange(items.n_items)
-            place[changed] = len(old) + np.arange(len(changed))
-            rows = both[torch.from_numpy(place).to(old.device)]
-        own = Encoding(encoding.version, rows, UserVectorCache())
-        extended = EncodedItems(items, self.content, encoding=own)
-        self._extension = Extension(new, encoding.version, extended)
+        new = self.items.conform(data)
+        if last is not None and are_equal(last.new, new):
+            return last.extended
+        extended = self._extended(new, encoding, network)
+        self._extension = Extension(data, new, encoding.version, extended)
         return extended
+
+    def _extended(self, new: Items, encoding: Encoding, network: Network) -> EncodedItems:
+        """Return the items with additional or changed ones; only these are read."""
+        items = self.items.extend(new)
+        if items is self.items:
+            return self
+        at, added, changed = self.items.changes(new)
+        packed = self.content.prepare(new.take(np.concatenate([changed, added])))
+        fresh = item_rows(network, packed.to(encoding.rows.device))
+        own = encoding.with_rows(fresh[len(changed) :], at[changed], fresh[: len(changed)])
+        return EncodedItems(items, self.content, encoding=own)
+
+    def kept(self, name: str, source: Any, make: Callable[[Items], Any]) -> Any:
+        """Return ``make(items)``, which is kept until it is asked for with another source."""
+        found = self._kept.get(name)
+        if found is None or found[0] is not source:
+            found = source, make(self.items)
+            self._kept = {**self._kept, name: found}
+        return found[1]

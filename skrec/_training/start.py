@@ -19,7 +19,8 @@ from skrec._data.context import ContextFeatures, fit_context
 from skrec._data.context_columns import warn_unread
 from skrec._data.encode import encode
 from skrec._data.hints import hint_for_index
-from skrec._data.items import Items, are_equal, ids_of, is_indexed_by
+from skrec._data.item_table import is_indexed_by
+from skrec._data.items import Items, ids_of
 from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table, is_table
 from skrec._inference.prior import Prior
@@ -322,7 +323,4 @@ def check_classes(classes: Any) -> None:
 
 def _extended(known: Items, items: Any) -> Items:
     """Return the known catalogue with new and changed items; the same object if there are none."""
-    if items is None:
-        return known
-    extended = known.extend(items)
-    return known if are_equal(known, extended) else extended
+    return known if items is None else known.extend(items)

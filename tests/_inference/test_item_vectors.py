@@ -10,8 +10,10 @@ import torch
 
 from skrec import ContentRecommender, Items, behavior, content, predictor
 from skrec._batch import Batch
+from skrec._inference import item_vectors
 from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
+from skrec._inference.prior import Prior
 from skrec._network import Network
 from skrec._training.trainer import Plan, Stepper
 
@@ -198,6 +200,64 @@ def test_new_items_are_encoded_once_while_they_stay_the_same(counted, news):
     third = rec.decision_function(X, items=changed)
     assert counts["items"] == 126 + 123
     assert not np.array_equal(second[0], third[0])
+
+
+def test_the_same_items_again_are_not_even_compared(make_recommender, news, monkeypatch):
+    rec = make_recommender().fit(news.train, news.items)
+    new = Items(news.items.head(3).assign(item_id=[-1, -2, -3]))
+    first = rec.recommend(news.test, 5, items=new)
+    monkeypatch.setattr(Items, "conform", None)
+    monkeypatch.setattr(Items, "extend", None)
+    np.testing.assert_array_equal(rec.recommend(news.test, 5, items=new)[0], first[0])
+
+
+def test_items_that_are_known_as_they_are_cost_no_vectors(make_recommender, news):
+    rec = make_recommender().fit(news.train, news.items)
+    encoded = rec._encoded()
+    assert rec._scorer(news.items.iloc[:7]).encoded_items is encoded
+    changed = news.items.iloc[:7].assign(title="another headline")
+    assert rec._scorer(changed).encoded_items is not encoded
+
+
+def test_items_added_one_by_one_equal_those_added_at_once(make_recommender, news, monkeypatch):
+    new = news.items.head(30).assign(item_id=range(-30, 0))
+    one, other = (make_recommender().fit(news.train, news.items) for _ in range(2))
+    one.recommend(news.test, 5), other.recommend(news.test, 5)
+    n_copies, make = [], item_vectors.RowBuffer
+    monkeypatch.setattr(item_vectors, "RowBuffer", lambda *args: n_copies.append(1) or make(*args))
+    for row in range(30):
+        one.add_items(new.iloc[row : row + 1])
+    other.add_items(new)
+    assert len(n_copies) <= 4
+    assert one.items_.ids.tolist() == other.items_.ids.tolist()
+    np.testing.assert_array_equal(one.item_vectors(), other.item_vectors())
+    for found, wanted in zip(
+        one.recommend(news.test, 5), other.recommend(news.test, 5), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_priors_and_counts_are_extended_once(make_recommender, news, monkeypatch):
+    histories = news.train[["history"]]
+    rec = make_recommender(co_clicks=True).fit(histories, news.items)
+    n_made, make = [], Prior.for_items
+
+    def counted(prior, items):
+        found = make(prior, items)
+        n_made.append(found is not prior)
+        return found
+
+    monkeypatch.setattr(Prior, "for_items", counted)
+    new = Items(news.items.head(3).assign(item_id=[-1, -2, -3]))
+    wanted = rec.recommend(histories, 5, items=new)
+    for _ in range(3):
+        rec.recommend(histories, 5, items=new)
+    assert sum(n_made) == 1
+    rec.add_items(new)
+    found = rec.recommend(histories, 5)
+    assert sum(n_made) == 1
+    assert len(rec.n_clicks_) == rec.items_.n_items
+    np.testing.assert_array_equal(found[0], wanted[0])
 
 
 def test_blocks_bound_what_scoring_holds(counted, news, monkeypatch):
