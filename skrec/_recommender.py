@@ -768,6 +768,8 @@ class ContentRecommender(
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_encoded_items", None)
+        if "items_" in state:
+            state["items_"] = state["items_"]._in_memory()
         if "network_" in state:
             state["network_"] = saving.to_arrays(state["network_"])
         if state.get("_training_state") is not None:

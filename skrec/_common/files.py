@@ -98,6 +98,22 @@ def remove_unfinished(target: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def folder_below(memory: str | Path, name: str) -> Path:
+    """Return the folder `name` below the folder that the user passed as `memory`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `memory` is not a path, or if it is the path of a file.
+    """
+    if not isinstance(memory, str | Path):
+        raise TypeError(f"memory must be the path of a folder, a str or a Path, got {memory!r}")
+    path = Path(memory).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"memory must be the path of a folder, got the file '{path}'")
+    return path / name
+
+
 def make_folder(folder: Path, root: Path, parameter: str) -> None:
     """Make a folder below `root` and its parents; see `unusable` for the error."""
     for n_left in reversed(range(10)):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
+from skrec._data.arrow import is_list
 from skrec._data.ids import IdLookup
 
 
@@ -100,6 +102,21 @@ class Parts:
         while len(parts) > 1 and 2 * len(parts[-1]) >= len(parts[-2]):
             parts[-2:] = [_joined(parts[-2:])]
         return Parts(parts)
+
+
+def content_hashes(part: Part, roles: Mapping[str, str]) -> np.ndarray:
+    """Return a hash (n,) of the content of each item; see `Items.hashes`. It is read-only."""
+    total = np.zeros(len(part), dtype=np.uint64)
+    for name in sorted(roles):
+        column = part.columns[name]
+        if is_list(column.type):
+            values = np.array([repr(row) for row in column.to_pylist()], dtype=object)
+        else:
+            values = column.to_numpy(zero_copy_only=False)
+        salt = pd.util.hash_array(np.array([f"{name}:{roles[name]}"], dtype=object))
+        total = (total ^ pd.util.hash_array(values) ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+    total.flags.writeable = False
+    return total
 
 
 def _joined(parts: Sequence[Part]) -> Part:

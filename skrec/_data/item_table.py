@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skrec._common.messages import preview
+from skrec._common.messages import did_you_mean, preview
 from skrec._data.arrow import as_ids, to_arrow
-from skrec._data.roles import role_of
+from skrec._data.roles import ROLES, role_of
 from skrec._data.table import Table, is_table
 
 
@@ -72,3 +72,21 @@ def read_ids(column: pa.ChunkedArray) -> pa.Array:
             "keep one row each"
         )
     return ids
+
+
+def check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
+    """Raise a ValueError if `roles` has a key that is not in `names`, or an invalid role."""
+    if roles is not None and not isinstance(roles, Mapping):
+        raise TypeError(
+            f"roles must map names of columns to roles, such as {{'genre_id': 'category'}}, "
+            f"got {roles!r}"
+        )
+    for name, role in (roles or {}).items():
+        if name not in names:
+            raise ValueError(
+                f"roles names a column {name!r} that the catalogue lacks{did_you_mean(name, names)}"
+            )
+        if not isinstance(role, str) or role not in ROLES:
+            raise ValueError(
+                f"the role of column {name!r} must be one of {preview(ROLES)}, got {role!r}"
+            )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,17 @@ import pyarrow as pa
 from skrec._common.messages import did_you_mean, preview
 from skrec._data.arrow import is_list, to_arrow
 from skrec._data.hints import hint_for_catalogue, hint_for_index, warn_odd_columns
-from skrec._data.item_parts import Part, Parts
-from skrec._data.item_table import catalogue_table, read_ids
-from skrec._data.roles import ROLES, cast_column, role_of
+from skrec._data.item_parts import Part, Parts, content_hashes
+from skrec._data.item_source import (
+    Reference,
+    Source,
+    Stamps,
+    open_arrow,
+    stamps_of,
+    write_arrow,
+)
+from skrec._data.item_table import catalogue_table, check_roles, read_ids
+from skrec._data.roles import cast_column, role_of
 from skrec._data.view import items_view
 
 MAX_PADDING = 2e8  # values with which lists longer than the catalogue are filled up
@@ -52,6 +62,9 @@ class Items:
         Name of the id column. Ids are distinct ints or strings, and not null.
     roles : dict of str to str, default=None
         Roles that replace the default roles of columns, for example ``{"genre_id": "category"}``.
+    memory : str or Path, default=None
+        Folder to which the catalogue is written once, as an Arrow file that all processes of this
+        machine map into their memory. None keeps the catalogue in the memory of the process.
 
     Attributes
     ----------
@@ -70,10 +83,18 @@ class Items:
         `roles` names an unknown column or role.
     TypeError
         If `data` has none of the types above, or ids are neither ints nor strings.
+    OSError
+        If `memory` cannot be written to.
 
     See Also
     --------
     skrec.Interactions : Rows of X that scikit-learn can slice.
+
+    Notes
+    -----
+    A catalogue from parquet files or with a `memory` is pickled as the paths and a hash of its
+    files, which must be unchanged when it is unpickled. A search with several workers therefore
+    sends a few bytes. A fitted recommender is pickled with its items.
 
     Examples
     --------
@@ -85,7 +106,16 @@ class Items:
 
     _hashes: np.ndarray | None = None  # computed when first needed
 
-    def __init__(self, data: Any, *, id: str = "item_id", roles: Mapping[str, str] | None = None):
+    _source: Source | None = None
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        id: str = "item_id",
+        roles: Mapping[str, str] | None = None,
+        memory: Any = None,
+    ):
         if not isinstance(id, str):
             raise TypeError(f"id must be the name of a column, got {id!r}")
         table = catalogue_table(data, id)
@@ -96,7 +126,9 @@ class Items:
                 f"Items(..., id='...'){hint_for_catalogue(table.names) or hint_for_index(data)}"
             )
         names = [name for name in table.names if name != id]
-        self._check_roles(roles, names)
+        check_roles(roles, names)
+        paths = tuple(table.files)
+        stamps = stamps_of(paths)  # before they are read
         self.id = id
         ids = read_ids(table.column(id))
         columns = {name: table.column(name) for name in names}
@@ -108,27 +140,13 @@ class Items:
             name: cast_column(column, self.roles[name], name) for name, column in columns.items()
         }
         self._parts = Parts([Part(ids, cast)])
+        if memory is not None:
+            paths = (write_arrow(memory, id, self._parts.whole, self.roles),)
+            stamps, self._parts = stamps_of(paths), Parts([open_arrow(paths[0])[1]])
+        if paths:
+            self._source = Source(paths, id, tuple(self.roles.items()), stamps)
         guessed = {name: column for name, column in columns.items() if name not in (roles or {})}
         warn_odd_columns(guessed, self.roles)
-
-    @staticmethod
-    def _check_roles(roles: Mapping[str, str] | None, names: list[str]) -> None:
-        """Raise a ValueError if `roles` has a key that is not in `names`, or an invalid role."""
-        if roles is not None and not isinstance(roles, Mapping):
-            raise TypeError(
-                f"roles must map names of columns to roles, such as {{'genre_id': 'category'}}, "
-                f"got {roles!r}"
-            )
-        for name, role in (roles or {}).items():
-            if name not in names:
-                raise ValueError(
-                    f"roles names a column {name!r} that the catalogue lacks"
-                    f"{did_you_mean(name, names)}"
-                )
-            if not isinstance(role, str) or role not in ROLES:
-                raise ValueError(
-                    f"the role of column {name!r} must be one of {preview(ROLES)}, got {role!r}"
-                )
 
     @classmethod
     def _make(
@@ -239,7 +257,7 @@ class Items:
             If a column is missing or has another role or type.
         """
         other = self.conform(data)
-        at, new, changed = self.changes(other)
+        at, new, changed = self._changes(other)
         part = other._parts.whole
         if len(changed):
             index = np.arange(self.n_items + len(new))
@@ -254,13 +272,8 @@ class Items:
             return self
         return self._of(self.id, parts, self.roles)
 
-    def changes(self, other: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return how other items differ from those of this catalogue.
-
-        Parameters
-        ----------
-        other : Items
-            Items that `conform` returned.
+    def _changes(self, other: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return how other items, which `conform` returned, differ from those of this catalogue.
 
         Returns
         -------
@@ -323,21 +336,9 @@ class Items:
         ndarray of uint64, shape (n_items,)
             Items with equal content have equal hashes, in all processes.
         """
-        if self._hashes is not None:
-            return self._hashes
-        total = np.zeros(self.n_items, dtype=np.uint64)
-        for name in sorted(self.roles):
-            column = self.column(name)
-            if is_list(column.type):
-                values = np.array([repr(row) for row in column.to_pylist()], dtype=object)
-            else:
-                values = column.to_numpy(zero_copy_only=False)
-            salt = pd.util.hash_array(np.array([f"{name}:{self.roles[name]}"], dtype=object))
-            part = pd.util.hash_array(values)
-            total = (total ^ part ^ salt) * np.uint64(0x9E3779B97F4A7C15)
-        total.flags.writeable = False
-        self._hashes = total
-        return total
+        if self._hashes is None:
+            self._hashes = content_hashes(self._parts.whole, self.roles)
+        return self._hashes
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the catalogue as a data frame.
@@ -349,13 +350,21 @@ class Items:
         """
         return pa.table({self.id: self._ids, **self._parts.whole.columns}).to_pandas()
 
-    def __getstate__(self) -> dict[str, Any]:
-        whole = self._parts.whole
-        return {"id": self.id, "roles": self.roles, "ids": whole.ids, "columns": whole.columns}
+    def _in_memory(self) -> Items:
+        """Return the same catalogue, whose pickle does not depend on files."""
+        return self if self._source is None else self._of(self.id, self._parts, self.roles)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.id, self.roles = state["id"], state["roles"]
-        self._parts = Parts([Part(state["ids"], state["columns"])])
+    def __reduce__(self) -> tuple[Any, ...]:
+        reference = None if self._source is None else self._source.reference()
+        if reference is not None:
+            return _open, (reference,)
+        whole = self._parts.whole
+        return Items._make, (self.id, whole.ids, whole.columns, self.roles)
+
+    def __deepcopy__(self, memo: Any = None) -> Items:
+        return self  # it is immutable
+
+    __copy__ = __deepcopy__
 
     def __repr__(self) -> str:
         return f"Items(n_items={self.n_items}, id={self.id!r}, roles={self.roles})"
@@ -363,6 +372,24 @@ class Items:
     def _repr_html_(self) -> str:
         """Return the columns and the first items, for notebooks."""
         return items_view(self)
+
+
+def _open(reference: Reference) -> Items:
+    """Return a catalogue that is pickled as a reference to files; see `Items`."""
+    return _opened(reference, reference.stamps())
+
+
+@lru_cache(maxsize=1)  # a worker gets the same catalogue with each of its tasks
+def _opened(reference: Reference, stamps: Stamps) -> Items:
+    """Read the files of a catalogue, which last changed at `stamps`."""
+    source = reference.source(stamps)
+    if source.is_arrow:
+        id, part, roles = open_arrow(source.paths[0])
+        items = Items._of(id, Parts([part]), roles)
+    else:
+        items = Items(list(map(Path, source.paths)), id=source.id, roles=dict(source.roles))
+    items._source = source
+    return items
 
 
 def are_equal(one: Items, other: Items) -> bool:

@@ -102,6 +102,12 @@ class Table:
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
+    @property
+    def files(self) -> list[str]:
+        """Absolute paths of the parquet files with the columns; empty for other tables."""
+        is_file = isinstance(self._data, ParquetColumns)
+        return [str(path.absolute()) for path in self._data.files] if is_file else []
+
     def column(self, name: str) -> pa.ChunkedArray:
         """Return a column.
 
@@ -204,6 +210,8 @@ class ParquetColumns:
 
     Attributes
     ----------
+    files : list of Path
+        The files.
     column_names : list of str
         Names of the columns.
 
@@ -218,8 +226,8 @@ class ParquetColumns:
 
     def __init__(self, path: Any):
         paths = path if isinstance(path, (list, tuple)) else [path]
-        self._files = [file for each in paths for file in _files(Path(each).expanduser())]
-        self._schema = _schema(self._files)
+        self.files = [file for each in paths for file in _files(Path(each).expanduser())]
+        self._schema = _schema(self.files)
         self.column_names: list[str] = self._schema.names
 
     @property
@@ -227,7 +235,7 @@ class ParquetColumns:
         """Number of rows in all files."""
         import pyarrow.parquet
 
-        return sum(pyarrow.parquet.read_metadata(file).num_rows for file in self._files)
+        return sum(pyarrow.parquet.read_metadata(file).num_rows for file in self.files)
 
     def type(self, name: str) -> pa.DataType:
         """Return the type of a column."""
@@ -238,7 +246,7 @@ class ParquetColumns:
         import pyarrow.parquet
 
         kind = self.type(name)
-        for path in self._files:
+        for path in self.files:
             with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
                 for batch in file.iter_batches(ROWS, columns=[name]):
                     yield batch.column(0).cast(kind)
@@ -248,7 +256,7 @@ class ParquetColumns:
         import pyarrow.parquet
 
         schema = pa.schema([(name, self.type(name)) for name in names])
-        for path in self._files:
+        for path in self.files:
             with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
                 for batch in file.iter_batches(size, columns=names):
                     yield pa.table(batch).select(names).cast(schema)

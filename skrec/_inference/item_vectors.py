@@ -189,7 +189,7 @@ class EncodedItems:
         items = self.items.extend(new)
         if items is self.items:
             return self
-        at, added, changed = self.items.changes(new)
+        at, added, changed = self.items._changes(new)
         packed = self.content.prepare(new.take(np.concatenate([changed, added])))
         fresh = item_rows(network, packed.to(encoding.rows.device))
         own = encoding.with_rows(fresh[len(changed) :], at[changed], fresh[: len(changed)])

@@ -73,7 +73,7 @@ def test_changed_and_new_items_at_once():
     other["text"] = ["changed", "text 21", "text 40", "text 41"]
     longer = items.extend({**other, "further": [1, 2, 3, 4]})
     assert longer.n_items == 25
-    at, new, changed = items.changes(items.conform(other))
+    at, new, changed = items._changes(items.conform(other))
     assert [at.tolist(), new.tolist(), changed.tolist()] == [[2, 21, -1, -1], [2, 3], [0]]
     texts = [f"text {i}" for i in [*range(23), 40, 41]]
     texts[2] = "changed"

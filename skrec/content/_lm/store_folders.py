@@ -32,12 +32,7 @@ def prefix_folder(memory: str | Path) -> Path:
     TypeError, ValueError
         If `memory` is not a path, or if it is the path of a file.
     """
-    if not isinstance(memory, str | Path):
-        raise TypeError(f"memory must be the path of a folder, a str or a Path, got {memory!r}")
-    path = Path(memory).expanduser().absolute()
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"memory must be the path of a folder, got the file '{path}'")
-    return path / "prefix"
+    return files.folder_below(memory, "prefix")
 
 
 def temporary_folder() -> tuple[str, FileLock]:
