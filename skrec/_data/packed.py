@@ -123,7 +123,17 @@ class Packed:
         return len(self.lengths)
 
     def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return the number of tokens (U,) of some items, without reading those of others."""
+        """Return the number of tokens of some items, without reading those of others.
+
+        Parameters
+        ----------
+        codes : int64 tensor of shape (U,)
+            Positions of the items.
+
+        Returns
+        -------
+        int64 tensor of shape (U,)
+        """
         total = torch.zeros(len(codes), dtype=torch.long, device=codes.device)
         for column in self.columns.values():
             total = total + column.lengths_of(codes)
