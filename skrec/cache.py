@@ -1,4 +1,4 @@
-"""Stored states of frozen language models on disk: `info` lists them, `clear` deletes them."""
+"""Stored states of frozen language models, which are listed, verified and deleted here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from skrec.content._lm import store_folders as folders
-from skrec.content._lm.pages import DamagedPage, read_header
+from skrec.content._lm.pages import DamagedPage, check_page, read_header
 
-__all__ = ["clear", "info"]
+__all__ = ["clear", "info", "verify"]
 _DESCRIPTION_COLUMNS = ["model", "layer", "kind", "dtype", "max_length"]
 _TOTAL_COLUMNS = ["n_items", "n_tokens", "bytes"]
 
@@ -39,6 +39,7 @@ def info(memory: str | Path) -> pd.DataFrame:
 
     See Also
     --------
+    verify : Look for damaged files.
     clear : Delete stored states.
 
     Examples
@@ -59,6 +60,55 @@ def info(memory: str | Path) -> pd.DataFrame:
     table["created"] = pd.to_datetime(table["created"], utc=True)
     table[_TOTAL_COLUMNS] = table[_TOTAL_COLUMNS].astype(np.int64)
     return table.sort_values(["created", "folder"], ignore_index=True)
+
+
+def verify(memory: str | Path) -> pd.DataFrame:
+    """Read all states that are stored below a folder, and delete files that are damaged.
+
+    Files are verified when they are written. Later, ``fit`` verifies the names of the items in
+    them, but not their states, because that would read all of them. Use this function if a disk
+    or a copy may be at fault. The items of a deleted file are computed again when they are needed.
+
+    Parameters
+    ----------
+    memory : str or Path
+        Folder that was passed to a recommender as `memory`.
+
+    Returns
+    -------
+    DataFrame
+        One row per damaged file, with the columns file and problem.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `memory` is not a path, or if it is the path of a file.
+
+    See Also
+    --------
+    info : List stored states.
+    clear : Delete stored states.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skrec import cache
+    >>> with tempfile.TemporaryDirectory() as memory:
+    ...     damaged = cache.verify(memory)
+    >>> len(damaged)
+    0
+    """
+    rows = []
+    for folder in folders.stores(memory):
+        for path in folders.page_files(folder):
+            try:
+                check_page(path)
+            except FileNotFoundError:  # deleted by another process
+                continue
+            except DamagedPage as error:
+                rows.append({"file": str(path), "problem": str(error)})
+                path.unlink(missing_ok=True)
+    return pd.DataFrame(rows, columns=["file", "problem"])
 
 
 def clear(memory: str | Path) -> int:

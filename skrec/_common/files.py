@@ -126,7 +126,7 @@ def make_folder(folder: Path, root: Path, parameter: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(lock_file: Path, root: Path, parameter: str) -> Iterator[None]:
+def locked(lock_file: Path, root: Path, parameter: str, wait: bool = True) -> Iterator[bool]:
     """Hold a lock between processes; a second process waits for it.
 
     Parameters
@@ -137,29 +137,35 @@ def locked(lock_file: Path, root: Path, parameter: str) -> Iterator[None]:
         The folder that the user passed, for the error message.
     parameter : str
         Name of the parameter that received `root`, for the error message.
+    wait : bool, default=True
+        Whether to wait for a process that holds the lock.
 
     Yields
     ------
-    None
+    bool
+        Whether the lock is held, which it always is with `wait`.
 
     Raises
     ------
     OSError
         If the lock file cannot be created.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     lock = FileLock(lock_file)
     while not lock.is_locked:
         make_folder(lock_file.parent, root, parameter)
         try:
-            lock.acquire()
+            lock.acquire(timeout=-1 if wait else 0)
         except FileNotFoundError:
             continue  # another process deleted the folder in between
+        except Timeout:
+            yield False
+            return
         except OSError as error:
             raise unusable(root, parameter, error) from error
     try:
-        yield
+        yield True
     finally:
         lock.release()
 

@@ -77,9 +77,10 @@ def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.
         start, stop = stop, stop + values.nbytes
         tensors[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
     digest = _digest(tensors, folder.name)
-    for _, _, values in arrays.values():
+    metadata = {"format": FORMAT, "store": folder.name}
+    for name, (_, _, values) in arrays.items():
         digest.update(values.data)
-    metadata = {"format": FORMAT, "store": folder.name, "checksum": digest.hexdigest()}
+        metadata["index" if name == "keys" else "checksum"] = digest.hexdigest()
     header = json.dumps({"__metadata__": metadata, **tensors}).encode()
     header += b" " * (-(8 + len(header)) % 64)
     parts: list[Any] = [len(header).to_bytes(8, "little"), header]
@@ -89,32 +90,51 @@ def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.
     return path
 
 
-def open_page(path: Path, width: int, dtype: torch.dtype) -> Page:
-    """Verify the checksum of a page, and open the page through a memory map.
+def open_page(path: Path, width: int, dtype: torch.dtype, verify: bool = False) -> Page:
+    """Open a page through a memory map.
+
+    Parameters
+    ----------
+    path : Path
+        The page.
+    width : int
+        Size of a row.
+    dtype : torch.dtype
+        Type of the rows.
+    verify : bool, default=False
+        Whether to compare the rows with their checksum, too. That reads the whole file.
+
+    Returns
+    -------
+    Page
 
     Raises
     ------
     DamagedPage
-        If the file differs from what was written.
+        If the keys and lengths, or with `verify` any byte, differ from what was written.
     FileNotFoundError
         If the file no longer exists.
     """
-    tensors, start, checksum = read_header(path)
+    tensors, start, checksums = read_header(path)
+    n_items, (n_rows, page_width) = tensors["keys"]["shape"][0], tensors["rows"]["shape"]
     digest = _digest(tensors, path.parent.name)
     with open_regular(path) as file:
         file.seek(start)
-        # a checksum over the memory map would load the whole page into memory
-        buffer = bytearray(_CHUNK)
-        while count := file.readinto(buffer):
-            digest.update(memoryview(buffer)[:count])
-        if digest.hexdigest() != checksum:
-            raise DamagedPage("its checksum is another")
-        n_items, (n_rows, page_width) = tensors["keys"]["shape"][0], tensors["rows"]["shape"]
-        if tensors["rows"]["dtype"] != DTYPE_NAMES[dtype] or page_width != width:
-            raise DamagedPage(f"its rows are not {width} values of {dtype}")
-        file.seek(start)
-        lengths = np.frombuffer(file.read(8 * n_items), "<i8")
-        keys = np.frombuffer(file.read(16 * n_items), KEY_DTYPE)
+        index = file.read(24 * n_items)
+        digest.update(index)
+        if digest.hexdigest() != checksums.get("index", digest.hexdigest()):
+            raise DamagedPage("the checksum of its keys is another")
+        if verify or "index" not in checksums:  # earlier versions wrote no checksum of the keys
+            # a checksum over the memory map would load the whole page into memory
+            buffer = bytearray(_CHUNK)
+            while count := file.readinto(buffer):
+                digest.update(memoryview(buffer)[:count])
+            if digest.hexdigest() != checksums["checksum"]:
+                raise DamagedPage("its checksum is another")
+    if tensors["rows"]["dtype"] != DTYPE_NAMES[dtype] or page_width != width:
+        raise DamagedPage(f"its rows are not {width} values of {dtype}")
+    lengths = np.frombuffer(index, "<i8", n_items)
+    keys = np.frombuffer(index, KEY_DTYPE, n_items, 8 * n_items)
     if (lengths < 0).any() or sum(lengths.tolist()) != n_rows:
         raise DamagedPage(f"its items have {sum(lengths.tolist())} rows, and it has {n_rows}")
     start += 24 * n_items
@@ -129,8 +149,23 @@ def open_page(path: Path, width: int, dtype: torch.dtype) -> Page:
     return Page(keys, lengths, mapped[start:].view(dtype).view(n_rows, width))
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int, str]:
-    """Return the descriptions of a page's arrays, the offset of the first array, and the checksum.
+def check_page(path: Path) -> None:
+    """Compare all bytes of a page with what was written.
+
+    Raises
+    ------
+    DamagedPage
+        If they differ.
+    FileNotFoundError
+        If the file does not exist.
+    """
+    rows = read_header(path)[0]["rows"]
+    dtype = {name: each for each, name in DTYPE_NAMES.items()}[rows["dtype"]]
+    open_page(path, rows["shape"][1], dtype, verify=True)
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Return the descriptions of a page's arrays, the offset of the first array, and the checksums.
 
     Raises
     ------
@@ -154,7 +189,10 @@ def read_header(path: Path) -> tuple[dict[str, Any], int, str]:
         stop = _check_arrays(tensors)
         if size != 8 + length + stop:
             raise DamagedPage(f"it has {size} bytes in place of {8 + length + stop}")
-        return tensors, 8 + length, metadata["checksum"]
+        checksums = {name: metadata[name] for name in metadata if name not in ("format", "store")}
+        if checksums.keys() not in ({"checksum"}, {"checksum", "index"}):
+            raise DamagedPage("its checksums can't be read")
+        return tensors, 8 + length, checksums
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise DamagedPage("its header can't be read") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -20,9 +21,19 @@ from skrec._common.locks import ForkSafeLock
 from skrec._common.messages import warn
 from skrec._data.states import States
 from skrec.content._lm import store_folders as folders
-from skrec.content._lm.pages import DamagedPage, Page, PageIndex, open_page, write_page
+from skrec.content._lm.pages import (
+    KEY_DTYPE,
+    DamagedPage,
+    Page,
+    PageIndex,
+    open_page,
+    write_page,
+)
 
 PAGE_BYTES = 64 << 20
+RANGE_BYTES = 1 << 28  # of a range of keys, from which on processes fill ranges of their own
+MANY_PAGES = 16  # small pages that are left alone; more are joined
+Compute = Callable[[np.ndarray], torch.Tensor]
 
 
 class PrefixStore:
@@ -78,13 +89,14 @@ class PrefixStore:
         self,
         keys: np.ndarray,
         lengths: np.ndarray,
-        compute: Callable[[np.ndarray], torch.Tensor],
+        compute: Compute,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Compute and store the states of the items that the store lacks.
 
-        If another process fills the same store, this one waits and then finds the states of the
-        other.
+        If much is missing, processes that fill the same store at the same time share the work:
+        each takes a range of the keys that no other process is filling. Otherwise, a process waits
+        and then finds the states of the other.
 
         Parameters
         ----------
@@ -106,26 +118,104 @@ class PrefixStore:
         self._open_new()
         if not len(self._index.missing(keys)) and not self._damaged:
             return
-        with folders.locked(self.folder):
-            folders.make_folder(self.folder)  # another process may have deleted it
+        report = _Report(progress, len(self._index.missing(keys)))
+        lengths = np.asarray(lengths, np.int64)
+        if self._n_bytes(lengths[self._index.missing(keys)]) < RANGE_BYTES * folders.N_RANGES:
+            with folders.locked(self.folder):
+                self._refresh()
+                for path in folders.unfinished_files(self.folder):
+                    path.unlink(missing_ok=True)  # no process is writing them
+                self._fill_missing(keys, lengths, compute, report)
+        else:
+            self._fill_ranges(keys, lengths, compute, report)
+        self._compact()
+
+    def _fill_ranges(
+        self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: _Report
+    ) -> None:
+        """Fill the ranges of keys that no other process is filling, then wait for the others."""
+        in_range = _range_of(keys)
+        waiting = list(range(folders.N_RANGES))
+        for wait in (False, True):
+            for number in waiting.copy():
+                own = np.flatnonzero(in_range == number)
+                with folders.range_locked(self.folder, number, wait) as is_held:
+                    if not is_held:
+                        continue
+                    waiting.remove(number)
+                    n_before = len(self._index.missing(keys[own]))
+                    self._refresh()
+                    report.add(n_before - len(self._index.missing(keys[own])))
+
+                    def compute_own(at: np.ndarray, own: np.ndarray = own) -> torch.Tensor:
+                        return compute(own[at])
+
+                    self._fill_missing(keys[own], lengths[own], compute_own, report)
+
+    def _refresh(self) -> None:
+        """Read which pages there are, with a lock; delete damaged ones."""
+        folders.make_folder(self.folder)  # another process may have deleted it
+        self._drop_deleted()
+        self._open_new()
+        with self._lock.held():
+            for name in self._damaged:
+                (self.folder / name).unlink(missing_ok=True)
+            self._damaged = frozenset()
+
+    def _fill_missing(
+        self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: _Report
+    ) -> None:
+        """Compute and store the states that the index lacks, with the lock of their keys."""
+        missing = self._index.missing(keys)
+        sizes = lengths[missing]
+        what = f"the states of {len(sizes)} items"
+        check_space(self.folder, self._n_bytes(sizes), what, "memory")
+        try:
+            for cut in self._cuts(sizes):
+                self._add_page(keys[missing[cut]], sizes[cut], compute(missing[cut]))
+                report.add(len(missing[cut]))
+        finally:
+            # keep the pages that were written before an error
+            with self._lock.held():
+                self._index = PageIndex(self._pages.values())
+
+    def _compact(self) -> None:
+        """Join small pages if there are many, unless another process is filling the store."""
+        if len(self._small_pages()) < MANY_PAGES:
+            return
+        with folders.locked(self.folder, wait=False) as is_held:
+            if not is_held:
+                return
+            self._refresh()
+            for names in self._groups(self._small_pages()):
+                self._join(names)
             self._drop_deleted()
-            self._open_new()
-            self._delete_unusable()
-            missing = self._index.missing(keys)
-            sizes = np.asarray(lengths, np.int64)[missing]
-            what = f"the states of {len(sizes)} items"
-            check_space(self.folder, self._n_bytes(sizes), what, "memory")
-            n_done = 0
-            try:
-                for cut in self._cuts(sizes):
-                    self._add_page(keys[missing[cut]], sizes[cut], compute(missing[cut]))
-                    n_done += len(missing[cut])
-                    if progress is not None:
-                        progress(n_done, len(missing))
-            finally:
-                # keep the pages that were written before an error
-                with self._lock.held():
-                    self._index = PageIndex(self._pages.values())
+
+    def _small_pages(self) -> list[str]:
+        """Return the names of the pages that are less than half full."""
+        return [name for name, page in self._pages.items() if 2 * page.rows.nbytes < PAGE_BYTES]
+
+    def _groups(self, names: list[str]) -> Iterator[list[str]]:
+        """Yield groups of pages that fill one page together."""
+        sizes = np.array([self._pages[name].rows.nbytes for name in names], dtype=np.int64)
+        group = (np.cumsum(sizes) - sizes) // max(1, PAGE_BYTES)
+        for number in np.unique(group):
+            yield [names[at] for at in np.flatnonzero(group == number)]
+
+    def _join(self, names: list[str]) -> None:
+        """Replace pages by one page with their items. Damaged pages are left to `verify`."""
+        paths, pages = [], []
+        for path in (self.folder / name for name in names):
+            with contextlib.suppress(DamagedPage, FileNotFoundError):
+                pages.append(open_page(path, self.width, self.dtype, verify=True))
+                paths.append(path)
+        if len(pages) < 2:
+            return
+        keys = np.concatenate([page.keys for page in pages])
+        lengths = np.concatenate([page.lengths for page in pages])
+        self._add_page(keys, lengths, torch.cat([page.rows for page in pages]))
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     def take_layout(self, keys: np.ndarray) -> States:
         """Return the states of items that `fill` has stored.
@@ -146,7 +236,9 @@ class PrefixStore:
         """
         index = self._index
         at, found = index.find(keys)
-        if not found.all():
+        for _ in range(3):  # another process may join pages while they are opened
+            if found.all():
+                break
             self._open_new()
             index = self._index
             at, found = index.find(keys)
@@ -186,15 +278,6 @@ class PrefixStore:
                 self._pages = {name: page for name, page in self._pages.items() if name in present}
                 self._index = PageIndex(self._pages.values())
 
-    def _delete_unusable(self) -> None:
-        """Delete unfinished and damaged files. The lock ensures that no process is writing them."""
-        for path in folders.unfinished_files(self.folder):
-            path.unlink(missing_ok=True)
-        with self._lock.held():
-            for name in self._damaged:
-                (self.folder / name).unlink(missing_ok=True)
-            self._damaged = frozenset()
-
     def _cuts(self, sizes: np.ndarray) -> Iterator[slice]:
         """Yield slices of items for pages of about PAGE_BYTES, with at least one item each."""
         row = self.width * self.dtype.itemsize
@@ -217,13 +300,36 @@ class PrefixStore:
                 number = error.errno
                 raise no_space(self.folder, needed, what, "memory", number) from error
             raise
-        page = open_page(path, self.width, self.dtype)
+        try:  # verified once, because later only the keys are
+            page = open_page(path, self.width, self.dtype, verify=True)
+        except DamagedPage as error:
+            path.unlink(missing_ok=True)
+            raise OSError(f"'{path}' could not be read as it was written: {error}") from error
         with self._lock.held():
             self._pages = {**self._pages, path.name: page}
 
     def _n_bytes(self, lengths: np.ndarray) -> int:
         """Return the size in bytes of the arrays of items with these numbers of rows."""
         return int(lengths.sum()) * self.width * self.dtype.itemsize + 24 * len(lengths)
+
+
+class _Report:
+    """Number of items that are done, for a progress bar."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, n_missing: int):
+        self._progress, self._n_missing, self._n_done = progress, n_missing, 0
+
+    def add(self, n: int) -> None:
+        """Report that n more items are done."""
+        self._n_done += n
+        if self._progress is not None and n:
+            self._progress(self._n_done, self._n_missing)
+
+
+def _range_of(keys: np.ndarray) -> np.ndarray:
+    """Return the number of the range that each key belongs to."""
+    first = np.ascontiguousarray(keys, KEY_DTYPE).view(np.uint8).reshape(-1, KEY_DTYPE.itemsize)
+    return first[:, 0] % folders.N_RANGES
 
 
 def _remove_temporary(folder: str, pid: int, owned: Any) -> None:

@@ -1,4 +1,4 @@
-"""Folders of the prefix stores below `memory`: each has pages, a description and a lock."""
+"""Folders of the prefix stores below `memory`: each has pages, a description and locks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from skrec._common import files
 from skrec.content._lm.pages import PAGE_NAME, UNFINISHED_NAME, DamagedPage, open_regular
 
 FORMAT = "skrec prefix store 1"
+N_RANGES = 8  # ranges of keys, which as many processes can fill at the same time
 _STORE_NAME = re.compile(r"[0-9a-f]{32}")
 _TEMPORARY, _OWNED = "skrec-", "owned.lock"
 _DESCRIPTION = "description.json"
@@ -107,17 +109,41 @@ def make_folder(folder: Path) -> None:
     files.make_folder(folder, folder.parents[1], "memory")
 
 
-def locked(folder: Path) -> AbstractContextManager[None]:
-    """Return a context that holds the lock of a store. Another process waits for it."""
-    return files.locked(_lock_path(folder), folder.parents[1], "memory")
+@contextlib.contextmanager
+def locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the locks of all ranges of a store. Another process waits for them.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the store.
+    wait : bool, default=True
+        Whether to wait for processes that hold a lock.
+
+    Yields
+    ------
+    bool
+        Whether the locks are held, which they always are with `wait`.
+    """
+    with contextlib.ExitStack() as stack:
+        # all processes take the locks in this order, and none that holds a lock waits for an
+        # earlier one
+        locks = (range_locked(folder, number, wait) for number in range(N_RANGES))
+        yield all(stack.enter_context(lock) for lock in locks)
+
+
+def range_locked(folder: Path, number: int, wait: bool = True) -> AbstractContextManager[bool]:
+    """Return a context that holds the lock of one range of keys; see `locked`."""
+    return files.locked(_lock_path(folder, number), folder.parents[1], "memory", wait)
 
 
 def remove_lock(folder: Path) -> None:
-    """Delete the lock file of a store, which the caller holds.
+    """Delete the lock files of a store, which the caller holds.
 
     A process that waits for the lock notices that the file is gone, and creates a new one.
     """
-    _lock_path(folder).unlink(missing_ok=True)
+    for number in range(N_RANGES):
+        _lock_path(folder, number).unlink(missing_ok=True)
 
 
 def remove_empty(folder: Path) -> None:
@@ -126,9 +152,9 @@ def remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _lock_path(folder: Path) -> Path:
-    """Return the path of the lock file of a store."""
-    return folder.with_name(f"{folder.name}.lock")
+def _lock_path(folder: Path, number: int) -> Path:
+    """Return the path of the lock file of a range."""
+    return folder.with_name(f"{folder.name}.{number}.lock" if number else f"{folder.name}.lock")
 
 
 def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:

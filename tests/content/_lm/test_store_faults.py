@@ -71,7 +71,7 @@ def test_no_damaged_byte_passes(tmp_path, flip):
         changed[place] ^= flip
         path.write_bytes(changed)
         with contextlib.suppress(_pages.DamagedPage):
-            page = _pages.open_page(path, WIDTH, torch.float32)
+            page = _pages.open_page(path, WIDTH, torch.float32, verify=True)
             # a space in the header may become other white space
             assert whole[place : place + 1] == b" "
             assert torch.equal(page.rows, rows_of(range(3)).float())
@@ -83,9 +83,16 @@ def damage_cut(path):
     path.write_bytes(path.read_bytes()[:-7])
 
 
-def damage_data(path):
+def damage_rows(path):
     content = bytearray(path.read_bytes())
     content[-9] ^= 16
+    path.write_bytes(content)
+
+
+def damage_keys(path):
+    _, first, _ = _pages.read_header(path)
+    content = bytearray(path.read_bytes())
+    content[first + 8 * len(load_file(path)["lengths"]) + 3] ^= 16
     path.write_bytes(content)
 
 
@@ -105,7 +112,7 @@ def damage_other_page(path):
 
 
 @pytest.mark.parametrize(
-    "damage", [damage_cut, damage_data, damage_header, damage_empty, damage_other_page]
+    "damage", [damage_cut, damage_keys, damage_header, damage_empty, damage_other_page]
 )
 def test_a_damaged_page_is_computed_again(tmp_path, damage):
     path = pages_of(filled(tmp_path))[3]
@@ -122,6 +129,57 @@ def test_a_damaged_page_is_computed_again(tmp_path, damage):
         warnings.simplefilter("error")
         store_in(tmp_path).fill(KEYS, LENGTHS, compute)
     assert len(compute.items) == lost
+
+
+def test_rows_are_verified_on_demand(tmp_path):
+    store = filled(tmp_path)
+    assert cache.verify(tmp_path).empty
+    first, second = pages_of(store)[2:4]
+    lost = len(load_file(first)["lengths"]) + len(load_file(second)["lengths"])
+    damage_rows(first), damage_cut(second)
+    found = cache.verify(tmp_path)
+    assert found.file.tolist() == [str(first), str(second)]
+    assert found.problem[0] == "its checksum is another"
+    assert cache.verify(tmp_path).empty
+    compute = Computer()
+    store.fill(KEYS, LENGTHS, compute)
+    assert len(compute.items) == lost
+    assert_right(store_in(tmp_path).take_layout(KEYS), list(range(N)))
+
+
+def test_opening_does_not_read_the_rows(tmp_path, monkeypatch):
+    # otherwise, each start of a process would read a terabyte of states
+    filled(tmp_path)
+    read, real = [], _pages.xxhash.xxh3_128
+
+    class Counted:
+        def __init__(self, first):
+            self.hash = real(first)
+
+        def update(self, data):
+            read.append(len(data))
+            self.hash.update(data)
+
+        def hexdigest(self):
+            return self.hash.hexdigest()
+
+    monkeypatch.setattr(_pages.xxhash, "xxh3_128", Counted)
+    store_in(tmp_path).fill(KEYS, LENGTHS, rows_of)
+    assert sum(read) == 24 * N
+
+
+def test_a_page_that_is_written_wrongly_is_refused(tmp_path, monkeypatch):
+    write = store_module.write_page
+
+    def damaged(*arguments):
+        path = write(*arguments)
+        damage_rows(path)
+        return path
+
+    monkeypatch.setattr(store_module, "write_page", damaged)
+    with pytest.raises(OSError, match="could not be read as it was written"):
+        filled(tmp_path)
+    assert not pages_of(store_in(tmp_path))
 
 
 def test_a_damaged_page_is_no_reason_to_stop_info(tmp_path):
