@@ -54,6 +54,7 @@ class TableAdam(torch.optim.Optimizer):
 
     def _change_rows(self, table: torch.Tensor, group: dict[str, Any]) -> None:
         """Change the rows of one table that are in its gradient."""
+        assert table.grad is not None
         rows, grad = rows_of_gradient(table.grad)  # (k,), (k, D)
         state, (beta1, beta2) = self._state_of(table), group["betas"]
         mean = torch.lerp(state["exp_avg"][rows], grad, 1 - beta1)
