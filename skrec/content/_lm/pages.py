@@ -9,7 +9,6 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -51,11 +50,14 @@ class Page:
         Number of rows of each item.
     rows : tensor of shape (lengths.sum(), width)
         Rows of all items, memory-mapped.
+    stamp : tuple of (int, int)
+        Size of the file, and time of its last change.
     """
 
     keys: np.ndarray
     lengths: np.ndarray
     rows: torch.Tensor
+    stamp: tuple[int, int] = (0, 0)
 
 
 def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> Path:
@@ -120,7 +122,7 @@ def open_page(path: Path, width: int, dtype: torch.dtype, verify: bool = False) 
     digest = _digest(tensors, path.parent.name)
     with open_regular(path) as file:
         file.seek(start)
-        index = file.read(24 * n_items)
+        index, stamp = file.read(24 * n_items), stamp_of(os.fstat(file.fileno()))
         digest.update(index)
         if digest.hexdigest() != checksums.get("index", digest.hexdigest()):
             raise DamagedPage("the checksum of its keys is another")
@@ -137,16 +139,32 @@ def open_page(path: Path, width: int, dtype: torch.dtype, verify: bool = False) 
     keys = np.frombuffer(index, KEY_DTYPE, n_items, 8 * n_items)
     if (lengths < 0).any() or sum(lengths.tolist()) != n_rows:
         raise DamagedPage(f"its items have {sum(lengths.tolist())} rows, and it has {n_rows}")
-    start += 24 * n_items
-    size = start + n_rows * width * dtype.itemsize
+    return Page(keys, lengths, map_rows(path, n_rows, width, dtype), stamp)
+
+
+def stamp_of(found: os.stat_result) -> tuple[int, int]:
+    """Return the size of a file and the time of its last change."""
+    return found.st_size, found.st_mtime_ns
+
+
+def map_rows(path: Path, n_rows: int, width: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return the rows (n_rows, width) of a page, which are at the end of its file, memory-mapped.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file no longer exists.
+    """
     # torch closes the file after mapping it, and unmaps it when the last tensor is deleted
     try:
+        size = path.stat().st_size
         mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     except RuntimeError as error:
         if path.exists():
             raise
         raise FileNotFoundError(errno.ENOENT, "the page is gone", str(path)) from error
-    return Page(keys, lengths, mapped[start:].view(dtype).view(n_rows, width))
+    start = size - n_rows * width * dtype.itemsize
+    return mapped[start:].view(dtype).view(n_rows, width)
 
 
 def check_page(path: Path) -> None:
@@ -261,49 +279,6 @@ def item_keys(offsets: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.array(
         [xxhash.xxh3_128_digest(data[a:b]) for a, b in itertools.pairwise(cuts)], dtype=KEY_DTYPE
     )
-
-
-class PageIndex:
-    """Index that maps keys to rows in pages. The address of a row counts the rows of all pages.
-
-    Parameters
-    ----------
-    pages : iterable of Page
-        Pages to index.
-
-    Attributes
-    ----------
-    pages : list of Page
-        The P pages.
-    bases : ndarray of int64, shape (P,)
-        Address of the first row of each page.
-    places : tuple of three ndarrays of int64
-        For each distinct key: number of its page, address of its first row, and number of rows.
-    """
-
-    def __init__(self, pages: Iterable[Page] = ()) -> None:
-        self.pages = pages = list(pages)
-        ends = np.cumsum([len(page.rows) for page in pages], dtype=np.int64)
-        self.bases = ends - [len(page.rows) for page in pages]
-        lengths = np.concatenate([np.zeros(0, np.int64), *(page.lengths for page in pages)])
-        number = np.repeat(np.arange(len(pages)), [len(page.keys) for page in pages])
-        first = np.cumsum(lengths) - lengths
-        keys = np.concatenate([np.zeros(0, KEY_DTYPE), *(page.keys for page in pages)])
-        self._keys, order = np.unique(keys, return_index=True)
-        self.places = (number[order], first[order], lengths[order])
-
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the position of each key in `places`, and whether the key was found."""
-        if not len(self._keys):
-            return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
-        at = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        return at, self._keys[at] == keys
-
-    def missing(self, keys: np.ndarray) -> np.ndarray:
-        """Return the first position of each distinct key that no page contains, in rising order."""
-        lost = np.flatnonzero(~self.find(keys)[1])
-        _, first = np.unique(keys[lost], return_index=True)
-        return lost[np.sort(first)]
 
 
 def _bytes_of(rows: torch.Tensor) -> np.ndarray:

@@ -21,18 +21,19 @@ from skrec._common.locks import ForkSafeLock
 from skrec._common.messages import warn
 from skrec._data.states import States
 from skrec.content._lm import store_folders as folders
+from skrec.content._lm.page_index import PageIndex, read_index, write_index
 from skrec.content._lm.pages import (
     KEY_DTYPE,
     DamagedPage,
     Page,
-    PageIndex,
     open_page,
     write_page,
 )
 
 PAGE_BYTES = 64 << 20
 RANGE_BYTES = 1 << 28  # of a range of keys, from which on processes fill ranges of their own
-MANY_PAGES = 16  # small pages that are left alone; more are joined
+MANY_PAGES = 16  # small pages that are joined
+GROWTH = 1.125  # of the number of keys, after which the file of the index is written again
 Compute = Callable[[np.ndarray], torch.Tensor]
 
 
@@ -82,6 +83,7 @@ class PrefixStore:
         self._pages: dict[str, Page] = {}
         self._damaged: frozenset[str] = frozenset()
         self._index = PageIndex()
+        self._n_in_file = 0  # keys in the file of the index
         self._lock = ForkSafeLock()
         folders.make_folder(self.folder)
 
@@ -128,7 +130,7 @@ class PrefixStore:
                 self._fill_missing(keys, lengths, compute, report)
         else:
             self._fill_ranges(keys, lengths, compute, report)
-        self._compact()
+        self._tidy()
 
     def _fill_ranges(
         self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: _Report
@@ -177,19 +179,28 @@ class PrefixStore:
         finally:
             # keep the pages that were written before an error
             with self._lock.held():
-                self._index = PageIndex(self._pages.values())
+                self._index_new_pages()
 
-    def _compact(self) -> None:
-        """Join small pages if there are many, unless another process is filling the store."""
-        if len(self._small_pages()) < MANY_PAGES:
+    def _tidy(self) -> None:
+        """Join small pages if there are many, and write the index if it has grown.
+
+        Nothing is done while another process is filling the store, or without room on the disk.
+        """
+        are_many = len(self._small_pages()) >= MANY_PAGES
+        if not are_many and len(self._index.keys) <= GROWTH * self._n_in_file:
             return
-        with folders.locked(self.folder, wait=False) as is_held:
+        with contextlib.suppress(OSError), folders.locked(self.folder, wait=False) as is_held:
             if not is_held:
                 return
             self._refresh()
-            for names in self._groups(self._small_pages()):
-                self._join(names)
-            self._drop_deleted()
+            if are_many:
+                for names in self._groups(self._small_pages()):
+                    self._join(names)
+                self._drop_deleted()
+            index = self._index
+            names = {id(page): name for name, page in self._pages.items()}
+            write_index(self.folder, index, names)
+            self._n_in_file = len(index.keys)
 
     def _small_pages(self) -> list[str]:
         """Return the names of the pages that are less than half full."""
@@ -255,28 +266,48 @@ class PrefixStore:
     def _open_new(self) -> None:
         """Open pages that were added since the last call."""
         with self._lock.held():
+            if not self._pages:
+                found = read_index(self.folder, self.width, self.dtype)
+                if found is not None:
+                    self._index, self._pages = found
+                    self._n_in_file = len(self._index.keys)
             for path in folders.page_files(self.folder):
-                if path.name in self._pages or path.name in self._damaged:
-                    continue
-                try:
-                    page = open_page(path, self.width, self.dtype)
-                except FileNotFoundError:
-                    continue  # deleted by another process
-                except DamagedPage as error:
-                    self._damaged = self._damaged | {path.name}
-                    warn(f"'{path}' is damaged: {error}; its items are computed again")
-                else:
-                    self._pages = {**self._pages, path.name: page}
-            if len(self._index.pages) != len(self._pages):
-                self._index = PageIndex(self._pages.values())
+                if path.name not in self._pages and path.name not in self._damaged:
+                    page = self._opened(path)
+                    if page is not None:
+                        self._pages = {**self._pages, path.name: page}
+            self._index_new_pages()
+
+    def _opened(self, path: Path) -> Page | None:
+        """Return a page, or None if it is damaged or was deleted by another process."""
+        try:
+            return open_page(path, self.width, self.dtype)
+        except FileNotFoundError:
+            return None
+        except DamagedPage as error:
+            self._damaged = self._damaged | {path.name}
+            warn(f"'{path}' is damaged: {error}; its items are computed again")
+            return None
+
+    def _index_new_pages(self) -> None:
+        """Add pages to the index that it lacks."""
+        known = set(map(id, self._index.pages))
+        self._index = self._index.with_pages(
+            page for page in self._pages.values() if id(page) not in known
+        )
 
     def _drop_deleted(self) -> None:
         """Drop pages whose files were deleted."""
         with self._lock.held():
             present = {path.name for path in folders.page_files(self.folder)}
-            if not self._pages.keys() <= present:
-                self._pages = {name: page for name, page in self._pages.items() if name in present}
-                self._index = PageIndex(self._pages.values())
+            if self._pages.keys() <= present:
+                return
+            pages = {name: page for name, page in self._pages.items() if name in present}
+            for name, page in pages.items():
+                if not len(page.keys):  # they were read from the index
+                    pages[name] = self._opened(self.folder / name)
+            self._pages = {name: page for name, page in pages.items() if page is not None}
+            self._index = PageIndex(self._pages.values())
 
     def _cuts(self, sizes: np.ndarray) -> Iterator[slice]:
         """Yield slices of items for pages of about PAGE_BYTES, with at least one item each."""

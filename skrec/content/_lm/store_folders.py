@@ -23,6 +23,7 @@ N_RANGES = 8  # ranges of keys, which as many processes can fill at the same tim
 _STORE_NAME = re.compile(r"[0-9a-f]{32}")
 _TEMPORARY, _OWNED = "skrec-", "owned.lock"
 _DESCRIPTION = "description.json"
+INDEX_NAME = "index.bin"
 _MAX_DESCRIPTION = 1 << 20  # bytes
 
 
@@ -82,7 +83,8 @@ def unfinished_files(folder: Path) -> list[Path]:
 def store_files(folder: Path) -> list[Path]:
     """Return all files of one store. Files that skrec did not write are left out."""
     described = [folder / _DESCRIPTION] if read_description(folder) is not None else []
-    return [*page_files(folder), *unfinished_files(folder), *described]
+    index = _named(folder, re.compile(re.escape(INDEX_NAME)))
+    return [*page_files(folder), *unfinished_files(folder), *index, *described]
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:

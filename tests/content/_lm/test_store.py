@@ -28,6 +28,7 @@ from safetensors.torch import load_file
 from skrec import cache
 from skrec.content._lm import pages as _pages
 from skrec.content._lm import store as store_module
+from skrec.content._lm.page_index import PageIndex
 from skrec.content._lm.pages import item_keys
 from skrec.content._lm.store import PrefixStore
 
@@ -139,7 +140,7 @@ def test_keys_are_of_the_token_ids_alone():
 
 def test_keys_that_end_in_zero_bytes_differ():
     keys = np.array([b"a" * 15, b"a" * 15 + b"\1", b"a" * 14, b"\0"], dtype="S16")
-    index = _pages.PageIndex([_pages.Page(keys[:2], np.ones(2, np.int64), torch.ones(2, 3))])
+    index = PageIndex([_pages.Page(keys[:2], np.ones(2, np.int64), torch.ones(2, 3))])
     assert index.find(keys)[1].tolist() == [True, True, False, False]
 
 

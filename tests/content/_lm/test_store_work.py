@@ -22,6 +22,8 @@ from kept_rows import (
 from skrec import cache
 from skrec.content._lm import store as store_module
 from skrec.content._lm import store_folders as folders
+from skrec.content._lm.page_index import PageIndex
+from skrec.content._lm.pages import Page
 from skrec.content._lm.store import _range_of
 
 
@@ -121,7 +123,7 @@ def test_states_that_were_taken_stay_readable_when_pages_are_joined(tmp_path, mo
     assert len(pages_of(store)) == N
     monkeypatch.setattr(store_module, "MANY_PAGES", 2)
     monkeypatch.setattr(store_module, "PAGE_BYTES", 1 << 20)
-    store._compact()
+    store._tidy()
     assert len(pages_of(store)) == 1
     assert_right(states, list(range(N)))
     assert_right(other.take_layout(KEYS), list(range(N)))
@@ -136,7 +138,7 @@ def test_pages_are_not_joined_while_another_process_fills(tmp_path, monkeypatch)
     store = store_in(tmp_path)
     monkeypatch.setattr(store, "_small_pages", lambda: ["a", "b", "c"])
     monkeypatch.setattr(store, "_join", None)
-    joining = threading.Thread(target=store._compact)
+    joining = threading.Thread(target=store._tidy)
     with folders.range_locked(store.folder, 3):
         joining.start()
         joining.join(60)
@@ -153,7 +155,7 @@ def test_a_damaged_page_is_not_joined(tmp_path, monkeypatch):
     page.write_bytes(content)
     monkeypatch.setattr(store_module, "MANY_PAGES", 2)
     monkeypatch.setattr(store_module, "PAGE_BYTES", 1 << 20)
-    store._compact()
+    store._tidy()
     assert page.exists() and len(pages_of(store)) == 2
     assert cache.verify(tmp_path).file.tolist() == [str(page)]
     compute = Computer()
@@ -166,6 +168,82 @@ def test_locks_of_all_ranges_are_deleted_by_clear(tmp_path, ranges):
     filled(tmp_path)
     cache.clear(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def open_nothing(*arguments, **named):
+    raise AssertionError("a page was opened")
+
+
+def test_a_stored_index_is_read_in_place_of_the_pages(tmp_path, monkeypatch):
+    filled(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "open_page", open_nothing)
+        store, compute = store_in(tmp_path), Computer()
+        store.fill(KEYS, LENGTHS, compute)
+        assert_right(store.take_layout(KEYS), list(range(N)))
+    assert compute.items == []
+
+
+def test_pages_that_the_index_lacks_are_added_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "GROWTH", 100)
+    few = store_in(tmp_path)
+    few.fill(KEYS[:7], LENGTHS[:7], rows_of)
+    written = (few.folder / folders.INDEX_NAME).read_bytes()
+    filled(tmp_path)
+    assert (few.folder / folders.INDEX_NAME).read_bytes() == written
+    store, compute = store_in(tmp_path), Computer()
+    store.fill(KEYS, LENGTHS, compute)
+    assert compute.items == []
+    assert_right(store.take_layout(KEYS), list(range(N)))
+    # pages without keys in memory are opened again if others disappear
+    page = next(page for page in pages_of(store) if page.name not in few._pages)
+    page.unlink()
+    store.fill(KEYS, LENGTHS, compute)
+    assert 0 < len(compute.items) < 15
+    assert_right(store.take_layout(KEYS), list(range(N)))
+
+
+@pytest.mark.parametrize("place", [3, 40, -5, -900])
+def test_a_damaged_index_is_not_believed(tmp_path, place):
+    index = filled(tmp_path).folder / folders.INDEX_NAME
+    content = bytearray(index.read_bytes())
+    content[place] ^= 8
+    index.write_bytes(content)
+    store, compute = store_in(tmp_path), Computer()
+    store.fill(KEYS, LENGTHS, compute)
+    assert compute.items == []
+    assert_right(store.take_layout(KEYS), list(range(N)))
+
+
+def test_an_index_of_changed_or_missing_pages_is_not_believed(tmp_path):
+    store = filled(tmp_path)
+    first, second = pages_of(store)[:2]
+    first.write_bytes(b"")
+    with pytest.warns(UserWarning, match="is damaged"):
+        store_in(tmp_path).fill(KEYS, LENGTHS, rows_of)
+    second.unlink()
+    again, compute = store_in(tmp_path), Computer()
+    again.fill(KEYS, LENGTHS, compute)
+    assert compute.items
+    assert_right(again.take_layout(KEYS), list(range(N)))
+
+
+def test_merged_keys_equal_sorted_ones():
+    rng = np.random.default_rng(0)
+    pages, index = [], PageIndex()
+    for size in (5, 0, 3, 9, 1):
+        keys = rng.choice(KEYS, size, replace=False)
+        lengths = rng.integers(0, 4, size)
+        page = Page(keys, lengths, torch.zeros(int(lengths.sum()), 2))
+        pages.append(page)
+        index = index.with_pages([page])
+    wanted = PageIndex(pages)
+    for own, other in zip(
+        (index.keys, index.bases, *index.places),
+        (wanted.keys, wanted.bases, *wanted.places),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(own, other)
 
 
 def test_rows_on_another_type_are_joined_as_they_are(tmp_path, monkeypatch):
