@@ -30,20 +30,24 @@ def arguments(description: str, **defaults: Any) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def alternate(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+def alternate(
+    functions: dict[str, Callable[[], Any]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Return the median seconds of each function, called in turn after a warm-up of each.
 
     Calls alternate so that what else the machine does falls on all functions alike: compare
-    figures of one run only.
+    figures of one run only. `clock` may be `time.process_time` for functions of one thread.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()
     for _ in range(repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             function()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

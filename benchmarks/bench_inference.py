@@ -166,7 +166,8 @@ def rules(args):
         },
     }
     calls = {name: partial(rec.recommend, X, 10, **given) for name, given in cases.items()}
-    times = alternate(calls, args.repeats)
+    clock = time.process_time if args.threads == 1 else time.perf_counter
+    times = alternate(calls, args.repeats, clock)
     for name, seconds in times.items():
         report(
             "rules",

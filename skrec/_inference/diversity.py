@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy import sparse
 
 from skrec._inference.quotas import Counts
@@ -30,11 +31,11 @@ def cosines_of(vectors: Any, codes: torch.Tensor) -> Cosines:
         Function of the codes (r,) of other items that returns cosines (r, n).
     """
     if not sparse.issparse(vectors):
-        own = vectors[codes.to(vectors.device)]  # (r, n, D)
+        own = F.embedding(codes.to(vectors.device), vectors).transpose(1, 2)  # (r, D, n)
 
         def dense(others: torch.Tensor) -> torch.Tensor:
-            other = vectors[others.to(vectors.device)].unsqueeze(2)  # (r, D, 1)
-            return torch.bmm(own, other).squeeze(2).to(codes.device)
+            other = F.embedding(others.to(vectors.device), vectors).unsqueeze(1)  # (r, 1, D)
+            return torch.bmm(other, own).squeeze(1).to(codes.device)
 
         return dense
     flat = vectors[codes.cpu().numpy().ravel()]

@@ -1,7 +1,8 @@
 """Lists in the order of the scores, under quotas.
 
-A single column in which items have one category is limited by the best items of each category.
-Otherwise, lists are completed in rounds. A round looks at the best items of each row that are left.
+A single column in which items have one category is limited by the best items of each category. This
+is fastest if items of a category are in neighboring columns; see `Quotas.arranged`. Otherwise,
+lists are completed in rounds. A round looks at the best items of each row that are left.
 Rows that are still too short afterwards get another round, without the items of values that are
 full. Each round adds an item to each of its rows, so there are at most k of them.
 """
@@ -9,14 +10,14 @@ full. Each round adds an item to each of its rows, so there are at most k of the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from skrec._data.ragged import iterate_blocks
+from skrec._inference.contenders import contenders, fitted_to, highest
 from skrec._inference.quotas import Counts, Quotas
-from skrec._inference.top_k import best, stable_top
 
-FEW_VALUES = 64  # categories of which the best items are looked up one by one
 CELL_BLOCK = 1 << 22  # numbers in the largest temporary array of a round
 
 
@@ -33,7 +34,7 @@ class LimitedTop:
     """
 
     quotas: Quotas | None
-    _groups: dict[int, tuple[torch.Tensor, ...]] = field(default_factory=dict)
+    _groups: dict[int, tuple[Any, ...]] = field(default_factory=dict)
 
     def __call__(
         self, scores: torch.Tensor, codes: torch.Tensor, k: int
@@ -45,7 +46,7 @@ class LimitedTop:
         scores : tensor of shape (b, C)
             Scores of items; -inf for items that may not be listed.
         codes : int64 tensor of shape (C,) or (b, C)
-            Codes of the items, ascending.
+            Codes of the items; ascending unless they are `Quotas.arranged`.
         k : int
             Length of the lists, at most C.
 
@@ -57,9 +58,8 @@ class LimitedTop:
             Scores in descending order; -inf where there is no item.
         """
         if self.quotas is None:
-            return best(scores, codes, k)
-        single = self.quotas.single
-        if codes.ndim == 1 and single is not None and self.quotas.n_values <= FEW_VALUES:
+            return highest(scores, k)
+        if codes.ndim == 1 and self.quotas.has_groups:
             return self._best_of_groups(scores, codes, k)
         at = scores.new_zeros((len(scores), k), dtype=torch.int64)
         found = scores.new_full((len(scores), k), -torch.inf)
@@ -75,25 +75,38 @@ class LimitedTop:
         """Return the lists under limits on one column in which items have one value or none."""
         assert self.quotas is not None
         if len(codes) not in self._groups:  # the same codes for all blocks
-            values = torch.from_numpy(self.quotas.single).to(codes.device)[codes]
-            order = torch.argsort(values, stable=True)
-            sizes = torch.bincount(values, minlength=self.quotas.n_values + 1)
-            self._groups[len(codes)] = order, sizes
-        order, sizes = self._groups[len(codes)]
-        grouped = scores.index_select(1, order)
-        start, parts = 0, []
-        for size, limit in zip(sizes.tolist(), self.quotas.limits.tolist(), strict=True):
-            if size:
-                parts.append(stable_top(grouped[:, start : start + size], min(size, limit, k)))
-                parts[-1] = parts[-1] + start
-            start += size
-        at = order[torch.cat(parts, dim=1)].sort(dim=1)[0]
-        values = scores.gather(1, at)
-        found, rank = values.sort(dim=1, descending=True, stable=True)
-        at, found = at.gather(1, rank)[:, :k], found[:, :k]
-        missing = (0, k - at.shape[1])
-        pad = torch.nn.functional.pad
-        return pad(at, missing), pad(found, missing, value=-torch.inf)
+            value = torch.from_numpy(self.quotas.single).to(codes.device)[codes]
+            order = torch.argsort(value, stable=True)
+            sizes = torch.bincount(value, minlength=self.quotas.n_values + 1)
+            is_arranged = bool((value.diff() >= 0).all())
+            self._groups[len(codes)] = order, value[order], sizes.tolist(), is_arranged
+        order, value, sizes, is_arranged = self._groups[len(codes)]
+        grouped = scores if is_arranged else scores.index_select(1, order)
+        values, columns = contenders(grouped, k, sizes, self.quotas.limits.tolist())
+        at = columns if is_arranged else order[columns]
+        # ties are in the order of the catalogue, in which the contenders are not yet
+        by_code = codes[at].argsort(dim=1)
+        found, by_score = values.gather(1, by_code).sort(dim=1, descending=True, stable=True)
+        rank = by_code.gather(1, by_score)
+        at, value = at.gather(1, rank), value[columns.gather(1, rank)]
+        limit = torch.from_numpy(self.quotas.limits).to(value.device)
+        kept = (_earlier_equals(value) < limit[value]) & (found > -torch.inf)
+        row, column = kept.nonzero(as_tuple=True)
+        place = (kept.cumsum(dim=1) - 1)[row, column]
+        lists = torch.zeros_like(at), torch.full_like(found, -torch.inf)
+        for made, given in zip(lists, (at, found), strict=True):
+            made[row, place] = given[row, column]
+        return fitted_to(k, *lists)
+
+
+def _earlier_equals(values: torch.Tensor) -> torch.Tensor:
+    """Return how many earlier entries of its row each entry of an int64 tensor (b, n) equals."""
+    ascending, order = values.sort(dim=1, stable=True)
+    at = torch.arange(values.shape[1], device=values.device).expand_as(values)
+    is_new = torch.ones_like(ascending, dtype=torch.bool)
+    is_new[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
+    start = torch.where(is_new, at, 0).cummax(dim=1)[0]
+    return torch.empty_like(values).scatter_(1, order, at - start)
 
 
 def leave_out_full(
@@ -108,7 +121,7 @@ def leave_out_full(
     scores : tensor of shape (r, C)
         Scores of all rows, which are changed in place.
     codes : int64 tensor of shape (C,) or (r, C)
-        Codes of the items, ascending.
+        Codes of the items; those of each row are ascending.
     rows : int64 tensor of shape (m,)
         The rows.
     """
@@ -141,10 +154,10 @@ def _fill(
     rows = torch.arange(len(scores), device=scores.device)
     n_listed = torch.zeros_like(rows)
     while len(rows):
-        top = stable_top(scores if len(rows) == len(scores) else scores[rows], pool)  # (m, pool)
-        values = scores[rows.unsqueeze(1), top]
-        own = codes.expand(len(scores), -1)[rows.unsqueeze(1), top]
-        taken = _walk(values, own, k - n_listed[rows], rows, counts)
+        own = scores if len(rows) == len(scores) else scores[rows]
+        top, values = highest(own, pool)  # (m, pool)
+        listed = codes.expand(len(scores), -1)[rows.unsqueeze(1), top]
+        taken = _walk(values, listed, k - n_listed[rows], rows, counts)
         row, column = taken.nonzero(as_tuple=True)
         place = (n_listed[rows].unsqueeze(1) + taken.cumsum(dim=1) - 1)[row, column]
         at[rows[row], place] = top[row, column]

@@ -124,9 +124,10 @@ class Prior:
         parts = [block.add_(FLOOR).log_() for _, block in ranker.blocks(data, among)]
         found = parts[0] if len(parts) == 1 else torch.cat(parts)
         if self.n_new:
-            first_new = self.n_known if among is None else np.searchsorted(among, self.n_known)
+            codes = np.arange(found.shape[1]) if among is None else among
+            columns = torch.from_numpy(np.flatnonzero(codes >= self.n_known))
             rows = torch.from_numpy(np.flatnonzero(self._says_something(data)))
-            found[rows, int(first_new) :] = self.mean_log_co_clicks
+            found[rows.unsqueeze(1), columns] = self.mean_log_co_clicks
         return found
 
     def _says_something(self, data: CodedInteractions) -> np.ndarray:

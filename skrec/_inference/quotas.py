@@ -17,6 +17,7 @@ from skrec._data.ragged import gather_segments, offsets_of, pad_histories, segme
 
 ROLES = ("category", "multi-category")
 NO_LIMIT = 1 << 30
+FEW_VALUES = 64  # categories of which the best items are looked up one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,31 @@ class Quotas:
         return replace(self, limits=np.minimum(self.limits * factor, NO_LIMIT))
 
     @property
+    def has_groups(self) -> bool:
+        """Whether each item has at most one of a few values."""
+        return self.single is not None and self.n_values <= FEW_VALUES
+
+    def arranged(self, among: np.ndarray | None) -> np.ndarray | None:
+        """Return codes of items in an order that puts items of a value next to each other.
+
+        The order is the given one if items may have several values; see `has_groups`.
+
+        Parameters
+        ----------
+        among : ndarray of int64, shape (C,), or None
+            Codes of the items. None means all items.
+
+        Returns
+        -------
+        ndarray of int64, shape (C,), or None
+        """
+        if self.single is None or not self.has_groups:
+            return among
+        if among is None:
+            return np.argsort(self.single, kind="stable")
+        return among[np.argsort(self.single[among], kind="stable")]
+
+    @property
     def n_items(self) -> int:
         """N, the number of items."""
         return len(self.offsets) - 1
@@ -67,6 +93,8 @@ class Quotas:
 
     def values_of(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the values of items (r, m) as (r, m, S), padded with V."""
+        if self.single is not None:
+            return torch.from_numpy(self.single).to(codes.device)[codes].unsqueeze(-1)
         flat = codes.cpu().numpy().ravel()
         values, is_there = pad_histories(self.values, self.offsets[flat], self.offsets[flat + 1])
         values[~is_there] = self.n_values
@@ -115,14 +143,16 @@ def read_quotas(at_most: Any, items: Items) -> Quotas:
         limits.append(np.full(size, min(limit, NO_LIMIT), dtype=np.int64))
         n_values += size
     item, value = (np.concatenate(parts) for parts in zip(*keys, strict=True))
-    pairs = np.unique(item * max(1, n_values) + value)  # an item may name a value twice
-    item, value = pairs // max(1, n_values), pairs % max(1, n_values)
-    single = None
-    if len(at_most) == 1 and len(np.unique(item)) == len(item):
+    single, counts = None, np.bincount(item, minlength=items.n_items)
+    if counts.max(initial=0) > 1:
+        pairs = np.unique(item * max(1, n_values) + value)  # an item may name a value twice
+        item, value = pairs // max(1, n_values), pairs % max(1, n_values)
+        counts = np.bincount(item, minlength=items.n_items)
+    if len(at_most) == 1 and counts.max(initial=0) <= 1:
         single = np.full(items.n_items, n_values)
         single[item] = value
     return Quotas(
-        offsets_of(np.bincount(item, minlength=items.n_items)),
+        offsets_of(counts),
         value,
         offsets_of(np.bincount(value, minlength=n_values)),
         item[np.argsort(value, kind="stable")],
@@ -179,9 +209,8 @@ class Counts:
 
     def are_full(self, rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return whether any value of items is full, (r, m), for values (r, m, S) of r rows."""
-        flat = values.flatten(1)
-        counts = self._counts[rows].gather(1, flat)
-        return (counts >= self._limits[flat]).view(values.shape).any(dim=-1)
+        is_full = self._counts[rows] >= self._limits
+        return is_full.gather(1, values.flatten(1)).view(values.shape).any(dim=-1)
 
     def add(self, rows: torch.Tensor, values: torch.Tensor, taken: torch.Tensor) -> None:
         """Count one item per row with the values (r, S), where `taken` (r,) is true."""

@@ -61,7 +61,7 @@ class Ranker(ABC):
         data : CodedInteractions
             Rows whose histories are read.
         among : ndarray of int64, shape (C,), default=None
-            Ascending codes of the items to score. None means all items.
+            Codes of the items to score, in any order. None means all items.
 
         Yields
         ------
@@ -180,8 +180,8 @@ class Ranker(ABC):
             return lists_of(iter(()), data.n_rows, k)
         if choice.own is None:
             exclude = choice.exclude(data if exclude_seen else None)
-            scored = self.blocks(data, choice.among)
-            blocks = listed(scored, choice.among, exclude, choice.holds)
+            among = choice.among if rules.quotas is None else rules.quotas.arranged(choice.among)
+            blocks = listed(self.blocks(data, among), among, exclude, choice.holds)
         else:
             data = choice.own_candidates(data, exclude_seen)
             blocks = own_blocks(data, self.score_candidates(data), choice.n_items)

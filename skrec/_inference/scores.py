@@ -335,7 +335,7 @@ def score_catalogue(
     scores : tensor of shape (b, N), or (b, C) with `among`
         Scores of the items for these rows.
     """
-    candidates = items if among is None else items[_index(among, items)]
+    candidates = items if among is None else items.index_select(0, _index(among, items))
     size = max(1, CELL_BLOCK // max(1, len(candidates)))
     for rows in iterate_blocks(data.n_rows, size):
         part = data.take(np.arange(rows.start, rows.stop))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from skrec._inference.quotas import Counts, Quotas
 
 POOL = 200  # best items of a row from which the list is chosen
 POOL_QUOTA = 10  # items of a category in the pool, per item that the list may contain
-CELL_BLOCK = 1 << 22  # numbers in the largest temporary array
+CELL_BLOCK = 1 << 23  # numbers in the largest temporary array; more than a block of scores has
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,11 @@ class Selection:
     quotas: Quotas | None
     diversity: float
     vectors: Any
+    _best: LimitedTop = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = None if self.quotas is None else self.quotas.times(POOL_QUOTA)
+        object.__setattr__(self, "_best", LimitedTop(limits))  # of which the pools consist
 
     def __call__(
         self, scores: torch.Tensor, codes: torch.Tensor, k: int
@@ -48,7 +53,7 @@ class Selection:
         scores : tensor of shape (b, C)
             Scores of items, which are changed in place; -inf for items that may not be listed.
         codes : int64 tensor of shape (C,) or (b, C)
-            Codes of the items, ascending.
+            Codes of the items; ascending unless they are `Quotas.arranged`.
         k : int
             Length of the lists, at most C.
 
@@ -65,11 +70,9 @@ class Selection:
         size = pool * (self.vectors.shape[1] if torch.is_tensor(self.vectors) else 1)
         if self.quotas is not None:
             size = max(size, len(self.quotas.values))
-        limits = None if self.quotas is None else self.quotas.times(POOL_QUOTA)
-        choose = LimitedTop(limits)
         for rows in iterate_blocks(len(scores), max(1, CELL_BLOCK // size)):
             own = codes if codes.ndim == 1 else codes[rows]
-            self._fill(at[rows], found[rows], scores[rows], own, pool, choose)
+            self._fill(at[rows], found[rows], scores[rows], own, pool)
         return at, found
 
     def _fill(
@@ -79,7 +82,6 @@ class Selection:
         scores: torch.Tensor,
         codes: torch.Tensor,
         pool: int,
-        choose: LimitedTop,
     ) -> None:
         """Fill the lists of some rows; `at` and `found` (r, k) and `scores` change in place."""
         counts = None if self.quotas is None else Counts(self.quotas, len(scores), scores.device)
@@ -88,7 +90,7 @@ class Selection:
         while len(rows):
             whole = len(rows) == len(scores)
             own = codes if whole or codes.ndim == 1 else codes[rows]
-            top, values = choose(scores if whole else scores[rows], own, pool)  # (m, pool)
+            top, values = self._best(scores if whole else scores[rows], own, pool)  # (m, pool)
             known = codes.expand(len(scores), -1)
             in_pool = known[rows.unsqueeze(1), top]
             n_wanted = at.shape[1] - n_listed[rows]

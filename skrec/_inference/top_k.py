@@ -14,6 +14,7 @@ import torch
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import iterate_blocks, segment_ids
+from skrec._inference.contenders import highest
 from skrec.metrics import Ranking
 from skrec.nn import unit
 
@@ -22,8 +23,6 @@ CodedBlocks = Iterator[tuple[slice, torch.Tensor, torch.Tensor]]
 Exclude = Callable[[slice], tuple[np.ndarray, np.ndarray]]
 Choose = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 CELL_BLOCK = 1 << 22  # cosines that `most_similar` computes at a time
-CHUNK = 64  # scores per chunk, of which `stable_top` first computes the maximum
-FEW_CHUNKS = 8  # chunks per item of a list; with fewer, all scores are sorted at once
 
 
 def top_k(
@@ -47,7 +46,7 @@ def top_k(
         Function of a slice of rows that returns the pairs to leave out: row numbers, counted from
         the start of the slice, and item codes.
     among : ndarray of int64, shape (C,), default=None
-        Ascending codes of the items that were scored. None means all items.
+        Codes of the items that were scored. None means all items.
 
     Returns
     -------
@@ -81,15 +80,15 @@ def listed(
     scores : tensor of shape (b, C)
         Scores of items. The caller may change them.
     codes : int64 tensor of shape (C,)
-        Ascending codes of these items.
+        Codes of these items.
     """
-    codes = None
+    codes, column_of = None, Columns(among)
     for rows, scores in blocks:
         if codes is None:
             all_codes = np.arange(scores.shape[1]) if among is None else among
             codes = torch.from_numpy(all_codes).to(scores.device)
         if exclude is not None:
-            scores[_cells(*exclude(rows), scores, among)] = -torch.inf
+            scores[column_of.cells(*exclude(rows), scores)] = -torch.inf
         if holds is not None:
             mask = holds(rows) if among is None else holds(rows)[:, among]
             scores.masked_fill_(~torch.from_numpy(mask).to(scores.device), -torch.inf)
@@ -98,8 +97,7 @@ def listed(
 
 def best(scores: torch.Tensor, codes: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the positions of the k highest scores of each row (b, k), and these scores."""
-    at = stable_top(scores, k)
-    return at, scores.gather(1, at)
+    return highest(scores, k)
 
 
 @torch.inference_mode()
@@ -168,81 +166,15 @@ def most_similar(
     wanted = unit(vectors[torch.from_numpy(codes).to(vectors.device)])
     others = vectors if among is None else vectors[torch.from_numpy(among).to(vectors.device)]
     others = unit(others)
+    column_of = Columns(among)
 
     def cosines() -> Blocks:
         for rows in iterate_blocks(len(codes), max(1, CELL_BLOCK // max(1, len(others)))):
             block = wanted[rows] @ others.T
-            block[_cells(np.arange(len(block)), codes[rows], block, among)] = -torch.inf
+            block[column_of.cells(np.arange(len(block)), codes[rows], block)] = -torch.inf
             yield rows, block
 
     return lists_of(listed(cosines(), among, exclude, holds), len(codes), k)
-
-
-def stable_top(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the positions of the k highest scores of each row, in descending order.
-
-    Equal scores are in catalogue order, unlike those of `torch.topk`.
-
-    Parameters
-    ----------
-    scores : tensor of shape (b, N)
-    k : int
-
-    Returns
-    -------
-    int64 tensor of shape (b, k)
-    """
-    n_chunks = scores.shape[1] // CHUNK
-    if n_chunks < FEW_CHUNKS * (k + 1):
-        return _sorted_top(scores, k)
-    # Maxima of chunks are faster to compute than the k highest scores. These are in the k chunks
-    # with the highest maxima, so only these chunks are searched.
-    n_cut = n_chunks * CHUNK
-    maxima = scores[:, :n_cut].unflatten(1, (n_chunks, CHUNK)).amax(dim=2)  # (b, M)
-    found, chunk = torch.topk(maxima, k + 1, dim=1)
-    inside = torch.arange(CHUNK, device=scores.device)
-    columns = (chunk.sort(dim=1)[0].unsqueeze(2) * CHUNK + inside).flatten(1)  # (b, (k + 1) CHUNK)
-    rest = torch.arange(n_cut, scores.shape[1], device=scores.device)
-    columns = torch.cat([columns, rest.expand(len(scores), -1)], dim=1)
-    read = scores.gather(1, columns)
-    at = _sorted_top(read, k)
-    last = read.gather(1, at[:, -1:]).squeeze(1)  # (b,), the k-th highest score
-    at = columns.gather(1, at)
-    # another chunk may contain an equal score that comes earlier in the catalogue
-    return _settle_ties(at, scores, (found[:, k] == last) & (last > -torch.inf))
-
-
-def _sorted_top(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the same as `stable_top`, from `torch.topk` of all scores."""
-    found, at = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1)
-    tied = None
-    if found.shape[1] > k:
-        tied = (found[:, k - 1] == found[:, k]) & (found[:, k] > -torch.inf)
-    at, order = torch.sort(at[:, :k], dim=1)
-    again = torch.argsort(found.gather(1, order), dim=1, descending=True, stable=True)
-    at = at.gather(1, again)
-    return at if tied is None else _settle_ties(at, scores, tied)
-
-
-def _settle_ties(at: torch.Tensor, scores: torch.Tensor, tied: torch.Tensor) -> torch.Tensor:
-    """Replace the positions of rows with a tie at the end of the list by those of a full sort.
-
-    Parameters
-    ----------
-    at : int64 tensor of shape (b, k)
-        Positions, which are changed in place.
-    scores : tensor of shape (b, N)
-    tied : bool tensor of shape (b,)
-        Rows in which an item of the list and one outside of it have the same score.
-
-    Returns
-    -------
-    int64 tensor of shape (b, k)
-    """
-    if tied.any():
-        order = torch.argsort(scores[tied], dim=1, descending=True, stable=True)
-        at[tied] = order[:, : at.shape[1]]
-    return at
 
 
 def clicks_of(data: CodedInteractions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -251,15 +183,29 @@ def clicks_of(data: CodedInteractions, rows: slice) -> tuple[np.ndarray, np.ndar
     return segment_ids(offsets), data.history_codes[at].astype(np.int64)
 
 
-def _cells(
-    row: np.ndarray, code: np.ndarray, scores: torch.Tensor, among: np.ndarray | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the index of the scores of rows and items in a block, for items that were scored."""
-    if among is not None:
-        place = np.searchsorted(among, code).clip(max=len(among) - 1)
-        scored = among[place] == code
-        row, code = row[scored], place[scored]
-    return torch.from_numpy(row).to(scores.device), torch.from_numpy(code).to(scores.device)
+class Columns:
+    """The columns of blocks of scores in which items are.
+
+    Parameters
+    ----------
+    among : ndarray of int64, shape (C,), or None
+        Codes of the items that were scored, in any order. None means all items.
+    """
+
+    def __init__(self, among: np.ndarray | None):
+        self._column = None
+        if among is not None:  # the last entry is that of codes which are too large
+            self._column = np.full(among.max(initial=-1) + 2, -1)
+            self._column[among] = np.arange(len(among))
+
+    def cells(
+        self, row: np.ndarray, code: np.ndarray, scores: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the index of the scores of rows and items in a block, if these were scored."""
+        if self._column is not None:
+            column = self._column[code.clip(max=len(self._column) - 1)]
+            row, code = row[column >= 0], column[column >= 0]
+        return torch.from_numpy(row).to(scores.device), torch.from_numpy(code).to(scores.device)
 
 
 @torch.inference_mode()
@@ -285,7 +231,7 @@ def rank_last_click(blocks: Blocks, data: CodedInteractions, target: np.ndarray)
     for rows, scores in blocks:
         own = torch.from_numpy(target[rows].astype(np.int64)).to(scores.device).unsqueeze(1)
         wanted = scores.gather(1, own)  # (b, 1)
-        scores[_cells(*clicks_of(data, rows), scores, None)] = -torch.inf
+        scores[Columns(None).cells(*clicks_of(data, rows), scores)] = -torch.inf
         scores.scatter_(1, own, wanted)  # a target counts even if it was clicked before
         above[rows] = (scores > wanted).sum(dim=1).cpu().numpy()
         tied[rows] = (scores == wanted).sum(dim=1).cpu().numpy()

@@ -8,7 +8,7 @@ from by_rules import by_score, greedy, mmr
 from scipy import sparse
 
 from skrec import Items
-from skrec._inference import limited, selection
+from skrec._inference import limited, quotas, selection
 from skrec._inference.diversity import relevance
 from skrec._inference.limited import LimitedTop
 from skrec._inference.quotas import read_quotas
@@ -67,7 +67,7 @@ AT_MOST = [{"topic": 1}, {"topic": 2}, {"tags": 2}, {"topic": 3, "tags": 2}, {"t
 @pytest.fixture(params=[0, 64], ids=["in rounds", "by groups"])
 def groups(request, monkeypatch):
     """Limits on one column are applied in two ways."""
-    monkeypatch.setattr(limited, "FEW_VALUES", request.param)
+    monkeypatch.setattr(quotas, "FEW_VALUES", request.param)
 
 
 @pytest.mark.usefixtures("blocks", "groups")
@@ -92,10 +92,10 @@ def test_a_list_that_cannot_be_completed_ends_soon(monkeypatch):
     topics = pd.Categorical(np.arange(n_items) % 3)
     items = Items(pd.DataFrame({"item_id": range(n_items), "topic": topics}))
     looked_at = []
-    plain = limited.stable_top
-    monkeypatch.setattr(limited, "FEW_VALUES", 2)
+    plain = limited.highest
+    monkeypatch.setattr(quotas, "FEW_VALUES", 2)
     monkeypatch.setattr(
-        limited, "stable_top", lambda x, k: looked_at.append(len(x) * k) or plain(x, k)
+        limited, "highest", lambda x, k: looked_at.append(len(x) * k) or plain(x, k)
     )
     scores = np.random.default_rng(0).normal(size=(4, n_items))
     found, _ = chosen_by(
@@ -145,8 +145,8 @@ def test_maximal_marginal_relevance_equals_a_loop(
     scores[0] = -np.inf  # nothing may be listed
     scores[1] = np.where(scores[1] > -np.inf, 1.0, -np.inf)  # scores without an order
     unit, given = vectors
-    quotas = None if at_most is None else read_quotas(at_most, items)
-    found, best = chosen_by(Selection(quotas, diversity, given), scores, np.arange(N), k)
+    limits = None if at_most is None else read_quotas(at_most, items)
+    found, best = chosen_by(Selection(limits, diversity, given), scores, np.arange(N), k)
     for row in range(ROWS):
         allowed = np.flatnonzero(scores[row] > -np.inf)
         limits = [] if at_most is None else limits_of(items, at_most)

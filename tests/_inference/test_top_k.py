@@ -1,49 +1,11 @@
-"""Items with the highest scores, found in two steps, and lists of similar items."""
+"""Lists of the items with the highest scores, and of similar items."""
 
 import numpy as np
 import pytest
 import torch
 
 from skrec._inference import top_k as _top_k
-from skrec._inference.top_k import most_similar, stable_top, top_k
-
-
-def slow_top(scores, k):
-    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
-
-
-@pytest.mark.parametrize("n_values", [1, 2, 7, 60, 10**6])
-@pytest.mark.parametrize(("n_items", "k"), [(1, 1), (40, 3), (41, 3), (160, 4), (163, 1), (400, 9)])
-def test_two_steps_equal_a_stable_sort(monkeypatch, n_items, k, n_values):
-    # with few distinct scores, ties extend past the end of the list and across chunks
-    monkeypatch.setattr(_top_k, "CHUNK", 4)
-    monkeypatch.setattr(_top_k, "FEW_CHUNKS", 2)
-    rng = np.random.default_rng(n_items + n_values)
-    scores = rng.integers(n_values, size=(50, n_items)).astype(np.float32)
-    found = stable_top(torch.from_numpy(scores), k)
-    assert np.array_equal(found.numpy(), slow_top(scores, k))
-
-
-def test_two_steps_where_most_is_excluded(monkeypatch):
-    monkeypatch.setattr(_top_k, "CHUNK", 4)
-    monkeypatch.setattr(_top_k, "FEW_CHUNKS", 2)
-    scores = torch.full((2, 80), -torch.inf)
-    scores[0, [70, 3]] = 1.0
-    codes, best = top_k(iter([(slice(0, 2), scores)]), 2, 4)
-    assert codes.tolist() == [[3, 70, -1, -1], [-1, -1, -1, -1]]
-    assert best[0].tolist() == [1.0, 1.0, -np.inf, -np.inf]
-
-
-def test_large_lists_are_looked_through_by_their_chunks(monkeypatch):
-    # computes the maximum of each chunk, then searches few chunks, without a full sort
-    asked = []
-    plain = torch.topk
-    monkeypatch.setattr(
-        torch, "topk", lambda x, k, dim: asked.append(x.shape[1]) or plain(x, k, dim=dim)
-    )
-    scores = torch.randn(3, 64 * 100 + 5)
-    assert np.array_equal(stable_top(scores, 10).numpy(), slow_top(scores.numpy(), 10))
-    assert asked == [100, 64 * 11 + 5]
+from skrec._inference.top_k import most_similar, top_k
 
 
 def test_items_to_choose_from(monkeypatch):
