@@ -468,7 +468,8 @@ class ContentRecommender(
             Names of the columns of a log, such as ``{"user": "uid", "item": "sku", "time": "ts"}``.
             Without a time, or if it is None, the rows of each user must be in the order of the
             clicks. A table with the columns `user_id`, `item_id` and `time` (or `timestamp`), and
-            without `history`, is read as a log without `columns`, too.
+            without `history`, is read as a log without `columns`, too. Other columns of a log are
+            not used; a warning names those that could be context, unless ``context=None``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss and in the calibration. Rows with weight 0 are ignored.
             The validation score does not use weights.
@@ -488,7 +489,7 @@ class ContentRecommender(
         def fit() -> ContentRecommender:
             with limited_threads(), StatusLine(verbose) as status:
                 status.begin("reading the data")
-                rows = read_rows(X, y, items, columns, sample_weight, status)
+                rows = read_rows(X, y, items, columns, sample_weight, status, self.context)
                 return self._fit(rows, sample_weight, processes, status)
 
         with self._writing(), processes.joined():

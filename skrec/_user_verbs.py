@@ -20,6 +20,7 @@ from skrec._data.user_histories import (
     refuse_unknown_items,
     remember,
 )
+from skrec._inference.explain import one_row
 
 
 class UserVerbs:
@@ -121,3 +122,18 @@ class UserVerbs:
             return X
         check_is_fitted(self, "items_")
         return histories_of(getattr(self, "histories_", None), users)
+
+    def _row_of(self, history: Any, user: Any) -> Any:
+        """Return a history as an X of one row, or the remembered history of a user."""
+        if (history is None) == (user is None):
+            raise ValueError(
+                "explain needs either history, the clicked items, such as rec.explain([3, 8], 5), "
+                "or user, the id of a remembered user, such as rec.explain(user=12, item=5)"
+                + (", and got both" if history is not None else "")
+            )
+        if user is None:
+            return one_row(history)
+        if not isinstance(user, str) and hasattr(user, "__len__"):
+            raise TypeError(f"user must be the id of one user, got {user!r}")
+        check_is_fitted(self, "items_")
+        return histories_of(getattr(self, "histories_", None), [user])

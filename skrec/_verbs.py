@@ -14,7 +14,7 @@ from skrec._data.explanation import Explanation
 from skrec._data.items import codes_of, padded_lists
 from skrec._data.row_arrays import RowArrays
 from skrec._data.rows import as_table
-from skrec._inference.explain import explain, one_row, read_positions
+from skrec._inference.explain import explain, read_positions
 from skrec._inference.frames import frame_format
 from skrec._inference.ranker import Ranker, in_rows
 from skrec._inference.rules import read_rules
@@ -168,7 +168,13 @@ class RankingVerbs(UserVerbs):
         return scorer.evaluate(self.scoring if metrics is None else metrics, data)
 
     def explain(
-        self, history: Any, item: Any, *, items: Any = None, columns: Any = None
+        self,
+        history: Any = None,
+        item: Any = None,
+        *,
+        user: Any = None,
+        items: Any = None,
+        columns: Any = None,
     ) -> Explanation:
         """Explain the score of an item by the clicks of a history and by the words of the item.
 
@@ -189,11 +195,13 @@ class RankingVerbs(UserVerbs):
 
         Parameters
         ----------
-        history : list of ids, or table of one row
+        history : list of ids, or table of one row, default=None
             The clicked items, oldest first. A table may contain further columns that the
             recommender reads, such as `user_id`.
         item : int or str
             Id of the item whose score is explained.
+        user : int or str, default=None
+            Id of a user whose history is remembered, in place of `history`.
         items : Items or DataFrame-like, default=None
             New or changed items, used in this call only.
         columns : list of str, default=None
@@ -208,7 +216,8 @@ class RankingVerbs(UserVerbs):
         Raises
         ------
         ValueError
-            If an id or a column is missing from the catalogue, or if there are several histories.
+            If an id or a column is missing from the catalogue, if there are several histories, or
+            if there is not exactly one of `history` and `user`.
         TypeError
             If `history` is not flat, or `item` is not one id.
 
@@ -223,9 +232,9 @@ class RankingVerbs(UserVerbs):
         .. [1] Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML 2017,
            arXiv 1703.01365.
         """
-        X = one_row(history)
+        X = self._row_of(history, user)
         data, scorer = self._read(X, items)
-        if hasattr(item, "__len__") and not isinstance(item, str):
+        if item is None or hasattr(item, "__len__") and not isinstance(item, str):
             raise TypeError(f"explain takes the id of one item, got {item!r}")
         [code] = codes_of(scorer.items, [item], "item")
         return explain(scorer, data, read_positions(X, scorer.items), int(code), columns)

@@ -11,6 +11,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.preprocessing import StandardScaler
 
 import skrec
 from skrec import ContentRecommender, Items
@@ -242,9 +243,14 @@ def test_a_search_over_a_log_has_no_scores(log, catalogue):
     clicks = log.rename(columns={"uid": "user_id", "sku": "item_id", "ts": "time"})
     items = Items(catalogue, id="sku")
     search = GridSearchCV(Popularity(), {"scoring": ["gauc", "mrr"]}, cv=2, refit=False)
-    with pytest.warns(UserWarning, match="Scoring failed"):
+    with pytest.warns(UserWarning) as warned:  # scikit-learn's, with the text of our error
         search.fit(clicks, items=items)
+    texts = [str(each.message) for each in warned]
+    [text] = {each.splitlines()[-1] for each in texts if "Scoring failed" in each}
+    assert "To score, evaluate or search" in text and "impressions_from_clicks(log, user=" in text
     assert np.isnan(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(ValueError, match="looks like a log with one click per row"):
+        search.set_params(error_score="raise").fit(clicks, items=items)
     with pytest.raises(ValueError, match="looks like a log with one click per row"):
         cross_val_predict(Popularity(), clicks, cv=2, params={"items": items})
 
@@ -389,3 +395,55 @@ def test_clicks_of_a_log_on_unknown_items_are_errors_that_name_what_leaves_them_
             model.fit(log, items)
     with pytest.raises(ValueError, match="unknown_items='ignore'$"):  # no log
         ContentRecommender().fit([[1, 99]], items)
+
+
+# what a log does not have
+
+
+def with_device(log):
+    return log.assign(device=["phone", "desk"] * (len(log) // 2) + ["desk"] * (len(log) % 2))
+
+
+def test_context_of_a_log_is_not_ignored_in_silence(log, catalogue, recwarn):
+    wide = with_device(log).assign(rating=5.0, event_id=np.arange(len(log)))
+    fit = {"items": Items(catalogue, id="sku"), "columns": NAMES}
+    for context in ("warn", "auto"):
+        with pytest.warns(UserWarning, match="column 'device' of the log is not used, because"):
+            rec = make(ContentRecommender).set_params(context=context).fit(wide, **fit)
+        assert rec.recommend(users=users_of(rec)[:1], k=2)[0].shape == (1, 2)
+    for context in (["device"], StandardScaler()):
+        with pytest.raises(ValueError, match="can't be read from a log of clicks.*make rows"):
+            make(ContentRecommender).set_params(context=context).fit(wide, **fit)
+    recwarn.clear()
+    make(ContentRecommender).set_params(context=None).fit(wide, **fit)
+    make(ContentRecommender).fit(log, **fit)
+    assert not recwarn
+
+
+def test_weights_of_a_log_belong_to_impressions(log, catalogue):
+    wide = log.assign(seconds=1.5)
+    with pytest.raises(ValueError, match=r"impressions_from_clicks\(log, weight='seconds'\)"):
+        ItemKNN().fit(wide, Items(catalogue, id="sku"), columns=NAMES | {"weight": "seconds"})
+
+
+# explanations
+
+
+def test_explanations_of_remembered_users(trained, fitted):
+    user = users_of(trained)[1]
+    history = trained.histories_["history"][1].as_py()
+    [item] = trained.recommend(users=[user], k=1)[0][0]
+    found, wanted = trained.explain(user=user, item=item), trained.explain(history, item)
+    pd.testing.assert_frame_equal(found.clicks, wanted.clicks)
+    assert found.score == wanted.score
+    with pytest.raises(ValueError, match="1 users are not remembered, among them -5"):
+        trained.explain(user=-5, item=item)
+    with pytest.raises(ValueError, match="no histories are remembered"):
+        fitted.explain(user=1, item=1)
+    for arguments in ({"item": item}, {"history": history, "user": user, "item": item}):
+        with pytest.raises(ValueError, match="explain needs either history, .* or user"):
+            trained.explain(**arguments)
+    with pytest.raises(TypeError, match=r"user must be the id of one user, got \[3\]"):
+        trained.explain(user=[3], item=item)
+    with pytest.raises(TypeError, match="explain takes the id of one item, got None"):
+        trained.explain(user=user)

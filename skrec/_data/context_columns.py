@@ -104,6 +104,49 @@ def as_category(column: pa.ChunkedArray, name: str) -> np.ndarray:
     return np.array(column.cast(pa.large_string()).to_pylist(), dtype=object)
 
 
+def check_log_columns(table: Table, used: list[str], asked: Any) -> None:
+    """Raise an error or warn about context columns of a log of clicks, which nothing reads.
+
+    Parameters
+    ----------
+    table : Table
+        The log.
+    used : list of str
+        Its columns that are read.
+    asked : None, "warn", "auto", list of str, or transformer
+        The recommender's `context`. If it is None, nothing is said.
+
+    Raises
+    ------
+    ValueError
+        If `asked` is a list or a transformer.
+    """
+    if asked is None:
+        return
+    why = "a log becomes one history per user, and a history has no context of its own"
+    how = (
+        "make rows with these columns, such as impressions: skrec.datasets.impressions_from_clicks "
+        "makes them, and their user_id and time say which clicks of the log they are"
+    )
+    if not isinstance(asked, str):
+        raise ValueError(f"context={asked!r} can't be read from a log of clicks: {why}; {how}")
+    names = [
+        name
+        for name in table.names
+        if name not in used
+        and context_kind(table.type(name)) is not None
+        and plain(name) not in LABELS
+        and not _names_id(name)
+        and not ROW_NUMBERS.fullmatch(name)
+    ]
+    if names:
+        columns, are = ("columns", "are") if len(names) > 1 else ("column", "is")
+        warn(
+            f"{columns} {preview(names, 20)} of the log {are} not used, because {why}. To learn "
+            f"from them, {how}. Give context=None to ignore them without this warning"
+        )
+
+
 def warn_unread(table: Table, asked: Any, names: list[str]) -> None:
     """Warn about columns of X that nothing reads.
 

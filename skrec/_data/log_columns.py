@@ -94,6 +94,11 @@ def named_columns(
     if not isinstance(columns, Mapping):
         raise TypeError(f"columns must map roles to names, such as {example}, got {columns!r}")
     for role, name in columns.items():
+        if role == "weight":
+            raise ValueError(
+                "columns has the role 'weight', and the clicks of a log all count alike. Make "
+                f"impressions, which have weights: impressions_from_clicks(log, weight={name!r})"
+            )
         if role not in roles:
             hint = did_you_mean(str(role), roles)
             raise ValueError(f"columns has the role {role!r}{hint}; write columns={example}")

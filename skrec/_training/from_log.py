@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from skrec._common.status import StatusLine
 from skrec._data.click_log import as_catalogue, describe, read_log, warn_of_rows
+from skrec._data.context_columns import check_log_columns
 from skrec._data.log_columns import find_columns
+from skrec._data.table import Table
 from skrec._data.user_histories import remember
 from skrec._training.start import labels_and_catalogue
 
@@ -40,6 +42,7 @@ def read_rows(
     columns: Mapping[str, str | None] | None,
     sample_weight: Any = None,
     status: StatusLine | None = None,
+    context: Any = None,
 ) -> FitRows:
     """Return the rows of `fit`, and read them if X is a log of clicks.
 
@@ -49,6 +52,8 @@ def read_rows(
         Arguments of `fit`.
     status : StatusLine, default=None
         Where to print what was read.
+    context : object, default=None
+        The recommender's `context`, which a log does not have.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def read_rows(
     Raises
     ------
     ValueError, TypeError
-        If the log is invalid, or there are labels or weights.
+        If the log is invalid, or there are labels or weights, or context is asked for.
     """
     names = find_columns(X, columns)
     if names is None:
@@ -71,12 +76,14 @@ def read_rows(
                 f"one history per user; leave {name} out, or make the rows with "
                 "skrec.datasets.histories_from_clicks"
             )
+    used = [name for name in asdict(names).values() if name is not None]
+    check_log_columns(Table(X), used, context)
     log = read_log(X, names).in_order()
     warn_of_rows(log.report)
     if status is not None and status.verbose:
         time = "the order of the rows" if log.events.time is None else f"time={names.time!r}"
-        read = f"user={names.user!r}, item={names.item!r}, {time}"
-        status.print(f"log of clicks: {read}; {describe(log.full_report())}")
+        shown = f"user={names.user!r}, item={names.item!r}, {time}"
+        status.print(f"log of clicks: {shown}; {describe(log.full_report())}")
     rows = log.histories()
-    used = [name for name in rows.column_names if name != "times"]
-    return FitRows(rows.select(used), None, items, remember(log, names))
+    read = [name for name in rows.column_names if name != "times"]
+    return FitRows(rows.select(read), None, items, remember(log, names))

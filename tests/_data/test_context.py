@@ -253,6 +253,23 @@ def test_a_column_transformer_needs_its_columns_only():
     assert fitted(rows(age=[1.0], n=[2]), kept).columns == ["n"]
 
 
+def test_a_table_vectorizer_reads_all_columns():
+    skrub = pytest.importorskip("skrub")
+    X = rows(
+        device=["phone", "desk", "phone", "tv"] * 5,
+        age=[20.0, 30.0, np.nan, 40.0] * 5,
+        when=pd.date_range("2024-01-01", periods=20, freq="9h"),
+    )
+    features = fitted(X, skrub.TableVectorizer())
+    assert features.columns == ["device", "age", "when"]
+    found = read(features, X)
+    assert found.shape[1] >= 6  # devices, the age, and parts of the datetime
+    assert_allclose(read(features, X[::-1]), found[::-1])
+    assert_allclose(read(features, polars.from_pandas(X)), found)
+    new = rows(device=["watch"], age=[np.nan], when=pd.to_datetime(["2025-06-01"]))
+    assert read(features, new).shape == (1, found.shape[1])
+
+
 def test_unknown_numbers_of_a_transformer_are_the_mean():
     features = fitted(rows(age=[1.0, 3.0, None]), FunctionTransformer())
     assert_allclose(read(features, rows(age=[None, 3.0]))[:, 0], [0, 1])
