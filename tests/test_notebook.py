@@ -1,4 +1,7 @@
-"""What a notebook contains after it was run, for example by nbconvert."""
+"""What a notebook contains after it was run, for example by nbconvert.
+
+It needs nbclient and ipykernel, which take 100 MB and are no part of the extra "test".
+"""
 
 import pytest
 
