@@ -209,14 +209,15 @@ class Counts:
 
     def are_full(self, rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return whether any value of items is full, (r, m), for values (r, m, S) of r rows."""
-        is_full = self._counts[rows] >= self._limits
-        return is_full.gather(1, values.flatten(1)).view(values.shape).any(dim=-1)
+        flat = values.flatten()
+        cell = (rows.view(-1, 1, 1) * self._counts.shape[1] + values).flatten()
+        counts = self._counts.flatten().index_select(0, cell)
+        return (counts >= self._limits.index_select(0, flat)).view(values.shape).any(dim=-1)
 
     def add(self, rows: torch.Tensor, values: torch.Tensor, taken: torch.Tensor) -> None:
         """Count one item per row with the values (r, S), where `taken` (r,) is true."""
-        self._counts[rows] = self._counts[rows].scatter_add(
-            1, values, taken.to(torch.int64).unsqueeze(1).expand_as(values)
-        )
+        added = taken.to(torch.int64).unsqueeze(1).expand_as(values)
+        self._counts.index_put_((rows.unsqueeze(1), values), added, accumulate=True)
 
     def newly_full(self, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions in `rows` and the items of all values that have become full.
