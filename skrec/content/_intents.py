@@ -201,6 +201,9 @@ class AgreeingTexts(nn.Module):
         Number of intents per text, K.
     """
 
+    text_places: torch.Tensor
+    other_places: torch.Tensor
+
     def __init__(self, is_text: list[bool], width: int, n_intents: int) -> None:
         super().__init__()
         self.texts = [place for place, text in enumerate(is_text) if text]
