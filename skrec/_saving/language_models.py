@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skrec._saving.codec import Codec, Damaged
-from skrec.content._lm import check_lora, load_base, quiet
+from skrec.content._lm import check_lora, load_base, quiet, read_saved, write_saved
 from skrec.content._lm.lora import SUPPORTED
 from skrec.content._lm.pretrained import PretrainedText
 
@@ -84,6 +84,8 @@ def _write_base(operator: PretrainedText, folder: Path) -> None:
         base.model.save_pretrained(folder)
         if hasattr(operator, "tokenizer_"):  # needed to fit the loaded recommender again
             operator.tokenizer_.save_pretrained(folder)
+    if operator.pooling == "saved":
+        write_saved(folder, read_saved(operator.model, revision, operator.subfolder))
     wanted, name = base.fingerprint, type(base.model).__name__
     del base  # two models need twice the memory
     reason: Exception | None = None

@@ -17,8 +17,10 @@ from skrec.content._lm import (
     add_adapters,
     check_lora,
     checkpoint_activations,
+    finished,
     in_float32,
     layer_list,
+    read_saved,
     render,
     split_top,
     whole_model,
@@ -58,11 +60,12 @@ class LanguageModel(PretrainedText):
         configuration. An int sets ``lora_alpha = 2 * rank`` and adapts the layers that peft adapts
         by default. Adapters are trained with the recommender's `learning_rate`, pretrained weights
         with its `pretrained_learning_rate`.
-    pooling : {"attention", "mean", "cls", "last"}, default="attention"
+    pooling : {"attention", "mean", "cls", "last", "saved"}, default="attention"
         How the last hidden states are reduced to one vector: by additive attention [2]_, to their
         mean, to the first token (which encoders such as BERT are trained for), or to the last
-        token (the only token of a decoder that has read the whole text). A linear layer then maps
-        the vector to `width`.
+        token (the only token of a decoder that has read the whole text). "saved" is what
+        sentence-transformers saved with the model: its pooling, its normalization and its prompts.
+        A linear layer then maps the vector to `width`.
     template : str, default=None
         Text of an item, with names of columns in braces: ``"{title} ({genres})"``. None uses all
         columns except vectors, as ``"title: ..., genres: ..."``; a single column is used without
@@ -86,6 +89,13 @@ class LanguageModel(PretrainedText):
         Branch, tag or commit of a model on the hub. None means the main branch.
     subfolder : str, default=None
         Folder that contains the model, inside the folder or the name on the hub.
+    prompt : str, default=None
+        Text that comes before the text of each item, such as ``"passage: "`` for E5. With
+        ``pooling="saved"``, it may be the name of a prompt that was saved with the model, and None
+        is the default prompt of the model, if it has one.
+    truncate_dim : int, default=None
+        How many numbers of the pooled states are read, for models whose first numbers say most
+        (Matryoshka embeddings). None reads all.
 
     Attributes
     ----------
@@ -136,6 +146,8 @@ class LanguageModel(PretrainedText):
         trust_remote_code: bool = False,
         revision: str | None = None,
         subfolder: str | None = None,
+        prompt: str | None = None,
+        truncate_dim: int | None = None,
     ) -> None:
         self.model = model
         self.trainable_layers = trainable_layers
@@ -150,6 +162,8 @@ class LanguageModel(PretrainedText):
         self.trust_remote_code = trust_remote_code
         self.revision = revision
         self.subfolder = subfolder
+        self.prompt = prompt
+        self.truncate_dim = truncate_dim
 
     def check(self, width: int) -> None:
         super().check(width)
@@ -161,8 +175,35 @@ class LanguageModel(PretrainedText):
                 "lora adapts the layers that are trained, and trainable_layers=0 trains none; "
                 "take trainable_layers=None or at least 1"
             )
-        check_choice("pooling", self.pooling, ("attention", *POOLINGS))
+        check_choice("pooling", self.pooling, ("attention", *POOLINGS, "saved"))
+        if self.prompt is not None and not isinstance(self.prompt, str):
+            raise ValueError(f"prompt must be a str or None, got {self.prompt!r}")
+        if self.truncate_dim is not None:
+            check_int("truncate_dim", self.truncate_dim)
         check_choice("gradient_checkpointing", self.gradient_checkpointing, (True, False))
+
+    def fit(self, items: Items, y: Any = None) -> LanguageModel:
+        super().fit(items)
+        size = self.schema_.output_size
+        if self.truncate_dim is not None and self.truncate_dim > size:
+            raise ValueError(
+                f"truncate_dim must be at most {size}, the size of the last hidden states, got "
+                f"{self.truncate_dim}"
+            )
+        self.pooling_, self.normalize_, self.prompt_ = self.pooling, False, self.prompt or ""
+        if self.pooling == "saved":
+            saved = read_saved(self.model, self.schema_.revision, self.subfolder)
+            self.pooling_, self.normalize_ = saved.pooling, saved.normalize
+            self.prompt_ = saved.prompt(self.prompt)
+        return self
+
+    def _texts(self, items: Items) -> list[str]:
+        prompt = getattr(self, "prompt_", "")  # folders of earlier versions lack it
+        return [prompt + text for text in render(items, self.template)]
+
+    def _reading(self) -> tuple[str, bool]:
+        """Return the pooling, and whether its vectors have length 1."""
+        return getattr(self, "pooling_", self.pooling), getattr(self, "normalize_", False)
 
     def _check_layers(self, n_layers: int) -> None:
         if self.trainable_layers is not None and self.trainable_layers > n_layers:
@@ -189,24 +230,34 @@ class LanguageModel(PretrainedText):
         n_frozen = self._n_frozen(schema.n_layers)
         if not n_frozen:
             return None
-        if self.trainable_layers == 0 and self.pooling != "attention":
-            return StoredRows(self.pooling, (n_frozen,), schema.output_size, one_row=True)
+        pooling, normalize = self._reading()
+        if self.trainable_layers == 0 and pooling != "attention":
+            size = self.truncate_dim or schema.output_size
+            kind = pooling + ", normalized" * normalize
+            if self.truncate_dim is not None:
+                kind += f", {size} of {schema.output_size}"
+            return StoredRows(kind, (n_frozen,), size, one_row=True)
         width = schema.hidden_size if self.trainable_layers else schema.output_size
         return StoredRows("tokens", (n_frozen,), width, one_row=False)
 
     def _row_encoder(self, model: Any, stored: StoredRows) -> RowEncoder:
         prefix = Prefix(model, stored.layers[0])
-        pool = None if self.trainable_layers else POOLINGS.get(self.pooling)
+        pooling, normalize = self._reading()
+        pool = None if self.trainable_layers else POOLINGS.get(pooling)
 
         def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = prefix.states(ids, mask)  # (U, L, H)
-            return states[mask] if pool is None else pool(states, mask)
+            if pool is None:
+                return states[mask]
+            return finished(pool(states, mask), normalize, self.truncate_dim)
 
         return encode
 
     def build(self, schema: PretrainedSchema, width: int) -> nn.Module:
+        pooling, normalize = self._reading()
+        given = pooling, schema.output_size, width, normalize, self.truncate_dim
         if self.trainable_layers == 0:
-            return LanguageModelNetwork(None, self.pooling, schema.output_size, width)
+            return LanguageModelNetwork(None, *given)
         base = self._base or self._load(schema)
         top = split_top(base.model, self._n_frozen(schema.n_layers))
         self._adapters = None
@@ -219,7 +270,7 @@ class LanguageModel(PretrainedText):
         if self.gradient_checkpointing:
             checkpoint_activations(top.model)
         self._top = top
-        return LanguageModelNetwork(top, self.pooling, schema.output_size, width)
+        return LanguageModelNetwork(top, *given)
 
     def read_words(self, items: Items, module: Any) -> ReadWords | None:
         top, device = module.top, next(module.parameters()).device
@@ -231,7 +282,7 @@ class LanguageModel(PretrainedText):
             if top is not None:
                 model = whole_model(model, top.model, self._adapters, True)
         column = ", ".join(text_columns(items.roles, self.template))
-        [text] = render(items, self.template)
+        [text] = self._texts(items)
         name = "ids" if self._stored_rows(self.schema_) is None else "states"
         found = read_tokens(model, self.tokenizer_, text, self.max_length, column, name)
         module.top = FromEmbeddings(model, found.given)

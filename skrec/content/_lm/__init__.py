@@ -2,8 +2,9 @@
 
 from skrec.content._lm.loading import Base, load_base
 from skrec.content._lm.lora import add_adapters, check_lora, whole_model
-from skrec.content._lm.network import POOLINGS, LanguageModelNetwork, part_size
+from skrec.content._lm.network import POOLINGS, LanguageModelNetwork, finished, part_size
 from skrec.content._lm.prefix import Prefix
+from skrec.content._lm.saved_reading import SavedReading, read_saved, write_saved
 from skrec.content._lm.side import PooledLayers, SideTower
 from skrec.content._lm.sizes import DTYPES, check_padding, max_tokens, output_size
 from skrec.content._lm.sources import quiet
@@ -26,6 +27,7 @@ __all__ = [
     "PooledLayers",
     "Prefix",
     "Replay",
+    "SavedReading",
     "SideTower",
     "Top",
     "add_adapters",
@@ -33,6 +35,7 @@ __all__ = [
     "checkpoint_activations",
     "check_padding",
     "check_template",
+    "finished",
     "in_float32",
     "layer_list",
     "load_base",
@@ -41,9 +44,11 @@ __all__ = [
     "output_size",
     "part_size",
     "quiet",
+    "read_saved",
     "render",
     "split_top",
     "token_ids",
     "tokenizer_hash",
     "whole_model",
+    "write_saved",
 ]

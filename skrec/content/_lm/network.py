@@ -38,6 +38,13 @@ POOLINGS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 }
 
 
+def finished(pooled: torch.Tensor, normalize: bool, truncate_dim: int | None) -> torch.Tensor:
+    """Return pooled states (U, H) with length 1, if asked for, and then their first numbers."""
+    if normalize:
+        pooled = nn.functional.normalize(pooled, dim=-1)
+    return pooled[..., :truncate_dim]
+
+
 def part_size(device: torch.device) -> int:
     """Return the number of padded tokens per micro-batch that is fastest on a device."""
     return PART_ON_CPU if device.type == "cpu" else PART_ON_GPU
@@ -59,6 +66,10 @@ class LanguageModelNetwork(nn.Module):
         Size H of the last hidden states.
     width : int
         Size D of item vectors.
+    normalize : bool, default=False
+        Whether vectors of pooled states have length 1.
+    truncate_dim : int, default=None
+        How many numbers of the states are read, after pooling. None reads all H.
 
     References
     ----------
@@ -66,13 +77,22 @@ class LanguageModelNetwork(nn.Module):
        arXiv 2101.06983.
     """
 
-    def __init__(self, top: Top | None, pooling: str, output_size: int, width: int) -> None:
+    def __init__(
+        self,
+        top: Top | None,
+        pooling: str,
+        output_size: int,
+        width: int,
+        normalize: bool = False,
+        truncate_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.top = top
         self.pool = POOLINGS.get(pooling) or AdditiveAttention(output_size, width)
         if isinstance(self.pool, AdditiveAttention):
             nn.init.normal_(self.pool.query.weight, std=1e-3)  # starts almost as the mean
-        self.project = isometric(nn.Linear(output_size, width))
+        self.project = isometric(nn.Linear(truncate_dim or output_size, width))
+        self.normalize, self.truncate_dim = normalize, truncate_dim
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return item vectors (U, D)."""
@@ -124,7 +144,14 @@ class LanguageModelNetwork(nn.Module):
 
     def _pooled(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return one vector of hidden states (u, H) per item, which is projected."""
-        return self.pool(self._hidden(values, mask), mask)
+        return self._reduced(self._hidden(values, mask), mask)
+
+    def _reduced(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return one vector (u, H) of hidden states (u, L, H) per item."""
+        pooled = self.pool(hidden, mask)
+        if self.top is None and not isinstance(self.pool, AdditiveAttention):
+            return pooled  # of one stored row, which is finished
+        return finished(pooled, self.normalize, self.truncate_dim)
 
     def _vectors(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return item vectors (u, D)."""
@@ -133,5 +160,5 @@ class LanguageModelNetwork(nn.Module):
     def _rows(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return item vectors and tokens as one row per item, which `in_parts` can reorder."""
         hidden = self._hidden(values, mask)
-        vectors = self.project(self.pool(hidden, mask))
-        return join_tokens(vectors, self.project(hidden), mask)
+        vectors = self.project(self._reduced(hidden, mask))
+        return join_tokens(vectors, self.project(hidden[..., : self.truncate_dim]), mask)

@@ -217,7 +217,7 @@ class PretrainedText(ContentOperator):
         -------
         Packed
         """
-        texts = render(items, self.template)
+        texts = self._texts(items)
         what = describe_texts(items.roles, self.template)
         offsets, ids = token_ids(self.tokenizer_, texts, self.max_length, what)
         if ids.max() >= self.schema_.vocab_size:
@@ -249,6 +249,10 @@ class PretrainedText(ContentOperator):
         if self._resources.device.type != "cpu":
             self._encode = None  # free the memory of the GPU for training
         return Packed({"states": self._store.take_layout(keys)})
+
+    def _texts(self, items: Items) -> list[str]:
+        """Return the text of each item."""
+        return render(items, self.template)
 
     def _description(self, stored: StoredRows) -> dict[str, Any]:
         """Return everything that the stored rows of an item depend on, except its token ids."""

@@ -48,7 +48,7 @@ def check_files(source: Source) -> None:
                 with path.open("rb"):
                     pass  # raises an error if it may not be read
     for index in {INDEX, named if _is_index(named) else INDEX}:
-        found = _find(source, index)
+        found = find_file(source, index)
         for file in _files_in(source, found) if found else ():
             if not _is_safetensors(file):
                 raise ValueError(_not_safetensors(source.name, index, file))
@@ -94,7 +94,7 @@ def _settings(value: Any) -> Iterator[tuple[str, Any]]:
             nested += value.values() if isinstance(value, dict) else value
 
 
-def _find(source: Source, name: str) -> Path | None:
+def find_file(source: Source, name: str) -> Path | None:
     """Return the path of a file of a model, or None if there is no such file."""
     if os.path.isdir(source.location):
         path = Path(source.location) / name
