@@ -24,7 +24,7 @@ from skrec.text._memory import WrittenTexts
 from skrec.text._write import write_texts
 
 
-class TextWriter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class TextWriter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Base class of transformers that add columns written by a language model.
 
     A subclass has the parameters below, and calls `_prepare` in `fit` and `_write` in `transform`.
@@ -151,7 +151,8 @@ class TextWriter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             return Items._make(X.id, X._ids, {**known, **new}, roles)
         library = output_library(self)
         if library is None and isinstance(X, pd.DataFrame):
-            return X.assign(**columns)
+            found: dict[str, Any] = dict(columns)
+            return X.assign(**found)
         if library is None and type(X) is dict:
             return {**X, **columns}
         source = Table(X)

@@ -25,7 +25,7 @@ def is_encoder_decoder(config: dict[str, Any]) -> bool:
     """
     from transformers import CONFIG_MAPPING
 
-    kind = config.get("model_type")
+    kind: Any = config.get("model_type")
     default = getattr(CONFIG_MAPPING[kind], "is_encoder_decoder", False) if _is_known(kind) else 0
     return bool(config.get("is_encoder_decoder") or default)
 
@@ -48,7 +48,8 @@ def encoder_class(config: dict[str, Any]) -> Any:
     """
     from transformers import CONFIG_MAPPING, MODEL_MAPPING, PreTrainedModel
 
-    names, kind = config.get("architectures"), config.get("model_type")
+    names: Any = config.get("architectures")
+    kind: Any = config.get("model_type")
     one = isinstance(names, list) and len(names) == 1 and isinstance(names[0], str)
     if not one or not _is_known(kind) or config.get("is_decoder"):
         return None

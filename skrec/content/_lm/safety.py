@@ -103,7 +103,7 @@ def find_file(source: Source, name: str) -> Path | None:
     from huggingface_hub.errors import EntryNotFoundError
 
     with suppress(EntryNotFoundError):  # a file that is neither cached nor reachable is one, too
-        place = {"revision": source.commit, "subfolder": source.subfolder or None}
+        place: dict[str, Any] = {"revision": source.commit, "subfolder": source.subfolder or None}
         return Path(hf_hub_download(source.location, name, **place))
     return None
 
