@@ -61,6 +61,7 @@ class Encoding:
         if found is None:
             buffer = RowBuffer(rows, len(rows) + len(new))
             found = buffer.append(len(rows), new)
+            assert found is not None  # the new buffer has room
         return Encoding(self.version, found, UserVectorCache(), buffer)
 
 

@@ -198,8 +198,8 @@ class PrefixStore:
                     self._join(names)
                 self._drop_deleted()
             index = self._index
-            names = {id(page): name for name, page in self._pages.items()}
-            write_index(self.folder, index, names)
+            name_of_page = {id(page): name for name, page in self._pages.items()}
+            write_index(self.folder, index, name_of_page)
             self._n_in_file = len(index.keys)
 
     def _small_pages(self) -> list[str]:
@@ -302,10 +302,12 @@ class PrefixStore:
             present = {path.name for path in folders.page_files(self.folder)}
             if self._pages.keys() <= present:
                 return
-            pages = {name: page for name, page in self._pages.items() if name in present}
-            for name, page in pages.items():
-                if not len(page.keys):  # they were read from the index
-                    pages[name] = self._opened(self.folder / name)
+            pages = {}
+            for name, page in self._pages.items():
+                if name not in present:
+                    continue
+                # the keys of a page without any were read from the index
+                pages[name] = page if len(page.keys) else self._opened(self.folder / name)
             self._pages = {name: page for name, page in pages.items() if page is not None}
             self._index = PageIndex(self._pages.values())
 
