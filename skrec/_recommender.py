@@ -31,6 +31,7 @@ from skrec._inference.removed import removed_codes
 from skrec._inference.scorer import Scorer
 from skrec._item_verbs import ItemVerbs
 from skrec._network import Network
+from skrec._training.checkpoint import Checkpoint, keeping
 from skrec._training.fit import Validation, build_network, calibrate, run_epochs
 from skrec._training.from_log import FitRows, read_rows
 from skrec._training.holdout import hold_out
@@ -41,13 +42,10 @@ from skrec._training.processes import Processes, launched_processes, resolve_dev
 from skrec._training.progress import ProgressReporter
 from skrec._training.restored import restored_state
 from skrec._training.shared_scorer import shared
-from skrec._training.start import (
-    items_by_keyword,
-    read_inputs,
-)
+from skrec._training.start import items_by_keyword, read_inputs
 from skrec._training.state import TrainingState
 from skrec._training.summary import compare_with_popularity, describe_data
-from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
+from skrec._training.trained_copy import copy_to_train, course, start_training, take_over
 from skrec._training.view import recommender_view, visual_block
 from skrec._verbs import RankingVerbs
 from skrec.baselines._saved import SAVED
@@ -449,6 +447,8 @@ class ContentRecommender(
         items: Any = None,
         columns: Mapping[str, str | None] | None = None,
         sample_weight: Any = None,
+        checkpoint: Any = None,
+        checkpoint_every: int | str = "10 minutes",
     ) -> Self:
         """Train the model on clicks.
 
@@ -473,6 +473,14 @@ class ContentRecommender(
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss and in the calibration. Rows with weight 0 are ignored.
             The validation score does not use weights.
+        checkpoint : str or Path, default=None
+            Folder for checkpoints. If a process ends before `fit` does, the same call in a new
+            process continues from the last checkpoint, and ends with the same model. After `fit`,
+            the folder contains the end of training, and the same call returns the model without
+            training. Delete the folder to train anew. None writes no checkpoints.
+        checkpoint_every : int or str, default="10 minutes"
+            Optimizer steps between checkpoints, or minutes such as ``"10 minutes"``. Ignored
+            without `checkpoint`.
 
         Returns
         -------
@@ -481,27 +489,38 @@ class ContentRecommender(
         Raises
         ------
         ValueError, TypeError
-            If parameters or data are invalid. Both are validated before training starts.
+            If parameters or data are invalid, or not those of the checkpoint. They are validated
+            before training starts.
+        FileExistsError
+            If `checkpoint` is a folder with anything else than a checkpoint.
         """
         processes = launched_processes(self.processes, self.device)
         verbose = self.verbose if processes.rank == 0 else 0
 
         def fit() -> ContentRecommender:
+            store = None if checkpoint is None else saving.CheckpointFolder(checkpoint)
             with limited_threads(), StatusLine(verbose) as status:
                 status.begin("reading the data")
-                rows = read_rows(X, y, items, columns, sample_weight, status, self.context)
-                return self._fit(rows, sample_weight, processes, status)
+                with keeping(store, checkpoint_every, processes) as kept:
+                    rows = read_rows(X, y, items, columns, sample_weight, status, self.context)
+                    return self._fit(rows, sample_weight, processes, status, kept)
 
         with self._writing(), processes.joined():
             processes.each(fit, "fit")
         return self
 
     def _fit(
-        self, rows: FitRows, sample_weight: Any, processes: Processes, status: StatusLine
+        self,
+        rows: FitRows,
+        sample_weight: Any,
+        processes: Processes,
+        status: StatusLine,
+        checkpoint: Checkpoint | None,
     ) -> Self:
         X, y = rows.X, rows.y
         resuming = self.warm_start and hasattr(self, "network_")
-        inputs = read_inputs(self, X, y, rows.items, sample_weight, resuming, processes)
+        arguments = X, y, rows.items, sample_weight, resuming, processes
+        inputs = read_inputs(self, *arguments, checkpoint=checkpoint)
         data, valid = inputs.data, None
         if self.early_stopping:
             monitored(self.scoring, data)  # raises before anything is trained
@@ -516,7 +535,6 @@ class ContentRecommender(
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score
         pairs = cache(partial(labeled_pairs, X, y, data.kind))
         callback_kwargs = {"estimator": self, "X": lambda: pairs()[0], "y": lambda: pairs()[1]}
-        end_kwargs = {**callback_kwargs, "reconstruction_attributes": model._fitted_attributes}
         n_tasks = self.max_epochs + inputs.operators["content"].keeps_states
         context = self._init_callback_context(max_subtasks=n_tasks)
         context.call_on_fit_task_begin(**callback_kwargs)
@@ -524,11 +542,18 @@ class ContentRecommender(
         model.content_.use(Resources(self.memory, inputs.device, report))
         status.begin("preparing the items")
         with processes.interruptible():
-            trainer = start_training(model, inputs, examples, valid, resuming)
+            trainer = start_training(model, inputs, examples, valid, resuming, checkpoint)
+
+        def fitted_now() -> dict[str, Any]:
+            state = TrainingState.of(trainer) if self.warm_start else None
+            now = {"best_score_": trainer.best_score, "_training_state": state}
+            return model._fitted_attributes() | course(self, trainer, resuming) | now
+
+        end_kwargs = {**callback_kwargs, "reconstruction_attributes": fitted_now}
         run_epochs(trainer, context, callback_kwargs, end_kwargs, status)
         status.begin("choosing the weights of scores, and calibrating")
         model._training_state = TrainingState.of(trainer) if self.warm_start else None
-        record(model, trainer, resuming)
+        vars(model).update(course(self, trainer, resuming))
         if inputs.parameters.co_clicks:
             scorer = shared(model._scorer(), processes)
             model.prior_ = choose_prior(scorer, data, valid, processes)
@@ -728,7 +753,7 @@ class ContentRecommender(
         return lock_of(self).held()
 
     def _fitted_attributes(self) -> dict[str, Any]:
-        """Return what a callback needs to predict with the current weights."""
+        """Return what a callback needs to predict with the current weights, and to save them."""
         return {name: value for name, value in vars(self).items() if name.endswith("_")} | {
             "_encoded_items": self._encoded_items
         }

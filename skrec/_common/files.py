@@ -32,6 +32,14 @@ def write_whole(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until all files below a folder are on the disk, so that a power failure spares them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Make an empty folder next to `target`, which becomes `target` at the end of the block.

@@ -50,7 +50,7 @@ class TorchGenerator:
     def __init__(self, device: torch.device | None = None):
         self._gpus = [device] if device is not None and device.type == "cuda" else []
         self.cpu_state: torch.Tensor | None = None
-        self._gpu_states: list[torch.Tensor] = []
+        self.gpu_states: list[torch.Tensor] = []
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -63,10 +63,10 @@ class TorchGenerator:
         with _LOCK.held(), torch.random.fork_rng(devices=self._gpus):
             if self.cpu_state is not None:
                 torch.set_rng_state(self.cpu_state)
-            for gpu, state in zip(self._gpus, self._gpu_states, strict=False):
+            for gpu, state in zip(self._gpus, self.gpu_states, strict=False):
                 torch.cuda.set_rng_state(state, gpu)
             try:
                 yield
             finally:
                 self.cpu_state = torch.get_rng_state()
-                self._gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self._gpus]
+                self.gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self._gpus]

@@ -8,7 +8,8 @@
     recommender <--Codec.decode-------+  builds classes of skrec and trusted classes only
 """
 
+from skrec._saving.checkpoint_folder import CheckpointFolder
 from skrec._saving.save import load, save
 from skrec._saving.weights import load_arrays, to_arrays
 
-__all__ = ["load", "load_arrays", "save", "to_arrays"]
+__all__ = ["CheckpointFolder", "load", "load_arrays", "save", "to_arrays"]

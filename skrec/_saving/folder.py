@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from skrec._common.files import locked, new_folder, previous, remove_unfinished, sha256
+from skrec._common.files import (
+    locked,
+    new_folder,
+    previous,
+    remove_unfinished,
+    sha256,
+    sync_folder,
+)
 from skrec._saving.codec import Damaged
 
 CONTENTS = "skrec.json"  # format, versions, and checksums of all files
@@ -36,24 +43,42 @@ def write_folder(path: Path, fill: Callable[[Path], dict[str, Any]]) -> None:
         If `path` exists and is neither empty nor a saved recommender.
     """
     path = path.expanduser().absolute()
-    if path.exists() and not (path / CONTENTS).is_file() and not _is_empty(path):
-        raise FileExistsError(
-            f"'{path}' is not a saved recommender, so it is left alone; name another folder"
-        )
-    with _saving_to(path):
+    check_replaceable(path)
+    with saving_to(path):
         remove_unfinished(path)
         with new_folder(path) as new:
             about = fill(new)
             about["files"] = {name: sha256(new / name) for name in relative_files(new)}
             about["checksum"] = _own_digest(about)
             (new / CONTENTS).write_text(json.dumps(about, indent=1), encoding="utf-8")
+            sync_folder(new)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise a FileExistsError if something is at a path that skrec has not saved there."""
+    if path.exists() and not (path / CONTENTS).is_file() and not _is_empty(path):
+        raise FileExistsError(
+            f"'{path}' is not a saved recommender, so it is left alone; name another folder"
+        )
 
 
 @contextlib.contextmanager
-def _saving_to(path: Path) -> Iterator[None]:
-    """Hold the lock of a folder, so that one process at a time saves to it."""
+def saving_to(path: Path, parameter: str = "path") -> Iterator[None]:
+    """Hold the lock of a folder, so that one process at a time saves to it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    parameter : str, default="path"
+        Name of the parameter that received it, for the error message.
+
+    Yields
+    ------
+    None
+    """
     lock = path.with_name(f".{path.name}.lock")
-    with locked(lock, path.parent, "path"):
+    with locked(lock, path.parent, parameter):
         try:
             yield
         finally:
@@ -96,7 +121,7 @@ def while_replaced(path: Path, read: Callable[[Path], T]) -> T:
                 return found
             if before is None and not path.exists():
                 return found  # the previous one, whose replacement died
-    with _saving_to(path):  # others save all the time, so let them wait
+    with saving_to(path):  # others save all the time, so let them wait
         return read(find_folder(path))
 
 

@@ -28,6 +28,8 @@ from skrec._saving.weights import check_finite
 
 Check = Callable[[dict[str, Any]], dict[str, Any]]
 FORMAT = 1
+# attributes with callbacks, which belong to a process and not to the model
+CALLBACKS = ("_skl_callbacks", "_parent_callback", "_callback")
 # errors of reading a damaged folder, except ValueError, which is raised unchanged
 READ_ERRORS = (
     *(ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError),
@@ -92,6 +94,7 @@ def save(
             "pickle it, for readers who trust where the pickle comes from"
         )
     state: Any = recommender.__getstate__()
+    state = {name: value for name, value in state.items() if not name.startswith(CALLBACKS)}
     check_finite(state)
     fill = partial(_fill, recommender, state, check, Path(path).name, include_base)
     write_folder(Path(path), fill)

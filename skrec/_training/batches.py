@@ -16,6 +16,7 @@ from skrec._training.example_batch import ExampleBatch
 from skrec._training.examples import Examples
 from skrec._training.hard_negatives import columns_of
 from skrec._training.negatives import Pool
+from skrec._training.position import Position
 from skrec._training.windows import WindowBatch
 
 
@@ -26,6 +27,7 @@ def iterate_batches(
     rng: np.random.Generator,
     rank: int = 0,
     n_processes: int = 1,
+    position: Position | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, in random order.
 
@@ -43,12 +45,15 @@ def iterate_batches(
         Number of this process.
     n_processes : int, default=1
         Number of processes that share a step.
+    position : Position, default=None
+        Place in an epoch, whose remaining batches are yielded. None means its start.
 
     Yields
     ------
     Batch
     """
-    order = rng.permutation(len(examples))
+    at = position or Position({})
+    order = at.rows(len(examples), rng)
     size = batch_size * n_processes
     for start in range(0, len(order), size):
         drawn, pool = _draw(examples, order[start : start + size], rng)

@@ -21,10 +21,11 @@ from skrec._inference.scorer import Scorer
 from skrec._network import Network, device_of
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.examples import Examples
+from skrec._training.plan import Plan
 from skrec._training.progress import StepReporter, n_parts_of_epoch
 from skrec._training.start import FitInputs
 from skrec._training.state import TrainingState
-from skrec._training.trainer import Plan, Trainer
+from skrec._training.trainer import Trainer
 from skrec.content._around import start_from
 from skrec.content._side import split_side
 
@@ -252,12 +253,16 @@ def run_epochs(
         Gets one line per epoch, and the progress of the steps.
     """
     n_parts = n_parts_of_epoch(context, trainer.n_steps, trainer.plan.max_epochs)
-    processes = trainer.processes
+    processes, checkpoint = trainer.processes, trainer.checkpoint
 
     def run() -> None:
         stopped = False
-        status.begin("validating the initial weights")
-        trainer.score_start()
+        if checkpoint is not None and checkpoint.found is not None:
+            stopped = checkpoint.found["stopped"]
+            status.print(checkpoint.describe(trainer))
+        else:
+            status.begin("validating the initial weights")
+            trainer.score_start()
         while not (trainer.finished or stopped):
             epoch = context.subcontext(task_name="epoch", max_subtasks=n_parts)
             begin = partial(epoch.call_on_fit_task_begin, **callback_kwargs)
@@ -267,6 +272,8 @@ def run_epochs(
             status.print(trainer.epoch_summary())
             end = partial(_end_epoch, epoch, report, end_kwargs)
             stopped = any(processes.gathered(end, "callbacks"))
+            if checkpoint is not None:
+                checkpoint.after_epoch(trainer, stopped)
 
     try:
         processes.each(run, "epochs")

@@ -9,7 +9,7 @@ from skrec._training.prior import choose_prior
 from skrec._training.processes import Processes
 from skrec._training.start import check_classes, labels_and_catalogue, read_inputs
 from skrec._training.state import TrainingState
-from skrec._training.trained_copy import copy_to_train, record, start_training, take_over
+from skrec._training.trained_copy import copy_to_train, course, start_training, take_over
 from skrec.content import Resources
 
 
@@ -54,7 +54,7 @@ def train_one_epoch(
         trainer = start_training(model, inputs, examples, None, resuming)
     trainer.run_epoch()
     model._training_state = TrainingState.of(trainer)
-    record(model, trainer, resuming)
+    vars(model).update(course(recommender, trainer, resuming))
     if not resuming:
         model.best_score_ = float("nan")
         if prior is not None:

@@ -102,6 +102,15 @@ class Processes:
         """
         return self.gathered(function, topic)[0]
 
+    def from_first(self, function: Callable[[], Value], topic: str) -> Value:
+        """Call a function in process 0 only, and return its result, which may be large, in all."""
+        if self.n == 1:
+            return function()
+        found = [self.each(function if self.rank == 0 else lambda: None, topic)]
+        with self._meeting():
+            distributed.broadcast_object_list(found, src=0)
+        return found[0]  # type: ignore[return-value]
+
     def has_raised(self, error: BaseException) -> bool:
         """Return whether all processes raise an error, so that they do not wait for this one."""
         return getattr(error, "_raised_by", None) is self
@@ -210,13 +219,17 @@ class Processes:
                 tensors[at].copy_(part.view_as(tensors[at]))
 
     def average_buffers(self, *modules: nn.Module) -> None:
-        """Replace floating-point buffers, such as running means, by their mean over processes."""
-        buffers = [b for module in modules for b in module.buffers() if b.is_floating_point()]
+        """Replace buffers, such as running means, by their mean over processes.
+
+        Counts, such as those of the calls, become the largest one.
+        """
+        buffers = [buffer for module in modules for buffer in module.buffers()]
         if self.n == 1 or not buffers:
             return
         everywhere = self.gathered(lambda: [b.cpu() for b in buffers], "running means")
         for buffer, *values in zip(buffers, *everywhere, strict=True):
-            buffer.copy_(torch.stack(values).mean(dim=0))
+            found = torch.stack(values)
+            buffer.copy_(found.mean(dim=0) if found.is_floating_point() else found.amax(dim=0))
 
 
 ONE_PROCESS = Processes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,14 +47,19 @@ def check_same(processes: Processes, own: Mapping[str, str]) -> None:
     """
     everywhere = processes.gathered(lambda: dict(own), "the start of training")
     for rank, other in enumerate(everywhere):
-        different = [name for name in everywhere[0] if other.get(name) != everywhere[0][name]]
-        if different:
-            shown = "; ".join(
-                f"{name} {_short(everywhere[0][name])} in process 0, but "
-                f"{_short(other.get(name, 'nothing'))} in process {rank}"
-                for name in different
-            )
+        shown = differences(everywhere[0], other, "in process 0", f"in process {rank}")
+        if shown:
             raise ValueError(f"the processes of this training differ: {shown}. {WHAT_TO_DO}")
+
+
+def differences(first: dict[str, str], other: dict[str, str], here: str, there: str) -> str:
+    """Return which values of two descriptions differ, and where; "" if none does."""
+    return "; ".join(
+        f"{name} {_short(first.get(name, 'nothing'))} {here}, but "
+        f"{_short(other.get(name, 'nothing'))} {there}"
+        for name in first | other
+        if other.get(name) != first.get(name)
+    )
 
 
 def describe_inputs(
@@ -119,20 +125,30 @@ def check_same_network(processes: Processes, network: Network, packed: Packed) -
     if processes.n == 1:
         return
 
-    def vectors() -> np.ndarray:
-        codes = np.unique(np.linspace(0, len(packed) - 1, N_COMPARED).astype(np.int64))
-        return item_rows(network, packed, codes).double().cpu().numpy()
-
+    vectors = partial(first_vectors, network, packed)
     first, *others = processes.gathered(vectors, "the first item vectors")
-    scale = np.abs(first).max(initial=0.0)
     for rank, other in enumerate(others, start=1):
-        if not np.allclose(first, other, rtol=1e-2, atol=1e-2 * scale, equal_nan=True):
+        if not vectors_are_equal(first, other):
             raise ValueError(
                 f"processes 0 and {rank} of this training prepared the items differently. Give "
                 "transformers of item columns an int as random_state, and the same files to all "
                 "processes"
             )
     processes.copy_first(network)
+
+
+def first_vectors(network: Network, packed: Packed) -> np.ndarray:
+    """Return the vectors (at most `N_COMPARED`, D) of items at equal distances."""
+    codes = np.unique(np.linspace(0, len(packed) - 1, N_COMPARED).astype(np.int64))
+    return item_rows(network, packed, codes).double().cpu().numpy()
+
+
+def vectors_are_equal(first: np.ndarray, other: np.ndarray) -> bool:
+    """Whether vectors differ by no more than rounding."""
+    scale = np.abs(first).max(initial=0.0)
+    return first.shape == other.shape and np.allclose(
+        first, other, rtol=1e-2, atol=1e-2 * scale, equal_nan=True
+    )
 
 
 def _describe(value: Any) -> str:

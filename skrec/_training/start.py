@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -25,6 +26,7 @@ from skrec._data.rows import as_table, kind_of, read_user_ids
 from skrec._data.table import Table, is_table
 from skrec._inference.prior import Prior
 from skrec._inference.removed import after_return
+from skrec._training.checkpoint import Checkpoint
 from skrec._training.defaults import AUTO, choose_numbers, choose_operators
 from skrec._training.example_batch import Examples
 from skrec._training.examples import make_examples, resolve_loss
@@ -122,6 +124,7 @@ def read_inputs(
     resuming: bool,
     processes: Processes = ONE_PROCESS,
     method: str = "fit",
+    checkpoint: Checkpoint | None = None,
 ) -> FitInputs:
     """Validate the parameters of a recommender and encode its training data.
 
@@ -138,6 +141,8 @@ def read_inputs(
         The processes that train together.
     method : {"fit", "partial_fit"}, default="fit"
         The method of the recommender that was called, which must be the same in all processes.
+    checkpoint : Checkpoint, default=None
+        Compared with the inputs. If training continues from it, it has the seed.
 
     Returns
     -------
@@ -192,11 +197,17 @@ def read_inputs(
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
     parameters = SimpleNamespace(**asked | chosen)
     check_combination(parameters, data.kind, loss, operators["behavior"])
-    if processes.n > 1:
+    own = {"call:": method, "model:": describe_model(r, resuming)}
+    if processes.n > 1 or checkpoint is not None:
         described = {**vars(parameters), **operators, "loss": loss}
-        own = describe_inputs(described, data, items, users)
-        check_same(processes, {"call:": method, "model:": describe_model(r, resuming), **own})
-    rng = np.random.default_rng(processes.first(lambda: seed, "the seed"))
+        own |= describe_inputs(described, data, items, users)
+        check_same(processes, own)
+    is_fixed = isinstance(r.random_state, numbers.Integral)
+    chance = f"{r.random_state}" if is_fixed else "another one for each fit"
+    seed, chance = processes.first(lambda: (seed, chance), "the seed")
+    if checkpoint is not None:
+        seed = checkpoint.begin(own | {"random_state =": chance}, seed)
+    rng = np.random.default_rng(seed)
     return FitInputs(
         operators,
         items,

@@ -10,6 +10,7 @@ import numpy as np
 from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._inference.item_vectors import EncodedItems
+from skrec._training.checkpoint import Checkpoint
 from skrec._training.examples import Examples
 from skrec._training.fit import (
     Validation,
@@ -19,10 +20,11 @@ from skrec._training.fit import (
     seed_dropout,
     start_from_catalogue,
 )
+from skrec._training.plan import Plan
 from skrec._training.same_everywhere import check_same_network
 from skrec._training.shared_scorer import shared
 from skrec._training.start import FitInputs
-from skrec._training.trainer import Plan, Trainer
+from skrec._training.trainer import Trainer
 from skrec.content._side import side_operator
 
 
@@ -69,6 +71,7 @@ def start_training(
     examples: Examples,
     valid: CodedInteractions | None,
     resuming: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Trainer:
     """Return the trainer of a copy, which gets a new network unless training is resumed.
 
@@ -82,6 +85,8 @@ def start_training(
         Held-out rows.
     resuming : bool
         As in `copy_to_train`.
+    checkpoint : Checkpoint or None
+        Where the state of the trainer is kept, and read from if it exists.
 
     Returns
     -------
@@ -105,15 +110,35 @@ def start_training(
     state = model._training_state
     if examples.sampler.hard is not None:
         examples.sampler.hard.vectors = partial(model._encoded().vectors, network)
-    return make_trainer(network, packed, examples, plan, inputs, state, generator, validate)
+    trainer = make_trainer(network, packed, examples, plan, inputs, state, generator, validate)
+    if checkpoint is not None:
+        checkpoint.attach(trainer)
+    return trainer
 
 
-def record(model: Any, trainer: Trainer, resuming: bool) -> None:
-    """Set the fitted attributes that describe the course of training."""
-    losses, scores = (model.loss_curve_, model.validation_scores_) if resuming else ([], [])
-    model.loss_curve_ = [*losses, *trainer.losses]
-    model.validation_scores_ = [*scores, *trainer.scores]
-    model.n_epochs_ = len(model.loss_curve_)
+def course(recommender: Any, trainer: Trainer, resuming: bool) -> dict[str, Any]:
+    """Return the fitted attributes that describe the course of training so far.
+
+    Parameters
+    ----------
+    recommender : ContentRecommender
+        The recommender, with the curves of earlier training if it is resumed.
+    trainer : Trainer
+    resuming : bool
+        As in `copy_to_train`.
+
+    Returns
+    -------
+    dict of str to object
+    """
+    losses, scores = [], []
+    if resuming:
+        losses, scores = recommender.loss_curve_, recommender.validation_scores_
+    return {
+        "loss_curve_": [*losses, *trainer.losses],
+        "validation_scores_": [*scores, *trainer.scores],
+        "n_epochs_": len(losses) + len(trainer.losses),
+    }
 
 
 def take_over(recommender: Any, model: Any) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,8 @@ from skrec._training.optimizers import (
     make_optimizers,
     weights_of,
 )
+from skrec._training.plan import Plan, share_of_rate
+from skrec._training.position import Position
 from skrec._training.processes import ONE_PROCESS, Processes
 
 NO_NEGATIVES = (
@@ -37,45 +38,6 @@ NO_NEGATIVES = (
 # number type that each `precision` computes in; others use the type of the weights
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 Report = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Loss and hyperparameters of training, which have the names of ``ContentRecommender``."""
-
-    SHARED: ClassVar = (
-        "learning_rate",
-        "pretrained_learning_rate",
-        "weight_decay",
-        "batch_size",
-        "max_epochs",
-        "n_iter_no_change",
-        "max_history",
-        "precision",
-        "lr_schedule",
-        "warmup_fraction",
-        "max_grad_norm",
-        "gradient_accumulation_steps",
-    )
-
-    loss: str
-    learning_rate: float
-    pretrained_learning_rate: float
-    weight_decay: float
-    batch_size: int
-    max_epochs: int
-    n_iter_no_change: int
-    max_history: int
-    precision: str
-    lr_schedule: str = "constant"
-    warmup_fraction: float = 0.0
-    max_grad_norm: float | None = None
-    gradient_accumulation_steps: int = 1
-
-    @classmethod
-    def of(cls, estimator: Any, loss: str) -> Plan:
-        """Return the plan for the parameters of a recommender and a loss."""
-        return cls(loss, **{name: getattr(estimator, name) for name in cls.SHARED})
 
 
 class Trainer:
@@ -114,6 +76,14 @@ class Trainer:
         Validation score before training; NaN if there is none.
     n_steps : int
         Number of steps per epoch.
+    position : Position or None
+        Place in the current epoch; None between epochs.
+    best_epoch : int
+        Number of epochs after which the score was best.
+    best_weights : dict of str to tensor, or None
+        Copy of the weights with the best score.
+    checkpoint : Checkpoint or None
+        What keeps the state of this trainer, and is called after each step.
     """
 
     def __init__(
@@ -135,20 +105,28 @@ class Trainer:
         self.losses: list[float] = []
         self.scores: list[float] = []
         self.best_score = self.start_score = float("nan")
-        self._best_epoch = 0
+        self.best_epoch = 0
         self._last_batch: Batch | None = None
-        self._best_weights: dict[str, torch.Tensor] | None = None
+        self.best_weights: dict[str, torch.Tensor] | None = None
+        self.position: Position | None = None
+        self.checkpoint: Any = None
         self.n_steps = -(-len(examples) // (plan.batch_size * processes.n))
-        self._stepper = Stepper(network, plan, processes, moments, self.n_steps)
+        self.stepper = Stepper(network, plan, processes, moments, self.n_steps)
 
     @property
     def finished(self) -> bool:
         """Whether all epochs were run, or the last `n_iter_no_change` did not improve the score."""
         patience_ended = (
-            self._best_weights is not None
-            and len(self.losses) - max(self._best_epoch, 1) >= self.plan.n_iter_no_change
+            self.best_weights is not None
+            and len(self.losses) - max(self.best_epoch, 1) >= self.plan.n_iter_no_change
         )
         return patience_ended or len(self.losses) >= self.plan.max_epochs
+
+    @property
+    def n_left(self) -> int:
+        """Number of batches that are left of the epoch."""
+        n_done = 0 if self.position is None else self.position.n_rows
+        return -(-(len(self.examples) - n_done) // (self.plan.batch_size * self.processes.n))
 
     def score_start(self) -> None:
         """Validate the weights before training, which may remain the best ones."""
@@ -176,17 +154,20 @@ class Trainer:
             If the loss is not finite, or the weights or their scores are not finite after the
             last step. The message names the epoch.
         """
-        if self.examples.sampler.hard is not None:
-            self.examples.sampler.hard.refresh(self.processes)
-        self._stepper.start_epoch()
+        if self.position is None:
+            self.position = Position(self.rng.bit_generator.state)
+            if self.examples.sampler.hard is not None:
+                self.examples.sampler.hard.refresh(self.processes)
+        self.stepper.start_epoch(self.n_left)
         try:
             with self.processes.interruptible():
                 if begin is not None:
                     begin()
             self.network.train()
-            loss, has_negatives = self._train_epoch(report)
+            loss, has_negatives = self._train_epoch(self.position, report)
         except BaseException as error:
-            self._stepper.fail(error)
+            if self.checkpoint is None or not self.checkpoint.is_expected(self.stepper):
+                self.stepper.fail(error)
             raise
         finally:
             self.network.eval()
@@ -195,6 +176,7 @@ class Trainer:
             lambda: (loss, has_negatives, self._weights_are_usable()), "the end of an epoch"
         )
         losses, have_negatives, are_usable = zip(*own, strict=True)
+        self.position = None
         if not (any(have_negatives) or self.losses):
             warn(NO_NEGATIVES)
         self.losses.append(sum(losses))
@@ -202,8 +184,8 @@ class Trainer:
         if self.validate is not None:
             self._remember(self.processes.first(self.validate, "validation"))
 
-    def _train_epoch(self, report: Report | None) -> tuple[float, bool]:
-        """Take the steps of one epoch.
+    def _train_epoch(self, at: Position, report: Report | None) -> tuple[float, bool]:
+        """Take the steps that are left of one epoch.
 
         Returns
         -------
@@ -213,7 +195,7 @@ class Trainer:
             Whether a row of this process had a negative.
         """
         plan, device = self.plan, device_of(self.network)
-        total, n_rows, has_negatives = 0.0, 0, False
+        size = plan.batch_size * self.processes.n
         batches = iterate_batches(
             self.examples,
             plan.batch_size,
@@ -221,26 +203,28 @@ class Trainer:
             self.rng,
             self.processes.rank,
             self.processes.n,
+            at,
         )
-        for step in range(1, self.n_steps + 1):
+        for step in range(self.n_steps - self.n_left + 1, self.n_steps + 1):
             with self.processes.interruptible():
                 batch = next(batches)
-                has_negatives = has_negatives or batch.has_negatives()
+                at.has_negatives = at.has_negatives or batch.has_negatives()
                 with memory_advice(), self.generator.lent():
-                    loss = self._stepper.add(self.packed, batch.to(device))
+                    loss = self.stepper.add(self.packed, batch.to(device))
                 if not math.isfinite(loss):
                     raise ValueError(
                         f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
                         f"{advice(self.plan, self.network)}"
                     )
-            self._stepper.flush_if_due()
-            total += loss * batch.n_rows
-            n_rows += batch.n_rows
+            self.stepper.flush_if_due()
+            at.add(size, loss, batch)
             self._last_batch = batch
+            if self.checkpoint is not None:
+                self.checkpoint.after_step(self)
             if report is not None:
                 report(step, self.n_steps)
-        self._stepper.flush()
-        return total / n_rows, has_negatives
+        self.stepper.flush()
+        return at.loss / at.n_targets, at.has_negatives
 
     def check_weights(self) -> None:
         """Raise a ValueError if the weights, or the scores of the last batch, are not finite."""
@@ -255,7 +239,7 @@ class Trainer:
         if batch is None or not len(batch):
             return True
         batch = batch.to(device_of(self.network))
-        with torch.no_grad(), memory_advice(), self._stepper.autocast():
+        with torch.no_grad(), memory_advice(), self.stepper.autocast():
             outputs = self.network.outputs(batch, self.packed, TOKEN_BUDGET)
         if outputs.users is not None and not outputs.users.isfinite().all():
             return False
@@ -272,15 +256,15 @@ class Trainer:
     def _remember(self, score: float) -> None:
         """Append a validation score, and copy the weights if it is the best one."""
         self.scores.append(score)
-        if not math.isnan(score) and (self._best_weights is None or score > self.best_score):
-            self.best_score, self._best_epoch = score, len(self.losses)
-            self._best_weights = {
+        if not math.isnan(score) and (self.best_weights is None or score > self.best_score):
+            self.best_score, self.best_epoch = score, len(self.losses)
+            self.best_weights = {
                 name: value.clone() for name, value in self.network.trained_state().items()
             }
 
     def moments(self) -> dict[str, dict[str, torch.Tensor]]:
         """Return the optimizer state of each weight; see `Stepper.moments`."""
-        return self._stepper.moments()
+        return self.stepper.moments()
 
     def epoch_summary(self) -> str:
         """Return one line with the loss and the validation score of the last epoch."""
@@ -299,8 +283,8 @@ class Trainer:
         ConvergenceWarning
             If the validation score was NaN in every epoch.
         """
-        if self._best_weights is not None:
-            self.network.load_trained_state(self._best_weights)
+        if self.best_weights is not None:
+            self.network.load_trained_state(self.best_weights)
         elif self.scores:
             warn(
                 "the validation score was NaN in every epoch, so the last weights are kept; does "
@@ -347,6 +331,7 @@ class Stepper:
         self.network, self.loss, self.processes = network, plan.loss, processes
         self._n_accumulated, self._n_waiting = plan.gradient_accumulation_steps, 0
         self._n_steps = -(-n_batches // self._n_accumulated)
+        self.n_taken = 0  # steps in which the processes added up their gradients
         self._n_left = 0  # steps of the epoch in which the other processes still expect this one
         self._max_norm = plan.max_grad_norm
         self._device = device_of(network).type
@@ -357,13 +342,37 @@ class Stepper:
         self._schedules = [
             torch.optim.lr_scheduler.LambdaLR(each, rate) for each in self._optimizers
         ]
-        parameters = dict(network.named_parameters())
-        for name, state in (moments or {}).items():
+        self.load_moments(moments or {})
+
+    def load_moments(self, moments: dict[str, dict[str, torch.Tensor]]) -> None:
+        """Continue from the optimizer state of weights, as returned by `moments`."""
+        parameters = dict(self.network.named_parameters())
+        for name, state in moments.items():
             device = parameters[name].device
             on_device = {key: value.to(device) for key, value in state.items()}
             for optimizer in self._optimizers:
                 if parameters[name] in weights_of(optimizer):
                     optimizer.state[parameters[name]] = on_device
+
+    def progress(self) -> dict[str, Any]:
+        """Return what the next step depends on, in addition to weights and moments."""
+        n_done, n_steps = self._schedules[0].last_epoch, self._n_steps
+        return {"n_done": n_done, "n_steps": n_steps, "scaler": self._scaler.state_dict()}
+
+    def resume(self, moments: dict[str, dict[str, torch.Tensor]], progress: dict[str, Any]) -> None:
+        """Continue from the results of `moments` and `progress`.
+
+        With another number of steps per epoch, the schedule continues at the same share of them.
+        """
+        self.load_moments(moments)
+        self._scaler.load_state_dict(progress["scaler"])
+        n_done = round(progress["n_done"] * self._n_steps / progress["n_steps"])
+        for schedule in self._schedules:
+            schedule.last_epoch = n_done
+            groups = schedule.optimizer.param_groups
+            factors = schedule.base_lrs, schedule.lr_lambdas
+            for group, base, factor in zip(groups, *factors, strict=True):
+                group["lr"] = base * factor(n_done)
 
     def moments(self) -> dict[str, dict[str, torch.Tensor]]:
         """Return the optimizer state of each weight that has one, by the name of the weight."""
@@ -412,9 +421,14 @@ class Stepper:
         self._n_waiting += 1
         return value.item()
 
-    def start_epoch(self) -> None:
-        """Expect the steps of one epoch, in each of which the processes add up their gradients."""
-        self._n_left = self._n_steps
+    def start_epoch(self, n_batches: int) -> None:
+        """Expect the steps of some batches, in each of which the processes add up gradients."""
+        self._n_left = -(-n_batches // self._n_accumulated)
+
+    @property
+    def is_between(self) -> bool:
+        """Whether a step has been taken, and another one of the same epoch follows."""
+        return self._n_left > 0 and not self._n_waiting
 
     def fail(self, error: BaseException) -> None:
         """Raise an error in all processes, if they expect the gradients of this one."""
@@ -434,6 +448,7 @@ class Stepper:
         self._n_waiting = 0
         self.processes.sum_gradients(self.network)
         self._n_left -= 1
+        self.n_taken += 1
         if self._max_norm is not None:
             for optimizer in self._optimizers:
                 self._scaler.unscale_(optimizer)
@@ -447,16 +462,3 @@ class Stepper:
                 optimizer.step()
             schedule.step()
         self._scaler.update()
-
-
-def share_of_rate(plan: Plan, n_steps: int, step: int) -> float:
-    """Return the factor of the learning rate at one of `n_steps` steps, counted from 0."""
-    n_warm = round(plan.warmup_fraction * n_steps)
-    if step < n_warm:
-        return (step + 1) / (n_warm + 1)
-    left = 1 - (step - n_warm) / max(1, n_steps - n_warm)
-    if plan.lr_schedule == "linear":
-        return max(0.0, left)
-    if plan.lr_schedule == "cosine":
-        return (1 - math.cos(math.pi * max(0.0, left))) / 2
-    return 1.0

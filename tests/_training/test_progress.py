@@ -12,6 +12,7 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
+import skrec
 from skrec import Interactions, Items, explode
 from skrec.metrics import scorer
 
@@ -74,6 +75,32 @@ def test_nested_progress_bars_show_the_epochs_of_a_search(
     # each fit has two epochs
     assert drawn.count((1, 2)) == len(fits)
     assert drawn.count((2, 2)) == len(fits)
+
+
+# Saving
+
+
+def test_a_callback_saves_the_estimator_that_it_gets(news, make_recommender, tmp_path):
+    class Save(Recorder):
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            if context.task_name == "epoch":
+                fitted_estimator.save(tmp_path / str(context.task_id))
+                self.calls.append(fitted_estimator.decision_function(news.test))
+
+    save = Save()
+    rec = make_recommender(max_epochs=2, early_stopping=False, co_clicks=False)
+    rec.set_callbacks(save).fit(news.train, news.items)
+    scores = [each for each in save.calls if not isinstance(each, str)]
+    for epoch in range(2):
+        loaded = skrec.load(tmp_path / str(epoch))
+        assert loaded.loss_curve_ == rec.loss_curve_[: epoch + 1]
+        assert loaded.n_epochs_ == epoch + 1
+        found = np.concatenate(loaded.decision_function(news.test))
+        np.testing.assert_array_equal(found, np.concatenate(scores[epoch]))
+    # callbacks belong to a process, so the model is saved without them
+    rec.save(tmp_path / "end")
+    found = np.concatenate(skrec.load(tmp_path / "end").decision_function(news.test))
+    np.testing.assert_array_equal(found, np.concatenate(scores[1]))
 
 
 # Monitors

@@ -6,7 +6,7 @@ import torch
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from skrec import ContentRecommender, behavior, content
-from skrec._training.trainer import Plan, share_of_rate
+from skrec._training.plan import Plan, share_of_rate
 
 HISTORIES = [[n % 9, (n + 1) % 9, (n * n) % 9] for n in range(24)]
 ITEMS = {n: f"word{n} thing{n % 3}" for n in range(9)}
