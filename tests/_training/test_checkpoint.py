@@ -22,6 +22,9 @@ from skrec._saving import folder as folder_module
 from skrec._training import checkpoint as module
 from skrec._training.checkpoint import Checkpoint
 from skrec._training.trainer import Stepper
+from skrec.nn import _table
+
+TESTS = Path(__file__).parents[1]
 
 
 class Killed(BaseException):
@@ -91,14 +94,17 @@ KINDS = {
         },
     ),
     "no validation": ("impressions", {"early_stopping": False}),
+    "large tables": ("histories", {"content": content.WithID("mean_pooling"), "n_negatives": 8}),
     "bfloat16": ("impressions", {"precision": "bfloat16", "learning_rate": 0.02}),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fit_that_is_killed_again_and_again_ends_with_the_same_model(
-    kind, news, make_recommender, kill_after, tmp_path
+    kind, news, make_recommender, kill_after, tmp_path, monkeypatch
 ):
+    if kind == "large tables":
+        monkeypatch.setattr(_table, "LARGE_TABLE", 0)
     rows, parameters = KINDS[kind]
     X = news.train if rows == "impressions" else list(news.train.history)
     make = lambda: make_recommender(max_epochs=3, batch_size=16, **parameters)  # noqa: E731
@@ -376,6 +382,29 @@ def test_kill_9_at_random_steps_gives_the_same_weights(tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_several_processes_continue_and_fail_together():
+    names = ["continued", "continued_by_three", "other_checkpoint", "failing_meeting"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(TESTS / "ranks_with_checkpoints.py"), *names],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "RANKS_LIMIT": "400"},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    for name in names:
+        first, *others = answers[name]
+        assert all(other == first for other in others), name
+    # each asserts that it equals an undisturbed training
+    assert isinstance(answers["continued"][0], list), answers
+    assert isinstance(answers["continued_by_three"][0], list), answers
+    assert "is of another training: learning_rate = 0.02 there" in answers["other_checkpoint"][0]
+    assert answers["failing_meeting"][0] == "ValueError: this meeting has failed"
+
+
 TRAIN = """
 import os, random, signal, sys
 import torch
@@ -412,7 +441,7 @@ def test_torchrun_restarts_end_with_the_undisturbed_model(tmp_path):
     for name in ("undisturbed", "killed"):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += ["--nproc-per-node", "2", "--max-restarts", "3", str(tmp_path / "train.py")]
-        command += [str(Path(__file__).parents[1]), str(tmp_path / name), str(tmp_path / "out")]
+        command += [str(TESTS), str(tmp_path / name), str(tmp_path / "out")]
         done = subprocess.run(
             [*command, name],
             env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -20,7 +20,6 @@ TESTS = Path(__file__).parents[1]
 LIMIT = 300  # seconds for one function, on a busy machine
 
 EQUAL = ["impressions", "histories", "tables", "three", "dropout", "other_seeds", "stop", "again"]
-EQUAL += ["continued", "continued_by_three"]
 RAISED = {
     "shards": r"ValueError: the processes of this training differ: rows: 40 impressions \(\w+\) in "
     r"process 0, but 40 impressions \(\w+\) in process 1. Each process must pass all rows",
@@ -38,8 +37,6 @@ RAISED = {
     "failing_step": "ValueError: this step has failed",
     "failing_last_step": "ValueError: this step has failed",
     "failing_update": "ValueError: this update has failed",
-    "failing_meeting": "ValueError: this meeting has failed",
-    "other_checkpoint": "ValueError: the checkpoint in .* is of another training: learning_rate =",
     "failing_validation": "MemoryError: no memory for the scores",
 }
 OTHERS = ["counts", "exiting", "interrupted_callback", "interrupted_anywhere", "killed"]
