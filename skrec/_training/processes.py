@@ -276,7 +276,7 @@ def launched_processes(processes: str | None, device: Any = None) -> Processes:
         local = int(os.environ["LOCAL_RANK"])
         if not on_cpu and local < torch.cuda.device_count():
             torch.cuda.set_device(local)
-        distributed.init_process_group("gloo" if on_cpu else "cpu:gloo,cuda:nccl")
+        _join_group("gloo" if on_cpu else "cpu:gloo,cuda:nccl")
     elif distributed.group.WORLD is _INHERITED:
         return Processes()
     rank, n = distributed.get_rank(), distributed.get_world_size()
@@ -286,6 +286,21 @@ def launched_processes(processes: str | None, device: Any = None) -> Processes:
         return Processes(rank, n, torch.device("cpu"))
     local = int(os.environ.get("LOCAL_RANK", torch.cuda.current_device()))
     return Processes(rank, n, torch.device("cuda", local))
+
+
+def _join_group(backend: str) -> None:
+    """Initialize torch.distributed in a process that torchrun started.
+
+    After a restart on one machine, torchrun's store still has the addresses of the processes that
+    have ended, so each start has its own names there. Several machines have a new store.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE") != "1":
+        distributed.init_process_group(backend)
+        return
+    store, rank, n = next(iter(distributed.rendezvous("env://")))
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    own = distributed.PrefixStore(f"start {start}", store)
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=n)
 
 
 def _is_launched() -> bool:
