@@ -75,7 +75,7 @@ class CheckpointFolder:
                 )
             try:
                 check_files(folder, about)
-                return read_json(folder / STATE)  # type: ignore[no-any-return]
+                return read_json(folder / STATE)
             except Damaged as error:
                 raise Damaged(f"{error}; delete the folder to train anew") from error
 

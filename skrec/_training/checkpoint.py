@@ -101,7 +101,7 @@ class Checkpoint:
             If the checkpoint is of other inputs. The message names what differs.
         """
         if self.found is not None:
-            different = differences(self.found["inputs"], own, "there", "here")
+            different = differences(self.found["inputs"], dict(own), "there", "here")
             if different:
                 raise self._other(f"of another training: {different}")
             seed = self.found["seed"]
@@ -195,7 +195,8 @@ class Checkpoint:
         self.wait()
         about, tensors = snapshot.take(trainer, parts, stopped)
         about |= self._inputs
-        tensors[VECTORS] = self._vectors
+        if self._vectors is not None:
+            tensors[VECTORS] = self._vectors
 
         def write() -> None:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ class Position:
         Whether a row of this process had a negative.
     """
 
-    start: dict[str, Any]
+    start: Mapping[str, Any]
     n_rows: int = 0
     n_targets: int = 0
     loss: float = 0.0

@@ -390,7 +390,7 @@ def test_several_processes_continue_and_fail_together():
         env=os.environ | {"OMP_NUM_THREADS": "1", "RANKS_LIMIT": "400"},
         capture_output=True,
         text=True,
-        timeout=1500,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -447,7 +447,7 @@ def test_torchrun_restarts_end_with_the_undisturbed_model(tmp_path):
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
-            timeout=1500,
+            timeout=900,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
