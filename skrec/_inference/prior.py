@@ -22,9 +22,10 @@ class Prior:
 
     The score of an item is ``w0 * network + w1 * log popularity + w2 * log(co-clicks + FLOOR)``,
     where the co-clicks are the similarities of the item to the items of the history, weighted by
-    their age and added up. Clicks say nothing of an item that was added after training, so its
-    popularity and its co-clicks are those of the average item. It is immutable, so any number of
-    threads may use it.
+    their age and added up. Clicks say nothing of an item that was added after training. Its
+    popularity is that of the average item, and its log co-clicks are what is expected of an item
+    with its score of the network, by a linear regression over known items. It is immutable, so any
+    number of threads may use it.
 
     Attributes
     ----------
@@ -38,6 +39,10 @@ class Prior:
         Weight of a click in a history relative to the next one.
     mean_log_co_clicks : float
         Mean of log(co-clicks + FLOOR) over items and histories.
+    mean_score : float
+        Mean of the scores of the network over the same items and histories.
+    slope : float
+        Slope of the regression of the log co-clicks on the scores of the network.
     n_new : int
         Number of items at the end of the catalogue that were added after training.
     """
@@ -47,6 +52,8 @@ class Prior:
     similarities: Any = None
     decay: float = 1.0
     mean_log_co_clicks: float = 0.0
+    mean_score: float = 0.0
+    slope: float = 0.0
     n_new: int = 0
 
     @property
@@ -84,15 +91,18 @@ class Prior:
         """Return the scores (P,) of a network, with the terms of the candidates added."""
         network, popularity, similar = self.weights
         total = network * scores + popularity * self.log_popularity[data.candidate_codes]
-        co_clicks = self.log_co_clicks_of_candidates(data, items) if similar else None
+        co_clicks = self.log_co_clicks_of_candidates(scores, data, items) if similar else None
         if co_clicks is not None:
             total = total + similar * co_clicks
         return total.astype(scores.dtype)
 
     def log_co_clicks_of_candidates(
-        self, data: CodedInteractions, items: Items
+        self, scores: np.ndarray, data: CodedInteractions, items: Items
     ) -> np.ndarray | None:
-        """Return the logarithms of the co-clicks (P,) of the candidates."""
+        """Return the log co-clicks (P,) of the candidates, whose scores of the network are given.
+
+        None if there are no co-clicks.
+        """
         ranker = self.ranker(items)
         if ranker is None:
             return None
@@ -100,8 +110,12 @@ class Prior:
         if self.n_new:
             row = data.row_of_candidate()
             is_new = (data.candidate_codes >= self.n_known) & self._says_something(data)[row]
-            found[is_new] = self.mean_log_co_clicks
+            found[is_new] = self._expected(scores[is_new])
         return found
+
+    def _expected(self, scores: Any) -> Any:
+        """Return the log co-clicks that are expected of items with some scores of the network."""
+        return self.mean_log_co_clicks + self.slope * (scores - self.mean_score)
 
     def add_to_block(
         self,
@@ -111,23 +125,31 @@ class Prior:
         among: np.ndarray | None,
     ) -> torch.Tensor:
         """Return the scores (b, C) of a network for b rows, with the terms of the items added."""
-        co_clicks = self.log_co_clicks(data, items, among) if self.weights[2] else None
+        co_clicks = self.log_co_clicks(scores, data, items, among) if self.weights[2] else None
         return self.total(scores, co_clicks, among)
 
     def log_co_clicks(
-        self, data: CodedInteractions, items: Items, among: np.ndarray | None = None
+        self,
+        scores: torch.Tensor,
+        data: CodedInteractions,
+        items: Items,
+        among: np.ndarray | None = None,
     ) -> torch.Tensor | None:
-        """Return the logarithms of the co-clicks (b, C) of the items with b rows."""
+        """Return the log co-clicks (b, C) of the items with b rows, on the device of the scores.
+
+        None if there are no co-clicks.
+        """
         ranker = self.ranker(items)
         if ranker is None:
             return None
         parts = [block.add_(FLOOR).log_() for _, block in ranker.blocks(data, among)]
-        found = parts[0] if len(parts) == 1 else torch.cat(parts)
+        found = (parts[0] if len(parts) == 1 else torch.cat(parts)).to(scores)
         if self.n_new:
             codes = np.arange(found.shape[1]) if among is None else among
-            columns = torch.from_numpy(np.flatnonzero(codes >= self.n_known))
-            rows = torch.from_numpy(np.flatnonzero(self._says_something(data)))
-            found[rows.unsqueeze(1), columns] = self.mean_log_co_clicks
+            columns = torch.from_numpy(np.flatnonzero(codes >= self.n_known)).to(scores.device)
+            rows = torch.from_numpy(np.flatnonzero(self._says_something(data))).to(scores.device)
+            place = rows.unsqueeze(1), columns
+            found[place] = self._expected(scores[place])
         return found
 
     def _says_something(self, data: CodedInteractions) -> np.ndarray:
@@ -148,5 +170,5 @@ class Prior:
         total = network * scores
         total += popularity * torch.from_numpy(log_popularity).to(scores)
         if log_co_clicks is not None and similar:
-            total += similar * log_co_clicks.to(scores)
+            total += similar * log_co_clicks
         return total

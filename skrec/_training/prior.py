@@ -6,12 +6,14 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 
 from skrec._data.co_clicks import count_clicks, ordered_similarities
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 from skrec._inference.prior import Prior
 from skrec._inference.scorer import Scorer
+from skrec._inference.scores import score_catalogue
 from skrec._inference.top_k import rank_last_click
 from skrec._training.processes import ONE_PROCESS, Processes
 from skrec.metrics import get_metric
@@ -23,7 +25,8 @@ Weights = tuple[float, float, float]
 Way = tuple[Weights, float]  # weights and decay
 
 MAX_CELLS = 4e7  # largest number of scores by which each choice of weights is compared
-MAX_HISTORIES = 1000  # histories from which the mean of the co-clicks is estimated
+MAX_HISTORIES = 1000  # histories from which the co-clicks of new items are estimated
+SMALLEST_VARIANCE = 1e-8  # of scores that say something of co-clicks
 # weights and decay that did well on all data sets of benchmarks/README.md, for bare histories
 USUAL: Way = (0.5, 0.0, 1.5), 0.7
 # other weights to try
@@ -101,11 +104,15 @@ def choose_prior(
         way = processes.first(partial(_choose, scorer, prior, valid), "weights of co-clicks")
     if way == WITHOUT_CO_CLICKS:
         return None
-    return _with_weights(prior, way, data, scorer.items)
+    weights, decay = way
+    similarities = prior.similarities if weights[2] else None
+    prior = replace(prior, weights=weights, decay=decay, similarities=similarities)
+    expect = partial(_expectations, scorer, prior, data)
+    return replace(prior, **processes.first(expect, "co-clicks of new items"))
 
 
 def fit_terms(prior: Prior, data: CodedInteractions, items: Items) -> Prior:
-    """Return a prior with the same weights, whose terms are fitted to some rows.
+    """Return a prior with the same weights and expectations, whose terms are fitted to some rows.
 
     Parameters
     ----------
@@ -119,8 +126,8 @@ def fit_terms(prior: Prior, data: CodedInteractions, items: Items) -> Prior:
     -------
     Prior
     """
-    way = prior.weights, prior.decay
-    return _with_weights(_with_terms(way, data, items), way, data, items)
+    terms = _with_terms((prior.weights, prior.decay), data, items)
+    return replace(prior, log_popularity=terms.log_popularity, similarities=terms.similarities)
 
 
 def _with_terms(way: Way, data: CodedInteractions, items: Items) -> Prior:
@@ -134,19 +141,32 @@ def _with_terms(way: Way, data: CodedInteractions, items: Items) -> Prior:
     return Prior(weights, log_popularity, similarities, decay)
 
 
-def _with_weights(prior: Prior, way: Way, data: CodedInteractions, items: Items) -> Prior:
-    """Return a prior with other weights, and with the mean of its co-clicks."""
-    weights, decay = way
-    similarities = prior.similarities if weights[2] else None
-    prior = replace(prior, weights=weights, decay=decay, similarities=similarities)
-    return replace(prior, mean_log_co_clicks=_mean_log_co_clicks(prior, data, items))
+def _expectations(scorer: Scorer, prior: Prior, data: CodedInteractions) -> dict[str, float]:
+    """Return the regression of log co-clicks on the scores of the network, for some histories.
 
-
-def _mean_log_co_clicks(prior: Prior, data: CodedInteractions, items: Items) -> float:
-    """Return the mean of the logarithms of the co-clicks over the items, for some histories."""
-    n_used = min(MAX_HISTORIES, max(1, int(MAX_CELLS / items.n_items)))
-    found = prior.log_co_clicks(_some(data, n_used), items)
-    return 0.0 if found is None or not found.numel() else float(found.mean())
+    The values are attributes of the prior.
+    """
+    if prior.similarities is None:
+        return {}
+    part = _some(data, min(MAX_HISTORIES, max(1, int(MAX_CELLS / scorer.items.n_items))))
+    n, sums, products = 0, torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    network, item_rows = scorer.network, scorer.encoded_items.encoding(scorer.network).rows
+    # without the cache of user vectors, which would keep those of training
+    for rows, scores in score_catalogue(network, item_rows, part, scorer.max_history):
+        block = part.take(np.arange(rows.start, rows.stop))
+        co_clicks = prior.log_co_clicks(scores, block, scorer.items)
+        assert co_clicks is not None
+        both = torch.stack([scores.flatten(), co_clicks.flatten()]).double()  # (2, b * N)
+        n += both.shape[1]
+        sums += both.sum(dim=1).cpu()
+        products += (both @ both[0]).cpu()
+    if not n:
+        return {}
+    mean = sums / n
+    variance, covariance = (products / n - mean * mean[0]).tolist()
+    slope = covariance / variance if variance > SMALLEST_VARIANCE else 0.0
+    mean_score, mean_log_co_clicks = mean.tolist()
+    return {"mean_score": mean_score, "mean_log_co_clicks": mean_log_co_clicks, "slope": slope}
 
 
 def _some(data: CodedInteractions, n_rows: int) -> CodedInteractions:
@@ -186,7 +206,8 @@ def _gains_of_lists(
     for rows, scores in replace(scorer, prior=None).blocks(shorter):
         part = shorter.take(np.arange(rows.start, rows.stop))
         co_clicks = {
-            decay: replace(prior, decay=decay).log_co_clicks(part, scorer.items) for decay in decays
+            decay: replace(prior, decay=decay).log_co_clicks(scores, part, scorer.items)
+            for decay in decays
         }
         for (weights, decay), gains in parts.items():
             total = replace(prior, weights=weights).total(scores, co_clicks[decay])
@@ -209,7 +230,7 @@ def _gains_of_impressions(
     found = {}
     decays = sorted({decay for _, decay in GRID_OF_IMPRESSIONS})
     co_clicks = {
-        decay: replace(prior, decay=decay).log_co_clicks_of_candidates(valid, scorer.items)
+        decay: replace(prior, decay=decay).log_co_clicks_of_candidates(network, valid, scorer.items)
         for decay in decays
     }
     for weights, decay in [WITHOUT_CO_CLICKS, *GRID_OF_IMPRESSIONS]:

@@ -221,13 +221,16 @@ def _is_prior(value: Any) -> bool:
         field.name for field in fields(Prior)
     }:
         return False
+    if not isinstance(value.weights, tuple):
+        return False
+    expected = value.mean_log_co_clicks, value.mean_score, value.slope
+    numbers = *value.weights, value.decay, *expected
     popularity, similar = value.log_popularity, value.similarities
     shape = (len(popularity),) * 2 if isinstance(popularity, np.ndarray) else None
     return (
-        isinstance(value.weights, tuple)
-        and len(value.weights) == 3
-        and all(map(_is_number, (*value.weights, value.decay)))
-        and bool(np.isfinite(value.weights).all())
+        len(value.weights) == 3
+        and all(map(_is_number, numbers))
+        and bool(np.isfinite(numbers).all())
         and 0 < value.decay <= 1
         and shape is not None
         and popularity.dtype == np.float32

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skrec
@@ -16,7 +17,7 @@ from skrec._data.items import Items
 from skrec._data.rows import as_table
 from skrec._inference.prior import FLOOR
 from skrec._training.holdout import hold_out
-from skrec._training.prior import GRID, GRID_OF_IMPRESSIONS, USUAL, starting_prior
+from skrec._training.prior import GRID, GRID_OF_IMPRESSIONS, USUAL, choose_prior, starting_prior
 
 N = 12
 ITEMS = Items({number: f"word{number % 3} thing{number % 4}" for number in range(N)})
@@ -269,7 +270,7 @@ def test_impressions_take_no_co_clicks_that_do_not_help(shown):
     assert without.prior_ is None  # nothing was held out that could say so
 
 
-def test_new_items_have_the_popularity_and_the_co_clicks_of_the_average_item(rec, chains):
+def test_new_items_have_the_average_popularity_and_the_expected_co_clicks(rec, chains):
     X = [chains[0], [], [3]]
     new = {"item_id": [100, 101]}
     prior = rec.prior_
@@ -279,8 +280,9 @@ def test_new_items_have_the_popularity_and_the_co_clicks_of_the_average_item(rec
     found = rec.decision_function(X, items=new)
     network = replace(rec._scorer(new), prior=None).scores(encode_rows(rec, X))
     mean = prior.log_popularity.mean()
-    terms = np.array([prior.mean_log_co_clicks, np.log(FLOOR), prior.mean_log_co_clicks])
-    wanted = w0 * network[:, N:] + w1 * mean + w2 * terms[:, None]
+    expected = prior.mean_log_co_clicks + prior.slope * (network[:, N:] - prior.mean_score)
+    expected[1] = np.log(FLOOR)  # an empty history says nothing
+    wanted = w0 * network[:, N:] + w1 * mean + w2 * expected
     assert_allclose(found[:, N:], wanted, rtol=1e-4, atol=1e-5)
     # as candidates of pairs, and after the catalogue grew twice
     pairs = {"history": [X[0], X[1]], "candidate": [100, 101]}
@@ -294,9 +296,18 @@ def test_new_items_have_the_popularity_and_the_co_clicks_of_the_average_item(rec
     again = extended.for_items(rec.items_.extend(new).extend({"item_id": [102]}))
     assert (again.n_known, again.n_new) == (N, 3)
     assert_allclose(again.log_popularity[N:], mean, rtol=1e-6)
-    histories = [row for row in chains if row]
-    co_clicks = prior.log_co_clicks(encode_rows(rec, histories), rec.items_)
-    assert_allclose(prior.mean_log_co_clicks, co_clicks.mean(), rtol=1e-5)
+
+
+def test_co_clicks_of_new_items_are_a_regression_on_the_network(rec, chains):
+    data = encode_rows(rec, [row for row in chains if row])
+    prior = choose_prior(rec._scorer(), data, None)
+    scores = replace(rec._scorer(), prior=None).scores(data).reshape(data.n_rows, N)
+    co_clicks = prior.log_co_clicks(torch.from_numpy(scores), data, rec.items_).numpy()
+    slope, intercept = np.polyfit(scores.ravel(), co_clicks.ravel(), 1)
+    assert slope > 0  # the network has learned what goes together
+    assert_allclose(prior.slope, slope, rtol=1e-4)
+    assert_allclose(prior.mean_log_co_clicks, co_clicks.mean(), rtol=1e-4)
+    assert_allclose(prior.mean_score, scores.mean(), rtol=1e-4)
 
 
 def test_probabilities_are_calibrated_without_the_held_out_clicks(shown, monkeypatch):
