@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,7 +142,7 @@ def _with_terms(way: Way, data: CodedInteractions, items: Items) -> Prior:
     return Prior(weights, log_popularity, similarities, decay)
 
 
-def _expectations(scorer: Scorer, prior: Prior, data: CodedInteractions) -> dict[str, float]:
+def _expectations(scorer: Scorer, prior: Prior, data: CodedInteractions) -> dict[str, Any]:
     """Return the regression of log co-clicks on the scores of the network, for some histories.
 
     The values are attributes of the prior.
