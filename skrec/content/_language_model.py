@@ -244,12 +244,13 @@ class LanguageModel(PretrainedText):
         prefix = Prefix(model, stored.layers[0])
         pooling, normalize = self._reading()
         pool = None if self.trainable_layers else POOLINGS.get(pooling)
+        truncate_dim = self.truncate_dim  # `encode` does not refer to the operator that keeps it
 
         def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = prefix.states(ids, mask)  # (U, L, H)
             if pool is None:
                 return states[mask]
-            return finished(pool(states, mask), normalize, self.truncate_dim)
+            return finished(pool(states, mask), normalize, truncate_dim)
 
         return encode
 

@@ -151,9 +151,16 @@ def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, n
         names[id(module)]: module
         for layer in layers
         for module in layer.modules()
-        # subclasses may return more than a product, as the routers of Llama 4 do
-        if type(module).forward is nn.Linear.forward or type(module).__name__ == "Conv1D"
+        if _is_product(module) or type(module).__name__ == "Conv1D"
     }
+
+
+def _is_product(module: nn.Module) -> bool:
+    """Return whether a module is linear and returns a tensor, unlike the routers of Llama 4."""
+    if not isinstance(module, nn.Linear) or type(module).forward is nn.Linear.forward:
+        return isinstance(module, nn.Linear)
+    with torch.no_grad():
+        return isinstance(module(module.weight.new_zeros(1, module.in_features)), torch.Tensor)
 
 
 def _resolve_config(
