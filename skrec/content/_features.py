@@ -15,7 +15,7 @@ from skrec._data.items import Items
 from skrec.content._base import refuse_nested
 from skrec.content._columns.dense import DenseOperator, describe_roles
 from skrec.content._columns.operator import chosen_roles
-from skrec.content._columns.scripts import UNSPACED, marks
+from skrec.content._scripts import UNSPACED, marks
 
 N_COMPONENTS = 128  # maximum number of components of the default SVD
 DENSE_CELLS = 10**8  # maximum number of cells of a dense copy of a sparse matrix: 400 MB

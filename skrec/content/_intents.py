@@ -56,8 +56,11 @@ class Intents(ColumnOperator):
         Name or path of a pretrained tokenizer. None trains a word-piece tokenizer on the
         catalogue.
     word_vectors : str, Path or pair of these, default=None
-        File of pretrained word vectors that initialize the embeddings; see `CNN`. Cannot be
-        combined with `tokenizer`. Ignored if no text column is read.
+        File of pretrained word vectors that initialize the embeddings, or with `tokenizer` the
+        name or path of a language model; see `CNN`. Ignored if no text column is read.
+    trainable : bool, default=True
+        Whether `word_vectors` are trained further. If False, they stay as they are, words without
+        a vector are read as zeros, and the layers after them are trained. Requires `word_vectors`.
     vocab_size : int, default=10000
         Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
         `word_vectors`, the number of words from the top of the file that are kept for future
@@ -103,6 +106,7 @@ class Intents(ColumnOperator):
         max_length: int = 32,
         tokenizer: str | None = None,
         word_vectors: Any = None,
+        trainable: bool = True,
         vocab_size: int = 10000,
     ) -> None:
         self.columns = columns
@@ -114,6 +118,7 @@ class Intents(ColumnOperator):
         self.max_length = max_length
         self.tokenizer = tokenizer
         self.word_vectors = word_vectors
+        self.trainable = trainable
         self.vocab_size = vocab_size
 
     def check(self, width: int) -> None:

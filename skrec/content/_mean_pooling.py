@@ -33,8 +33,13 @@ class MeanPooling(ColumnOperator):
         from ``<name>.vocab`` or ``<name>.txt`` in the same folder, or from the second file of a
         pair ``(matrix, words)``. Texts are split at white space and punctuation. A word is looked
         up as written, then in lower case; all words without a vector share one embedding. If the
-        size of the vectors differs from `width`, a linear layer projects them. All weights are
-        trained further. Cannot be combined with `tokenizer`. Ignored if no text column is read.
+        size of the vectors differs from `width`, a linear layer projects them. With `tokenizer`,
+        this is the name, the folder or the GGUF file of a language model. Its input embeddings
+        initialize those of the tokens, and the tokenizer must belong to it. Ignored if no text
+        column is read.
+    trainable : bool, default=True
+        Whether `word_vectors` are trained further. If False, they stay as they are, words without
+        a vector are read as zeros, and the layers after them are trained. Requires `word_vectors`.
     vocab_size : int, default=10000
         Size of the vocabulary of the trained tokenizer. Ignored if `tokenizer` is given. With
         `word_vectors`, the number of words from the top of the file that are kept for future
@@ -65,12 +70,14 @@ class MeanPooling(ColumnOperator):
         max_length: int = 32,
         tokenizer: str | None = None,
         word_vectors: Any = None,
+        trainable: bool = True,
         vocab_size: int = 10000,
     ) -> None:
         self.columns = columns
         self.max_length = max_length
         self.tokenizer = tokenizer
         self.word_vectors = word_vectors
+        self.trainable = trainable
         self.vocab_size = vocab_size
 
     def build(self, schema: Any, width: int) -> nn.Module:

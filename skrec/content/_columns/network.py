@@ -48,15 +48,18 @@ def _word_embedding(column: ColumnSchema, size: int, width: int) -> nn.Module:
     """Create the layer that embeds words, initialized with pretrained vectors if there are any.
 
     The pretrained vectors are multiplied by one factor that gives them the scale of other
-    embeddings.
+    embeddings. If they are not trained, unknown words have a vector of zeros.
     """
     table = nn.Embedding(column.size, size)
     nn.init.normal_(table.weight, std=INITIAL_SCALE)
+    if not column.trainable:
+        nn.init.zeros_(table.weight)
+        table.weight.requires_grad_(False)
     if column.vectors is not None:
         vectors = torch.from_numpy(column.vectors)
         scale = INITIAL_SCALE / (vectors.double().square().mean().sqrt().item() or 1.0)
         with torch.no_grad():
-            table.weight[1:] = vectors * scale
+            table.weight[column.size - len(vectors) :] = vectors * scale
     if size == width:
         return table
     project = nn.Linear(size, width, bias=False)

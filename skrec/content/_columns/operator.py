@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from skrec._common.checks import check_int
+from skrec._common.checks import check_choice, check_int
 from skrec._common.messages import did_you_mean, preview
 from skrec._data.items import Items
 from skrec._data.packed import Dense, Packed, Ragged
 from skrec.content._base import ContentOperator
+from skrec.content._columns.model_words import check_sources, read_model_words
 from skrec.content._columns.scales import mean_and_scale, standardized
 from skrec.content._columns.word_pieces import (
     encode_texts,
@@ -22,7 +23,6 @@ from skrec.content._columns.word_pieces import (
     train_word_pieces,
     words_of_text,
 )
-from skrec.content._columns.word_vectors import word_files
 from skrec.content._columns.words import fit_word_tokenizer
 from skrec.content._texts import ColumnTexts
 from skrec.content._words import GivenTokens, ReadWords
@@ -35,8 +35,9 @@ class ColumnSchema:
     The size is that of the vocabulary, or the number of values per item for numbers and vectors.
 
     If words have pretrained vectors, `vector_size` is the size of these vectors, and the embeddings
-    of the codes from 1 up are initialized with `vectors`, of shape (size - 1, vector_size). Pickles
-    leave `vectors` out, because they contain the trained weights instead.
+    of the last codes are initialized with `vectors`, of shape (n, vector_size). A file has vectors
+    of the codes from 1 up, a language model of all codes. `trainable` says whether the embeddings
+    are trained. Pickles leave `vectors` out, because they contain the weights instead.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ColumnSchema:
     size: int
     vector_size: int | None = None
     vectors: np.ndarray | None = field(default=None, compare=False, repr=False)
+    trainable: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "vectors": None}
@@ -53,26 +55,28 @@ class ColumnOperator(ContentOperator):
     """Base class of operators that read columns of every role.
 
     A subclass has the parameter `columns`. If it reads texts, it also has the parameters
-    `max_length`, `tokenizer`, `word_vectors` and `vocab_size`.
+    `max_length`, `tokenizer`, `word_vectors`, `trainable` and `vocab_size`.
     """
 
     columns: Any
     max_length: int
     tokenizer: Any
     word_vectors: Any = None
+    trainable: bool = True
     vocab_size: int
 
     def check(self, width: int) -> None:
         check_int("max_length", self.max_length)
         check_int("vocab_size", self.vocab_size, minimum=2)
+        check_choice("trainable", self.trainable, (True, False))
         if self.word_vectors is None:
-            return
-        if self.tokenizer is not None:
-            raise ValueError(
-                "tokenizer and word_vectors can't both be given, for vectors come with their own "
-                f"words; got tokenizer={self.tokenizer!r}, word_vectors={self.word_vectors!r}"
-            )
-        word_files(self.word_vectors)
+            if not self.trainable:
+                raise ValueError(
+                    "trainable=False keeps the vectors of words as they are, so it needs "
+                    "word_vectors=...; got word_vectors=None"
+                )
+        else:
+            check_sources(self.word_vectors, self.tokenizer)
 
     def fit(self, items: Items, y: Any = None) -> ColumnOperator:
         """Train or load the tokenizer or the word vectors, and learn vocabularies and scales.
@@ -116,13 +120,18 @@ class ColumnOperator(ContentOperator):
     def _fit_texts(self, items: Items, names: list[str]) -> list[Any]:
         """Set the tokenizer, and return the size fields of the schema of text columns.
 
-        These are the size of the vocabulary and, with word vectors, their size and the vectors.
+        These are the size of the vocabulary and, with word vectors, their size, the vectors and
+        whether they are trained.
         """
         texts = ColumnTexts({name: items.column(name) for name in names})
+        if self.word_vectors is not None and self.tokenizer is not None:
+            self.tokenizer_: Any
+            self.tokenizer_, vectors = read_model_words(self.word_vectors, self.tokenizer)
+            return [len(vectors), vectors.shape[1], vectors, self.trainable]
         if self.word_vectors is not None:
             words, vectors = fit_word_tokenizer(self.word_vectors, texts, self.vocab_size)
-            self.tokenizer_: Any = words
-            return [len(vectors) + 1, vectors.shape[1], vectors]
+            self.tokenizer_ = words
+            return [len(vectors) + 1, vectors.shape[1], vectors, self.trainable]
         if self.tokenizer is not None:
             self.tokenizer_ = load_fast_tokenizer(self.tokenizer)
         else:
@@ -182,7 +191,13 @@ class ColumnOperator(ContentOperator):
         if column.role == "text":
             texts = ColumnTexts({column.name: values})
             what = f"column {column.name!r}"
-            return _ragged(*encode_texts(self.tokenizer_, texts, self.max_length, what))
+            offsets, ids = encode_texts(self.tokenizer_, texts, self.max_length, what)
+            if ids.max(initial=0) >= column.size:
+                raise ValueError(
+                    f"the tokenizer gave the id {ids.max()}, but word_vectors has the embeddings "
+                    f"of {column.size} tokens; give the tokenizer that belongs to the model"
+                )
+            return _ragged(offsets, ids)
         if column.role == "multi-category":
             codes = _category_codes(values.flatten(), self.vocabularies_[column.name])
             offsets = values.offsets.to_numpy().astype(np.int64)

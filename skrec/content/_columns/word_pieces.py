@@ -12,10 +12,11 @@ from unicodedata import category, normalize
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from skrec.content._columns.scripts import UNSPACED, character_class, is_unspaced
 from skrec.content._columns.words import WordTokenizer
-from skrec.content._columns.words_of_tokens import words_of_tokens
+from skrec.content._lm.tokenizers import load_tokenizer
+from skrec.content._scripts import UNSPACED, character_class, is_unspaced
 from skrec.content._texts import SPARE_TOKENS, beginning, first_tokens, is_failure
+from skrec.content._words_of_tokens import words_of_tokens
 
 UNKNOWN = "[UNK]"
 ALPHABET_SIZE = 5000  # number of distinct characters kept; Chinese and Japanese texts use so many
@@ -151,8 +152,8 @@ def load_fast_tokenizer(name: str) -> Tokenizer:
     Parameters
     ----------
     name : str
-        Path of a ``tokenizer.json`` file, path of a folder that ``transformers.AutoTokenizer`` can
-        read, or name of a model on the Hugging Face Hub.
+        Path of a ``tokenizer.json`` or GGUF file, path of a folder that
+        ``transformers.AutoTokenizer`` can read, or name of a model on the Hugging Face Hub.
 
     Returns
     -------
@@ -165,10 +166,10 @@ def load_fast_tokenizer(name: str) -> Tokenizer:
     """
     path = Path(name).expanduser()
     try:
-        if path.is_file():
+        if path.is_file() and path.suffix.lower() != ".gguf":
             tokenizer = Tokenizer.from_file(str(path))
         else:
-            tokenizer = _from_transformers(str(path) if path.is_dir() else name)
+            tokenizer = _from_transformers(str(path) if path.exists() else name)
     except BaseException as error:
         if not is_failure(error):
             raise
@@ -183,10 +184,11 @@ def load_fast_tokenizer(name: str) -> Tokenizer:
 
 
 def _from_transformers(name: str) -> Tokenizer:
-    """Load the fast tokenizer of a folder or of a model on the hub."""
+    """Load the fast tokenizer of a folder, of a GGUF file or of a model on the hub."""
     from transformers import AutoTokenizer
 
-    loaded = AutoTokenizer.from_pretrained(name)
+    is_file = Path(name).is_file()  # a GGUF file
+    loaded = load_tokenizer(name, None) if is_file else AutoTokenizer.from_pretrained(name)
     if not loaded.is_fast:
         raise ValueError("it has no fast version, which skrec needs")
     return loaded.backend_tokenizer

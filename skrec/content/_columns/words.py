@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,12 @@ import pyarrow.compute as pc
 
 from skrec._common.messages import preview, warn
 from skrec._data.ragged import gather_ranges, gather_segments, offsets_of
-from skrec.content._columns.scripts import marks
 from skrec.content._columns.word_vectors import read_word_vectors
+from skrec.content._scripts import word_pattern
 from skrec.content._texts import in_batches
 
 WORD = re.compile(r"\w")
 MIN_COVERAGE = 0.5  # a smaller share of words that have a vector causes a warning
-
-
-@cache
-def word_pattern() -> re.Pattern[str]:
-    """Return the pattern of words, which include combining marks, and of punctuation marks."""
-    return re.compile(rf"[\w{marks()}]+|[^\w\s]")
 
 
 class WordTokenizer:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from skrec.content._columns.words_of_tokens import words_of_tokens
 from skrec.content._lm.text import token_ids
 from skrec.content._words import GivenTokens, ReadWords
+from skrec.content._words_of_tokens import words_of_tokens
 
 SAMPLE = 4096  # embeddings of which the mean is taken
 

@@ -9,11 +9,10 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled
-from tiny_models import ARCHITECTURES, save_tiny, tiny_model
+from tiny_models import ARCHITECTURES, save_tiny, tiny_model, write_gguf
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -338,45 +337,6 @@ def test_loading_says_nothing_and_leaves_settings_alone(folder, capfd):
     assert library.level == level
     assert warnings.filters == filters
     assert is_progress_bar_enabled() and not are_progress_bars_disabled()
-
-
-def write_gguf(path, model):
-    """Write a tiny Llama in the format of llama.cpp, with a vocabulary of characters."""
-    gguf = pytest.importorskip("gguf")
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_vocab_size(config.vocab_size)
-    tokens = ["<unk>", "<s>", "</s>", *"abcdefgh", "ab", "abc"]
-    tokens += [f"<{at}>" for at in range(len(tokens), config.vocab_size)]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3, 3, 3] + [1] * (len(tokens) - 3))
-    writer.add_token_merges(["a b", "ab c"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    for name, weight in model.state_dict().items():
-        values = weight.numpy()
-        if "q_proj" in name or "k_proj" in name:  # llama.cpp rotates adjacent entries
-            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
-            split = values.reshape(heads, 2, -1, values.shape[1])
-            values = np.ascontiguousarray(split.swapaxes(1, 2)).reshape(values.shape)
-        known = names.get_name(f"model.{name}", try_suffixes=(".weight",))
-        writer.add_tensor(known, values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 @pytest.fixture(scope="module")

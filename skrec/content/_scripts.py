@@ -1,7 +1,11 @@
-"""Classes of characters for regular expressions, which tell scripts and combining marks apart."""
+"""Classes of characters for regular expressions, and the pattern of words.
+
+The classes tell scripts and combining marks apart.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
@@ -69,3 +73,9 @@ def marks() -> str:
     blocks = (*MARK_BLOCKS, *MARK_BLOCKS_ABOVE)
     codes = chain.from_iterable(range(first, last + 1) for first, last in blocks)
     return character_class(code for code in codes if unicodedata.category(chr(code))[0] == "M")
+
+
+@cache
+def word_pattern() -> re.Pattern[str]:
+    """Return the pattern of words, which include combining marks, and of punctuation marks."""
+    return re.compile(rf"[\w{marks()}]+|[^\w\s]")

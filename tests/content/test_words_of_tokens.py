@@ -5,7 +5,7 @@ import pytest
 
 from skrec.content._columns.word_pieces import encode_texts, train_word_pieces, words_of_text
 from skrec.content._columns.words import WordTokenizer
-from skrec.content._columns.words_of_tokens import words_of_tokens
+from skrec.content._words_of_tokens import words_of_tokens
 
 TEXTS = ["The U.S. team's 3-2 win!", "état-major, naïve", "  東京タワー in Tokyo ", "", "don't"]
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from skrec.content._columns.scripts import is_unspaced
-from skrec.content._columns.words import word_pattern
+from skrec.content._scripts import is_unspaced, word_pattern
 
 
 def words_of_tokens(text: str, places: Iterable[tuple[int, int]]) -> tuple[list[str], np.ndarray]:
