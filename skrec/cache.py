@@ -1,4 +1,4 @@
-"""Stored states of frozen language models, which are listed, verified and deleted here."""
+"""Stored states and texts of language models, which are listed, verified and deleted here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skrec._common.checks import check_choice
 from skrec.content._lm import store_folders as folders
 from skrec.content._lm.pages import DamagedPage, check_page, read_header
+from skrec.text import _folders as texts
 
 __all__ = ["clear", "info", "verify"]
 _DESCRIPTION_COLUMNS = ["model", "layer", "kind", "dtype", "max_length"]
@@ -18,19 +20,21 @@ _TOTAL_COLUMNS = ["n_items", "n_tokens", "bytes"]
 
 
 def info(memory: str | Path) -> pd.DataFrame:
-    """List the states that are stored below a folder.
+    """List the states and the written texts that are stored below a folder.
 
     Parameters
     ----------
     memory : str or Path
-        Folder that was passed to a recommender as `memory`.
+        Folder that was passed to a recommender, or to a transformer of `skrec.text`, as `memory`.
 
     Returns
     -------
     DataFrame
-        One row per set of states, oldest first. The columns are model, layer, kind, dtype,
-        max_length, n_items, n_tokens (number of stored rows of all items), bytes, created (UTC)
-        and folder. The table is empty if nothing is stored.
+        One row per set of states, and per model that wrote texts, oldest first. The columns are
+        model, layer, kind, dtype, max_length, n_items, n_tokens (number of stored rows of all
+        items), bytes, created (UTC) and folder. For texts, kind is "texts", model is what
+        identifies the model and its options, n_items is the number of texts, n_tokens is 0, and
+        other columns are missing. The table is empty if nothing is stored.
 
     Raises
     ------
@@ -40,7 +44,7 @@ def info(memory: str | Path) -> pd.DataFrame:
     See Also
     --------
     verify : Look for damaged files.
-    clear : Delete stored states.
+    clear : Delete stored states or texts.
 
     Examples
     --------
@@ -55,6 +59,7 @@ def info(memory: str | Path) -> pd.DataFrame:
      'folder']
     """
     rows = [row for folder in folders.stores(memory) if (row := _describe(folder)) is not None]
+    rows += [row for folder in texts.text_folders(memory) if (row := _describe_texts(folder))]
     columns = [*_DESCRIPTION_COLUMNS, *_TOTAL_COLUMNS, "created", "folder"]
     table = pd.DataFrame(rows, columns=columns)
     table["created"] = pd.to_datetime(table["created"], utc=True)
@@ -111,16 +116,21 @@ def verify(memory: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["file", "problem"])
 
 
-def clear(memory: str | Path) -> int:
-    """Delete the states that are stored below a folder. Other files are not deleted.
+def clear(memory: str | Path, *, which: str = "states") -> int:
+    """Delete the states or the texts that are stored below a folder. Other files are not deleted.
 
-    If another process is computing states, the function waits for it. A recommender that uses
-    stored states can still read them; their disk space becomes free once it releases them.
+    If another process is computing states or writing texts, the function waits for it. A
+    recommender that uses stored states can still read them; their disk space becomes free once it
+    releases them.
 
     Parameters
     ----------
     memory : str or Path
-        Folder that was passed to a recommender as `memory`.
+        Folder that was passed to a recommender, or to a transformer of `skrec.text`, as `memory`.
+    which : {"states", "texts", "all"}, default="states"
+        What is deleted. Texts are kept by default because a language model may need hours, or an
+        endpoint money, to write them again. A fitted transformer still knows the texts that it
+        has read.
 
     Returns
     -------
@@ -130,11 +140,11 @@ def clear(memory: str | Path) -> int:
     Raises
     ------
     TypeError, ValueError
-        If `memory` is not a path, or if it is the path of a file.
+        If `memory` is not a path, or if it is the path of a file, or if `which` is unknown.
 
     See Also
     --------
-    info : List stored states.
+    info : List what is stored.
 
     Examples
     --------
@@ -144,16 +154,28 @@ def clear(memory: str | Path) -> int:
     ...     cache.clear(memory)
     0
     """
+    check_choice("which", which, ("states", "texts", "all"))
     freed = 0
-    for folder in folders.stores(memory):
-        with folders.locked(folder):
-            for path in folders.store_files(folder):
-                freed += path.stat().st_size
-                path.unlink()
-            folders.remove_empty(folder)
-            folders.remove_lock(folder)
-    folders.remove_empty(folders.prefix_folder(memory))
+    if which != "texts":
+        for folder in folders.stores(memory):
+            with folders.locked(folder):
+                for path in folders.store_files(folder):
+                    freed += path.stat().st_size
+                    path.unlink()
+                folders.remove_empty(folder)
+                folders.remove_lock(folder)
+        folders.remove_empty(folders.prefix_folder(memory))
+    if which != "states":
+        freed += sum(map(texts.delete, texts.text_folders(memory)))
     return freed
+
+
+def _describe_texts(folder: Path) -> dict[str, Any] | None:
+    """Return the row of a folder of texts in `info`, or None if it was deleted meanwhile."""
+    row = texts.describe(folder)
+    if not row:
+        return None
+    return {"kind": "texts", "n_tokens": 0, "folder": str(folder)} | row
 
 
 def _describe(folder: Path) -> dict[str, Any] | None:

@@ -93,7 +93,7 @@ class WrittenTexts:
         for path in self._paths():
             with contextlib.suppress(FileNotFoundError):  # merged by another process
                 for line in path.read_bytes().split(b"\n"):
-                    found.update(_text_of(line))
+                    found.update(text_of(line))
         self._known = found
 
     def _merge(self) -> None:
@@ -136,7 +136,7 @@ def line_of(key: str, text: str) -> bytes:
     return json.dumps({"key": key, "text": text, "check": check}).encode() + b"\n"
 
 
-def _text_of(line: bytes) -> dict[str, str]:
+def text_of(line: bytes) -> dict[str, str]:
     """Return the key and the text of a line, or nothing if the line is damaged."""
     try:
         found = json.loads(line)
