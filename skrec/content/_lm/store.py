@@ -197,8 +197,9 @@ class PrefixStore:
                 for names in self._groups(self._small_pages()):
                     self._join(names)
                 self._drop_deleted()
-            index = self._index
-            name_of_page = {id(page): name for name, page in self._pages.items()}
+            with self._lock.held():
+                index, pages = self._index, self._pages
+            name_of_page = {id(page): name for name, page in pages.items()}
             write_index(self.folder, index, name_of_page)
             self._n_in_file = len(index.keys)
 
@@ -339,7 +340,9 @@ class PrefixStore:
             path.unlink(missing_ok=True)
             raise OSError(f"'{path}' could not be read as it was written: {error}") from error
         with self._lock.held():
-            self._pages = {**self._pages, path.name: page}
+            # another thread may have opened and indexed the file in the meantime
+            if path.name not in self._pages:
+                self._pages = {**self._pages, path.name: page}
 
     def _n_bytes(self, lengths: np.ndarray) -> int:
         """Return the size in bytes of the arrays of items with these numbers of rows."""
