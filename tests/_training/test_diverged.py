@@ -61,7 +61,7 @@ def test_a_model_that_diverges_later_keeps_its_weights(news, make_recommender, a
 
 
 def test_an_interrupted_epoch_leaves_no_infinite_weights(news, make_recommender, monkeypatch):
-    def interrupted(self, report):
+    def interrupted(self, *args):
         with torch.no_grad():
             self.network.empty_history.fill_(np.nan)
         raise KeyboardInterrupt
