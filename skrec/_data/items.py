@@ -257,7 +257,12 @@ class Items:
             If a column is missing or has another role or type.
         """
         other = self.conform(data)
-        at, new, changed = self._changes(other)
+        return self._extended(other, *self._changes(other))
+
+    def _extended(
+        self, other: Items, at: np.ndarray, new: np.ndarray, changed: np.ndarray
+    ) -> Items:
+        """Return the catalogue with other items, which differ as `_changes` says."""
         part = other._parts.whole
         if len(changed):
             index = np.arange(self.n_items + len(new))

@@ -187,10 +187,10 @@ class EncodedItems:
 
     def _extended(self, new: Items, encoding: Encoding, network: Network) -> EncodedItems:
         """Return the items with additional or changed ones; only these are read."""
-        items = self.items.extend(new)
+        at, added, changed = self.items._changes(new)
+        items = self.items._extended(new, at, added, changed)
         if items is self.items:
             return self
-        at, added, changed = self.items._changes(new)
         packed = self.content.prepare(new.take(np.concatenate([changed, added])))
         fresh = item_rows(network, packed.to(encoding.rows.device))
         own = encoding.with_rows(fresh[len(changed) :], at[changed], fresh[: len(changed)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -136,9 +136,9 @@ def has_gradients(optimizer: torch.optim.Optimizer) -> bool:
     return any(weight.grad is not None for weight in weights_of(optimizer))
 
 
-def weights_of(optimizer: torch.optim.Optimizer) -> set[nn.Parameter]:
+def weights_of(optimizer: torch.optim.Optimizer) -> Iterator[nn.Parameter]:
     """Return the weights that an optimizer trains."""
-    return {weight for group in optimizer.param_groups for weight in group["params"]}
+    return (weight for group in optimizer.param_groups for weight in group["params"])
 
 
 def clip_gradients(network: nn.Module, max_norm: float) -> None:

@@ -60,14 +60,12 @@ def check_same_model(recommender: Any, operators: dict[str, Operator]) -> None:
 
 def _differences(name: str, one: Any, other: Any) -> list[str]:
     """Return descriptions of the parameters in which two values differ."""
-    if _are_equal(one, other):
-        return []
     if type(one) is type(other) and hasattr(one, "get_params"):
         mine, theirs = one.get_params(deep=False), other.get_params(deep=False)
         return [
             text for key in mine for text in _differences(f"{name}.{key}", mine[key], theirs[key])
         ]
-    return [f"{name}={_shown(one)}, was {_shown(other)}"]
+    return [] if _are_equal(one, other) else [f"{name}={_shown(one)}, was {_shown(other)}"]
 
 
 def _shown(value: Any) -> str:

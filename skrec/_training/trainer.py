@@ -347,12 +347,12 @@ class Stepper:
     def load_moments(self, moments: dict[str, dict[str, torch.Tensor]]) -> None:
         """Continue from the optimizer state of weights, as returned by `moments`."""
         parameters = dict(self.network.named_parameters())
+        optimizer_of = {w: each for each in self._optimizers for w in weights_of(each)}
         for name, state in moments.items():
-            device = parameters[name].device
-            on_device = {key: value.to(device) for key, value in state.items()}
-            for optimizer in self._optimizers:
-                if parameters[name] in weights_of(optimizer):
-                    optimizer.state[parameters[name]] = on_device
+            weight = parameters[name]
+            on_device = {key: value.to(weight.device) for key, value in state.items()}
+            if weight in optimizer_of:
+                optimizer_of[weight].state[weight] = on_device
 
     def progress(self) -> dict[str, Any]:
         """Return what the next step depends on, in addition to weights and moments."""

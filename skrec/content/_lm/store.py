@@ -118,11 +118,12 @@ class PrefixStore:
         """
         self._drop_deleted()
         self._open_new()
-        if not len(self._index.missing(keys)) and not self._damaged:
+        missing = self._index.missing(keys)
+        if not len(missing) and not self._damaged:
             return
-        report = _Report(progress, len(self._index.missing(keys)))
+        report = _Report(progress, len(missing))
         lengths = np.asarray(lengths, np.int64)
-        if self._n_bytes(lengths[self._index.missing(keys)]) < RANGE_BYTES * folders.N_RANGES:
+        if self._n_bytes(lengths[missing]) < RANGE_BYTES * folders.N_RANGES:
             with folders.locked(self.folder):
                 self._refresh()
                 for path in folders.unfinished_files(self.folder):
