@@ -12,7 +12,9 @@ import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
+HASHED_AT_A_TIME = 1 << 20  # bytes
 # error numbers of a full disk, an exhausted quota and a file above the size limit
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -202,6 +204,12 @@ def no_space(
         f"no room in '{folder}' for {what}: {n_bytes:,} bytes needed, {free:,} bytes free; make "
         f"room, or give another folder as {parameter}",
     )
+
+
+def add_to_digest(digest: Any, file: BinaryIO) -> None:
+    """Let a hash object read the rest of a file, in parts that take little memory."""
+    while part := file.read(HASHED_AT_A_TIME):
+        digest.update(part)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -103,6 +103,25 @@ class Parts:
             parts[-2:] = [_joined(parts[-2:])]
         return Parts(parts)
 
+    def extended(self, part: Part, at: np.ndarray, new: np.ndarray, changed: np.ndarray) -> Parts:
+        """Return a catalogue with the new and the changed items of another part.
+
+        Parameters
+        ----------
+        part : Part
+            The other items.
+        at : ndarray of int, shape (len(part),)
+            Positions of the other items in this catalogue, if they are there.
+        new, changed : ndarray of int64
+            Positions in `part` of items that are new, and of items that replace others.
+        """
+        if len(changed):
+            index = np.arange(len(self) + len(new))
+            index[at[changed]] = len(self) + changed
+            index[len(self) :] = len(self) + new
+            return Parts([Parts([self.whole, part]).take(index)])
+        return self.append(part if len(new) == len(part) else part.take(pa.array(new)))
+
 
 def content_hashes(part: Part, roles: Mapping[str, str]) -> np.ndarray:
     """Return a hash (n,) of the content of each item; see `Items.hashes`. It is read-only."""

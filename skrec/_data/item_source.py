@@ -12,11 +12,10 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from skrec._common.files import check_space, folder_below, make_folder
+from skrec._common.files import add_to_digest, check_space, folder_below, make_folder
 from skrec._data.item_parts import Part
 
 KEY = b"skrec"  # of the metadata
-CHUNK = 1 << 20  # bytes that are hashed at a time
 
 # size and time of the last change of each file
 Stamps = tuple[tuple[int, int], ...]
@@ -118,8 +117,7 @@ def hash_of(paths: Iterable[str]) -> str:
     digest = xxhash.xxh3_128()
     for path in paths:
         with open(path, "rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
+            add_to_digest(digest, file)
         digest.update(b"end of file")
     return digest.hexdigest()
 

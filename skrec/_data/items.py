@@ -263,18 +263,9 @@ class Items:
         self, other: Items, at: np.ndarray, new: np.ndarray, changed: np.ndarray
     ) -> Items:
         """Return the catalogue with other items, which differ as `_changes` says."""
-        part = other._parts.whole
-        if len(changed):
-            index = np.arange(self.n_items + len(new))
-            index[at[changed]] = self.n_items + changed
-            index[self.n_items :] = self.n_items + new
-            parts = Parts([Parts([self._parts.whole, part]).take(index)])
-        elif len(new):
-            parts = self._parts.append(
-                part if len(new) == len(part) else other.take(new)._parts.whole
-            )
-        else:
+        if not len(new) + len(changed):
             return self
+        parts = self._parts.extended(other._parts.whole, at, new, changed)
         return self._of(self.id, parts, self.roles)
 
     def _changes(self, other: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import xxhash
 
+from skrec._common.files import add_to_digest
 from skrec._common.locks import ForkSafeLock
 from skrec._common.random import TorchGenerator
 from skrec.content._lm import load_tokenizer, max_tokens, quiet, tokenizer_hash
@@ -70,11 +71,8 @@ class CausalWriter:
     ) -> None:
         self._given, self._dtype, self._device = model, dtype, device
         self._revision, self._subfolder, self._trust = revision, subfolder, trust_remote_code
-        self.max_new_tokens, self.max_length, self.batch_size = (
-            max_new_tokens,
-            max_length,
-            batch_size,
-        )
+        self.max_new_tokens, self.max_length = max_new_tokens, max_length
+        self.batch_size = batch_size
         self._options = options
         self._model: Any = None
         self._lock = ForkSafeLock()
@@ -239,8 +237,7 @@ def hash_of_files(place: Source) -> str:
     for path in sorted(paths):
         whole.update(f"{path.name}:{path.stat().st_size}:".encode())
         with open(path, "rb") as file:
-            while part := file.read(1 << 22):
-                whole.update(part)
+            add_to_digest(whole, file)
     return whole.hexdigest()
 
 

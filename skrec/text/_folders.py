@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skrec._common import files
-from skrec.text._memory import DESCRIPTION, FORMAT, text_of
+from skrec.text._memory import DESCRIPTION, FORMAT, TEXTS, lock_path, locked, text_of
 
 _FOLDER = re.compile(r"[0-9a-f]{32}")
 _FILE = re.compile(r"[0-9a-f]{32}\.(jsonl|tmp)")
@@ -25,7 +25,7 @@ def text_folders(memory: str | Path) -> list[Path]:
     TypeError, ValueError
         If `memory` is not a path, or if it is the path of a file.
     """
-    root = files.folder_below(memory, "texts")
+    root = files.folder_below(memory, TEXTS)
     found = sorted(root.iterdir()) if root.is_dir() else []
     return [path for path in found if _FOLDER.fullmatch(path.name) and _description(path)]
 
@@ -57,15 +57,13 @@ def delete(folder: Path) -> int:
     If another process is writing texts to the folder, wait for it.
     """
     freed = 0
-    root = folder.parents[1]
-    lock = folder.with_name(f"{folder.name}.lock")
-    with files.locked(lock, root, "memory"):
+    with locked(folder):
         for path in _files(folder):
             freed += path.stat().st_size
             path.unlink()
         with contextlib.suppress(OSError):  # not empty, as it has files of others
             folder.rmdir()
-        lock.unlink(missing_ok=True)
+        lock_path(folder).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()
     return freed

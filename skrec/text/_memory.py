@@ -16,7 +16,7 @@ from skrec._common.locks import ForkSafeLock
 
 FORMAT = "skrec texts 1"
 MAX_FILES = 16  # more files are merged into one
-DESCRIPTION = "description.json"
+TEXTS, DESCRIPTION = "texts", "description.json"
 
 
 class WrittenTexts:
@@ -39,21 +39,13 @@ class WrittenTexts:
     """
 
     def __init__(self, memory: str | Path | None, spec: Mapping[str, Any]) -> None:
-        if memory is not None and not isinstance(memory, str | Path):
-            raise TypeError(f"memory must be the path of a folder or None, got {memory!r}")
         self._known: dict[str, str] = {}
         self._lock = ForkSafeLock()
         self.folder: Path | None = None
-        self._root: Path | None = None
         if memory is not None:
-            root = Path(memory).expanduser().absolute()
-            if root.exists() and not root.is_dir():
-                raise ValueError(f"memory must be the path of a folder, got the file '{root}'")
-            described = {"format": FORMAT, **spec}
-            text = json.dumps(described, sort_keys=True)
-            self._root = root
-            self.folder = root / "texts" / xxhash.xxh3_128_hexdigest(text.encode())
-            self._description = text
+            self._description = json.dumps({"format": FORMAT, **spec}, sort_keys=True)
+            name = xxhash.xxh3_128_hexdigest(self._description.encode())
+            self.folder = files.folder_below(memory, TEXTS) / name
 
     @staticmethod
     def key(prompt: str) -> str:
@@ -74,10 +66,8 @@ class WrittenTexts:
             with self._lock.held():
                 yield Writer(self, None)
             return
-        assert self._root is not None
-        lock = self.folder.with_name(f"{self.folder.name}.lock")
-        with self._lock.held(), files.locked(lock, self._root, "memory"):
-            files.make_folder(self.folder, self._root, "memory")
+        with self._lock.held(), locked(self.folder):
+            files.make_folder(self.folder, self.folder.parents[1], "memory")
             if not (self.folder / DESCRIPTION).exists():
                 files.write_whole(self.folder / DESCRIPTION, [self._description.encode()])
             self._read()
@@ -128,6 +118,16 @@ class Writer:
             with open(self._path, "ab") as file:
                 file.writelines(line_of(key, text) for key, text in by_key.items())
         self._texts._known = {**self._texts._known, **by_key}
+
+
+def lock_path(folder: Path) -> Path:
+    """Return the path of the lock file of a folder of texts."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
+    """Return a context in which one process at a time writes to a folder of texts."""
+    return files.locked(lock_path(folder), folder.parents[1], "memory")
 
 
 def line_of(key: str, text: str) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xxhash
 
-from skrec._common.files import write_whole
+from skrec._common.files import add_to_digest, write_whole
 from skrec.content._lm import pages
 from skrec.content._lm.pages import (
     KEY_DTYPE,
@@ -25,7 +25,6 @@ from skrec.content._lm.store_folders import INDEX_NAME
 
 FORMAT = "skrec prefix index 1"
 MAX_HEADER = 1 << 24  # bytes
-CHUNK = 1 << 20  # bytes that are hashed at a time
 ARRAYS = (KEY_DTYPE, np.dtype("<i8"), np.dtype("<i8"), np.dtype("<i8"))
 
 
@@ -168,8 +167,7 @@ def read_index(
             described = json.loads(file.read(min(length, MAX_HEADER)))
             checksum = described.pop("checksum")
             digest = _digest(described)
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
+            add_to_digest(digest, file)
         own = [FORMAT, pages.FORMAT], folder.name
         if digest.hexdigest() != checksum or (described["format"], described["store"]) != own:
             return None

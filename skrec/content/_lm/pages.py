@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import xxhash
 
-from skrec._common.files import write_whole
+from skrec._common.files import add_to_digest, write_whole
 
 PAGE_NAME = re.compile(r"page-[0-9a-f]{32}\.safetensors")
 # files that are being written, or whose writer was killed
@@ -31,7 +31,7 @@ DTYPE_NAMES = {
     torch.float64: "F64",
 }
 KEY_DTYPE = np.dtype("S16")
-_CHUNK = 1 << 20  # number of bytes read at a time
+_MAX_HEADER = 1 << 20  # bytes
 
 
 class DamagedPage(Exception):
@@ -128,9 +128,7 @@ def open_page(path: Path, width: int, dtype: torch.dtype, verify: bool = False) 
             raise DamagedPage("the checksum of its keys is another")
         if verify or "index" not in checksums:  # earlier versions wrote no checksum of the keys
             # a checksum over the memory map would load the whole page into memory
-            buffer = bytearray(_CHUNK)
-            while count := file.readinto(buffer):
-                digest.update(memoryview(buffer)[:count])
+            add_to_digest(digest, file)
             if digest.hexdigest() != checksums["checksum"]:
                 raise DamagedPage("its checksum is another")
     if tensors["rows"]["dtype"] != DTYPE_NAMES[dtype] or page_width != width:
@@ -194,7 +192,7 @@ def read_header(path: Path) -> tuple[dict[str, Any], int, dict[str, str]]:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= min(size - 8, _CHUNK):
+        if not 0 < length <= min(size - 8, _MAX_HEADER):
             raise DamagedPage("it is cut short")
         text = file.read(length)
     try:
