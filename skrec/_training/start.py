@@ -197,17 +197,11 @@ def read_inputs(
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
     parameters = SimpleNamespace(**asked | chosen)
     check_combination(parameters, data.kind, loss, operators["behavior"])
-    own = {"call:": method, "model:": describe_model(r, resuming)}
     if processes.n > 1 or checkpoint is not None:
+        own = {"call:": method, "model:": describe_model(r, resuming)}
         described = {**vars(parameters), **operators, "loss": loss}
         own |= describe_inputs(described, data, items, users)
-        check_same(processes, own)
-    is_fixed = isinstance(r.random_state, numbers.Integral)
-    chance = f"{r.random_state}" if is_fixed else "another one for each fit"
-    seed, chance = processes.first(lambda: (seed, chance), "the seed")
-    if checkpoint is not None:
-        seed = checkpoint.begin(own | {"random_state =": chance}, seed)
-    rng = np.random.default_rng(seed)
+        seed = _agreed_seed(seed, r.random_state, own, processes, checkpoint)
     return FitInputs(
         operators,
         items,
@@ -215,13 +209,31 @@ def read_inputs(
         context,
         data,
         loss,
-        rng,
+        np.random.default_rng(seed),
         device,
         processes,
         parameters,
         chosen,
         removed,
     )
+
+
+def _agreed_seed(
+    seed: Any,
+    random_state: Any,
+    own: dict[str, str],
+    processes: Processes,
+    checkpoint: Checkpoint | None,
+) -> Any:
+    """Compare the inputs with those of other processes and of a checkpoint, and return the seed.
+
+    All processes take that of process 0, or of the checkpoint.
+    """
+    check_same(processes, own)
+    is_fixed = isinstance(random_state, numbers.Integral)
+    chance = f"{random_state}" if is_fixed else "another one for each fit"
+    seed, chance = processes.first(lambda: (seed, chance), "the seed")
+    return seed if checkpoint is None else checkpoint.begin({**own, "random_state =": chance}, seed)
 
 
 def items_by_keyword(method: Method) -> Method:

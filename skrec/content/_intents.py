@@ -212,10 +212,10 @@ class AgreeingTexts(nn.Module):
     def __init__(self, is_text: list[bool], width: int, n_intents: int) -> None:
         super().__init__()
         self.texts = [place for place, text in enumerate(is_text) if text]
-        self.others = [place for place, text in enumerate(is_text) if not text]
-        n_others = len(self.others)
+        others = [place for place, text in enumerate(is_text) if not text]
+        n_others = len(others)
         # on the device of the weights, because a list would be copied there in each step
-        for name, places in ("text_places", self.texts), ("other_places", self.others):
+        for name, places in ("text_places", self.texts), ("other_places", others):
             self.register_buffer(name, torch.tensor(places, dtype=torch.long), persistent=False)
         self.n_intents = n_intents
         if self.texts:

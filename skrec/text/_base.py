@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
 
 from skrec._common.checks import check_choice, check_int
 from skrec._common.status import StatusLine
@@ -27,7 +29,8 @@ from skrec.text._write import write_texts
 class TextWriter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Base class of transformers that add columns written by a language model.
 
-    A subclass has the parameters below, and calls `_prepare` in `fit` and `_write` in `transform`.
+    A subclass has the parameters below and `_new_columns`. It sets `feature_names_in_` and calls
+    `_prepare` in `fit`, and calls `_write` in `transform`.
     """
 
     model: Any
@@ -46,6 +49,7 @@ class TextWriter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
     subfolder: str | None
     trust_remote_code: bool
     verbose: int
+    feature_names_in_: np.ndarray
 
     def __sklearn_clone__(self) -> Any:
         """Clone the transformer. The model and the tokenizer are shared, as they never change."""
@@ -74,6 +78,26 @@ class TextWriter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
             check_choice("transform", transform, ("default", *LIBRARIES))
             setattr(self, OUTPUT_CONFIG, {"transform": transform})
         return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of the result.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self, "writer_")
+        names = dict.fromkeys([*self.feature_names_in_, *self._new_columns()])
+        return np.array([*names], dtype=object)
+
+    def _new_columns(self) -> list[str]:
+        """Return the names of the columns that a fitted transformer adds."""
+        raise NotImplementedError
 
     def _prepare(self) -> None:
         """Check the parameters and make what writes."""

@@ -256,20 +256,8 @@ class UserProfiler(TextWriter):
             prompts.append(self.prompt.replace(HISTORY, listed) if len(row) else None)
         return prompts
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns of the result.
-
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of str
-        """
-        check_is_fitted(self, "writer_")
-        return np.array([*dict.fromkeys([*self.feature_names_in_, self.column])], dtype=object)
+    def _new_columns(self) -> list[str]:
+        return [self.column]
 
 
 def _as_arrow(table: Table) -> pa.Table:

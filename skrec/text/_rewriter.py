@@ -233,20 +233,8 @@ class LLMRewriter(TextWriter):
             columns[column] = self._write(prompts, named, column)
         return self._with_columns(X, columns)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns of the result.
-
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of str
-        """
-        check_is_fitted(self, "writer_")
-        return np.array([*dict.fromkeys([*self.feature_names_in_, *self.prompts_])], dtype=object)
+    def _new_columns(self) -> list[str]:
+        return list(self.prompts_)
 
 
 def _column_names(X: Any) -> list[str]:

@@ -11,8 +11,7 @@ from tokenizers import Tokenizer
 from skrec.content._columns.word_pieces import load_fast_tokenizer
 from skrec.content._columns.word_vectors import word_files
 from skrec.content._lm.loading import load_base
-
-GGUF = ".gguf"
+from skrec.content._lm.sources import GGUF
 
 
 def is_model(source: Any) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from skrec.content._columns.words import WordTokenizer
+from skrec.content._lm.sources import GGUF
 from skrec.content._lm.tokenizers import load_tokenizer
 from skrec.content._scripts import UNSPACED, character_class, is_unspaced
 from skrec.content._texts import SPARE_TOKENS, beginning, first_tokens, is_failure
@@ -166,7 +167,7 @@ def load_fast_tokenizer(name: str) -> Tokenizer:
     """
     path = Path(name).expanduser()
     try:
-        if path.is_file() and path.suffix.lower() != ".gguf":
+        if path.is_file() and path.suffix.lower() != GGUF:
             tokenizer = Tokenizer.from_file(str(path))
         else:
             tokenizer = _from_transformers(str(path) if path.exists() else name)

@@ -157,8 +157,10 @@ def _linear_layers(model: nn.Module, layers: Iterable[nn.Module]) -> dict[str, n
 
 def _is_product(module: nn.Module) -> bool:
     """Return whether a module is linear and returns a tensor, unlike the routers of Llama 4."""
-    if not isinstance(module, nn.Linear) or type(module).forward is nn.Linear.forward:
-        return isinstance(module, nn.Linear)
+    if not isinstance(module, nn.Linear):
+        return False
+    if type(module).forward is nn.Linear.forward:
+        return True
     with torch.no_grad():
         return isinstance(module(module.weight.new_zeros(1, module.in_features)), torch.Tensor)
 

@@ -18,6 +18,7 @@ from skrec._common.random import TorchGenerator
 CONFIG = "config.json"
 # files on the hub that show that there is a model or a tokenizer; one of them is enough
 MARKER_FILES = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
+GGUF = ".gguf"  # how the names of such files end
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _check_gguf(name: str, what: str) -> None:
 def _looks_like_path(given: str) -> bool:
     """Return whether a text looks like a path rather than a name on the hub."""
     first = given.startswith((".", "~", os.sep)) or Path(given).is_absolute()
-    return first or given.count("/") > 1 or "\\" in given or given.lower().endswith(".gguf")
+    return first or given.count("/") > 1 or "\\" in given or given.lower().endswith(GGUF)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
