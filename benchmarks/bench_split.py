@@ -24,6 +24,7 @@ import torch
 from _common import alternate, arguments, environment, peak_mb, report
 from _language_models import operators, prepare_model
 from _ml100k import read_items, read_split
+from _padded import MAX_HISTORY, padded_loss
 from skrec import ContentRecommender, Items, cache
 from skrec._data.encode import encode
 from skrec._data.rows import as_table
@@ -36,7 +37,7 @@ from skrec._training.trainer import AUTOCAST, Plan, Stepper
 from skrec.content import Resources
 from skrec.datasets import make_headlines
 
-MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4
+BATCH_SIZE, N_NEGATIVES = 64, 4
 
 
 def chosen_modes(args, default):
@@ -67,6 +68,7 @@ def recommender(args, mode, **parameters):
         max_history=MAX_HISTORY,
         batch_size=BATCH_SIZE,
         n_negatives=N_NEGATIVES,
+        history_targets=0,
         pretrained_learning_rate=args.pretrained_learning_rate,
         learning_rate=args.learning_rate,
         early_stopping=False,
@@ -122,21 +124,11 @@ class Twin:
 
     def loss(self, rows):
         """Return what some rows add to the loss of the batch."""
-        batch = rows_of(self.batch, rows)
-        history = batch.items[batch.history[batch.history_of_row]]  # (B, L)
-        mask = batch.history_mask[batch.history_of_row]
-        history = torch.nn.functional.pad(history, (0, MAX_HISTORY - history.shape[1]))
-        mask = torch.nn.functional.pad(mask, (0, MAX_HISTORY - mask.shape[1]))
-        grid = torch.cat([history, batch.items[batch.candidates]], dim=1)  # (B, 50 + C)
-        slots = grid.ravel()
-        vectors = self.vectors(self.ids[slots], self.mask[slots]).view(*grid.shape, -1)
-        clicks, mask = self.network.with_empty(vectors[:, :MAX_HISTORY], mask)
-        each = torch.arange(len(grid))
-        scores = self.network.score(clicks, mask, each, vectors[:, MAX_HISTORY:])
-        return batch_loss("softmax", scores, batch)
+        return padded_loss(self.network, rows_of(self.batch, rows), self.vectors)
 
-    def vectors(self, ids, mask):
-        """Return the vectors (S, D) of slots, ids (S, T): the longest text decides T."""
+    def vectors(self, slots):
+        """Return the vectors (S, D) of slots; the longest text decides how long all are."""
+        ids, mask = self.ids[slots], self.mask[slots]
         hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         head = self.network.content
         return head.project(head.pool(hidden.to(head.project.weight.dtype), mask))
@@ -158,7 +150,8 @@ class Twin:
         rows = torch.arange(self.n_impressions)
         self.network.eval()
         batch = rows_of(self.batch, rows)
-        ours = batch_loss("softmax", self.network(batch, self.packed, 1 << 16), batch)
+        outputs = self.network.outputs(batch, self.packed, 1 << 16)
+        ours = batch_loss("softmax", self.network, outputs, batch)
         twins = self.loss(rows)
         self.network.train()
         return (twins / ours - 1).abs().item()

@@ -13,18 +13,18 @@ import torch
 
 from _common import alternate, arguments, environment, peak_mb, report
 from _ml100k import read_items, read_split
+from _padded import MAX_HISTORY, padded_loss
 from skrec import zoo
 from skrec._data.encode import encode
 from skrec._data.rows import as_table
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import ImpressionExamples
-from skrec._training.losses import batch_loss
 from skrec._training.negatives import NegativeSampler
 from skrec._training.trainer import Plan, Stepper
 from skrec.content._columns.network import ColumnNetwork
 
 MODELS = {"naml": zoo.NAML, "nrms": zoo.NRMS}
-MAX_HISTORY, BATCH_SIZE, N_NEGATIVES = 50, 64, 4
+BATCH_SIZE, N_NEGATIVES = 64, 4
 
 
 class Setting:
@@ -83,22 +83,15 @@ def padded_vectors(module, columns):
 def plain_step(setting, batch):
     """Take the step with every slot of the padded grid encoded."""
     network = setting.network
-    history = batch.items[batch.history[batch.history_of_row]]  # (B, L)
-    mask = batch.history_mask[batch.history_of_row]
-    history = torch.nn.functional.pad(history, (0, MAX_HISTORY - history.shape[1]))
-    mask = torch.nn.functional.pad(mask, (0, MAX_HISTORY - mask.shape[1]))
-    candidates = batch.items[batch.candidates]  # (B, C)
-    grid = torch.cat([history, candidates], dim=1)  # (B, 50 + C)
-    columns = {
-        name: (values[grid.ravel()], real[grid.ravel()])
-        for name, (values, real) in setting.padded.items()
-    }
+
+    def vectors_of(slots):
+        columns = {
+            name: (values[slots], real[slots]) for name, (values, real) in setting.padded.items()
+        }
+        return padded_vectors(network.content, columns)
+
     setting.optimizer.zero_grad(set_to_none=True)
-    vectors = padded_vectors(network.content, columns).view(*grid.shape, -1)  # (B, 50 + C, D)
-    clicks, mask = network.with_empty(vectors[:, :MAX_HISTORY], mask)
-    rows = torch.arange(len(grid))
-    scores = network.score(clicks, mask, rows, vectors[:, MAX_HISTORY:])
-    batch_loss("softmax", scores, batch).backward()
+    padded_loss(network, batch, vectors_of).backward()
     setting.optimizer.step()
 
 
