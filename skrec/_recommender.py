@@ -691,7 +691,7 @@ class ContentRecommender(
         asked = EncodedItems(self.items_.conform(items), self._reader())
         return asked.vectors(self.network_).cpu().numpy()
 
-    def save(self, path: Any, *, include_base: bool = False) -> Self:
+    def save(self, path: Any, *, include_base: bool = False, include_vectors: bool = False) -> Self:
         """Save the fitted recommender to a folder without code and without pickles.
 
         The folder contains the weights as safetensors, the catalogue as parquet, everything else
@@ -705,6 +705,9 @@ class ContentRecommender(
         include_base : bool, default=False
             Whether to save the weights of a pretrained language model. If False, its name and
             revision are saved, and `load` reads the model from its original source.
+        include_vectors : bool, default=False
+            Whether to save the item vectors. If True, the loaded recommender does not encode the
+            catalogue, and processes of one machine share the vectors in memory.
 
         Returns
         -------
@@ -721,8 +724,11 @@ class ContentRecommender(
         --------
         skrec.load : Reads the folder.
         """
+        if include_vectors:
+            self._scorer()  # which keeps them
         check = partial(restored_state, ContentRecommender)
-        saving.save(self, ContentRecommender, path, include_base=include_base, check=check)
+        include = {"include_base": include_base, "include_vectors": include_vectors}
+        saving.save(self, ContentRecommender, path, **include, check=check)
         return self
 
     @classmethod
@@ -765,6 +771,14 @@ class ContentRecommender(
                 if not hasattr(self, "_encoded_items"):
                     self._encoded_items = EncodedItems(self.items_, self._reader())
         return self._encoded_items
+
+    def _rows(self) -> Any:
+        """Return the item rows, which `save` writes."""
+        return self._encoded().encoding(self.network_).rows
+
+    def _use_rows(self, rows: Any) -> None:
+        """Take the item rows that `load` has read, so that the catalogue is not encoded."""
+        self._encoded_items = self._encoded().with_rows(rows, self.network_)
 
     def _reader(self) -> Any:
         """Return what prepares items for the network."""

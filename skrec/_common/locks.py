@@ -56,5 +56,12 @@ def lock_of(owner: Any) -> ForkSafeLock:
         return _LOCK_OF.setdefault(owner, ForkSafeLock())
 
 
+def shallow_copy(owner: Any) -> Any:
+    """Return an object with the same attributes, which other threads do not replace."""
+    made = object.__new__(type(owner))
+    vars(made).update(vars(owner).copy())
+    return made
+
+
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_renew)

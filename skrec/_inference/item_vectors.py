@@ -125,6 +125,40 @@ class EncodedItems:
         self._kept: dict[str, tuple[Any, Any]] = {}
         self._lock = ForkSafeLock()
 
+    def with_rows(self, rows: torch.Tensor, network: Network) -> EncodedItems:
+        """Return the items with rows that are read from a file, after a check of the rows.
+
+        Parameters
+        ----------
+        rows : tensor of shape (N, R)
+        network : Network
+            The network that computed the rows.
+
+        Returns
+        -------
+        EncodedItems
+
+        Raises
+        ------
+        ValueError
+            If there is not a row of finite numbers for each item, of the network's width and type.
+        """
+        dtype, width = network.empty_history.dtype, network.item_width
+        if rows.ndim != 2 or len(rows) != self.items.n_items:
+            raise ValueError(
+                f"item vectors have the shape {tuple(rows.shape)} for {self.items.n_items} items"
+            )
+        n_others = rows.shape[1] - width  # of tokens, each with a number that says if it is real
+        if n_others % (network.width + 1) or (n_others > 0) != network.reads_tokens:
+            raise ValueError(f"item vectors have {rows.shape[1]} numbers, but the width is {width}")
+        if rows.dtype is not dtype:
+            raise ValueError(f"item vectors must have values of {dtype}, got {rows.dtype}")
+        if not torch.isfinite(torch.stack(rows.aminmax())).all():
+            raise ValueError("item vectors have values that are not finite")
+        rows = rows.to(device_of(network))
+        encoding = Encoding(weights_version(network), rows, UserVectorCache())
+        return EncodedItems(self.items, self.content, encoding=encoding)
+
     def packed(self, network: Network) -> Packed:
         """Return the prepared columns, on the network's device."""
         with self._lock.held():

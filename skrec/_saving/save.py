@@ -11,9 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from sklearn.utils.validation import check_is_fitted
 
+from skrec._common.locks import shallow_copy
 from skrec._common.version import __version__
 from skrec._saving.codec import Codec, Damaged
 from skrec._saving.folder import (
@@ -23,6 +25,7 @@ from skrec._saving.folder import (
     while_replaced,
     write_folder,
 )
+from skrec._saving.item_vectors import ABOUT, read_rows, write_rows
 from skrec._saving.kinds import check_trusted, kinds
 from skrec._saving.weights import check_finite
 
@@ -35,7 +38,7 @@ READ_ERRORS = (
     *(ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError),
     *(SafetensorError, pa.ArrowException),
 )
-STATE, ARRAYS, ABOUT = "recommender.json", "arrays.safetensors", "README.md"
+STATE, ARRAYS = "recommender.json", "arrays.safetensors"
 README = """# A recommender
 
 {recommender!r}
@@ -50,8 +53,8 @@ ids, scores = rec.recommend(histories, k=10)
 ```
 
 `recommender.json` contains parameters and vocabularies, `arrays.safetensors` weights, `*.parquet`
-the catalogue and remembered histories of users, and `skrec.json` versions and checksums. The folder
-contains no code.
+the catalogue and remembered histories of users, `item_vectors.safetensors`, if it is there, vectors
+of the catalogue, and `skrec.json` versions and checksums. The folder contains no code.
 """
 
 
@@ -61,6 +64,7 @@ def save(
     path: Any,
     *,
     include_base: bool = False,
+    include_vectors: bool = False,
     check: Check = dict,
 ) -> None:
     """Save a fitted recommender to a folder.
@@ -75,6 +79,8 @@ def save(
         The folder.
     include_base : bool, default=False
         Whether to write the weights of pretrained language models.
+    include_vectors : bool, default=False
+        Whether to write the item rows.
     check : callable, default=dict
         Function of the state of the recommender that raises an error if `load` would refuse it.
 
@@ -93,10 +99,12 @@ def save(
             f"save can hold a {kind.__name__}, not its subclass {type(recommender).__name__}; "
             "pickle it, for readers who trust where the pickle comes from"
         )
+    recommender = shallow_copy(recommender)  # rows and weights must be those of one model
+    rows = recommender._rows() if include_vectors else None
     state: Any = recommender.__getstate__()
     state = {name: value for name, value in state.items() if not name.startswith(CALLBACKS)}
     check_finite(state)
-    fill = partial(_fill, recommender, state, check, Path(path).name, include_base)
+    fill = partial(_fill, recommender, state, check, Path(path).name, include_base, rows)
     write_folder(Path(path), fill)
 
 
@@ -106,6 +114,7 @@ def _fill(
     check: Check,
     name: str,
     include_base: bool,
+    rows: torch.Tensor | None,
     folder: Path,
 ) -> dict[str, Any]:
     """Write the files of a recommender to a folder, and return a description of them."""
@@ -114,6 +123,8 @@ def _fill(
     check(state)
     (folder / STATE).write_text(json.dumps(encoded, allow_nan=False), encoding="utf-8")
     safetensors.torch.save_file(codec.arrays, folder / ARRAYS)
+    if rows is not None:
+        write_rows(folder, rows)
     versions = {package: version(package) for package in ("torch", "scikit-learn", "transformers")}
     n_epochs = getattr(recommender, "n_epochs_", None)
     text = README.format(
@@ -204,6 +215,9 @@ def _load(
         given = {} if device is None or "device" not in state else {"device": device}
         recommender.__setstate__(state | given)
         check_is_fitted(recommender, "items_")
+        rows = read_rows(folder, about["files"])
+        if rows is not None:
+            recommender._use_rows(rows)
     except READ_ERRORS as error:
         raise Damaged(f"'{folder}' does not hold what save writes: {error!r}") from error
     return recommender

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skrec._common.locks import shallow_copy
 from skrec._common.random import TorchGenerator
 from skrec._data.coded import CodedInteractions
 from skrec._inference.item_vectors import EncodedItems
@@ -43,8 +44,7 @@ def copy_to_train(recommender: Any, inputs: FitInputs, examples: Examples, resum
     -------
     ContentRecommender
     """
-    model = object.__new__(type(recommender))
-    vars(model).update(vars(recommender))
+    model = shallow_copy(recommender)
     model.n_skipped_ = examples.n_skipped
     model.chosen_ = inputs.chosen
     model.removed_ = inputs.removed
