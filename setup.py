@@ -73,6 +73,9 @@ EXTRAS_REQUIRE = {
     "docs": [
         "sphinx>=8",
         "numpydoc>=1.9",
+        "pydata-sphinx-theme>=0.17",
+        "sphinx-copybutton>=0.5.2",
+        "sphinx-design>=0.6",
         "sphinx-gallery>=0.19",
         "markdown-it-py>=3",  # docs/_extensions/plain_markdown.py
         "matplotlib>=3.9",

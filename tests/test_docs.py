@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def name_of(path):
     return path.relative_to(ROOT).as_posix()
 
 
+def messages():
+    """Yield the texts in the sources of skrec, with a tab for each value in them."""
+    for path in (ROOT / "skrec").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                values = (getattr(part, "value", None) for part in node.values)
+                yield "".join(part if isinstance(part, str) else "\t" for part in values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
 def load(name):
     """Import a module of docs/_extensions, which is no package."""
     spec = importlib.util.spec_from_file_location(name, DOCS / "_extensions" / f"{name}.py")
@@ -53,7 +65,7 @@ def test_each_page_of_the_guide_has_code_that_runs():
 
 def test_reference_has_every_operator_and_every_public_name():
     reference = load("public_api")
-    page = reference.page()
+    page = "".join(reference.pages().values())
     for family in (content, behavior, predictor):
         for operator in family.ALIASES.values():
             assert f"   {operator.__name__}\n" in page, operator
@@ -66,7 +78,67 @@ def test_reference_drops_the_stubs_of_what_is_public_no_more(tmp_path):
     (tmp_path / "skrec.content.Gone.rst").touch()
     (tmp_path / "skrec.content.CNN.rst").touch()
     load("public_api").write(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"api.rst", "skrec.content.CNN.rst"}
+    found = {path.name for path in tmp_path.iterdir()}
+    assert {"api.rst", "api_skrec_content.rst", "contract.rst", "skrec.content.CNN.rst"} <= found
+    assert "skrec.content.Gone.rst" not in found
+
+
+def test_operators_hide_what_recommenders_call_and_their_base_classes_show_it():
+    hidden = load("public_api").internals()
+    assert {"build", "check", "fit"} <= set(hidden["skrec.behavior.GRU"].split(", "))
+    assert {"prepare", "use", "keeps_states"} <= set(hidden["skrec.content.CNN"].split(", "))
+    assert "language_model" not in hidden["skrec.content.LanguageModel"]
+    assert not {"skrec.content.ContentOperator", "skrec.predictor.Predictor"} & set(hidden)
+
+
+def test_messages_that_are_explained_exist():
+    page = (DOCS / "errors.rst").read_text(encoding="utf-8")
+    explained = re.findall(r"^``(.*)``$", page, re.MULTILINE)
+    assert len(explained) > 40
+    known = list(messages())
+    for message in explained:
+        parts = [re.escape(part) for part in message.split("...") if part]
+        pattern = re.compile(".*".join(parts), re.DOTALL)
+        assert any(pattern.search(text) for text in known), message
+
+
+def test_messages_that_are_explained_are_in_alphabetical_order():
+    page = (DOCS / "errors.rst").read_text(encoding="utf-8")
+    for topic in re.split(r"\n-{3,}\n", page):
+        explained = re.findall(r"^``(.*)``$", topic, re.MULTILINE)
+        keys = [re.sub(r"[^a-z ]", "", message.lower()).strip() for message in explained]
+        starts = [message.startswith("...") for message in explained]
+        assert starts == sorted(starts, reverse=True)
+        for same in (True, False):
+            chosen = [key for key, start in zip(keys, starts, strict=True) if start == same]
+            assert chosen == sorted(chosen)
+
+
+def test_formulas_become_mathml_and_bad_ones_raise():
+    to_mathml = load("mathml").to_mathml
+    assert "<msub>" in to_mathml(r"x_1, \dots, x_n", as_block=True)
+    with pytest.raises(ValueError, match="nonsense"):
+        to_mathml(r"\nonsense", as_block=False)
+
+
+def test_style_sheets_keep_the_rules_of_words_on_the_pages():
+    text = ":root{--a:1}.a,.b{x:1}.c{y:2}@media (x){.a{z:1}.c{k:3}}a:not(.c) .b{q:1}"
+    kept = ":root{--a:1}.a,.b{x:1}@media (x){.a{z:1}}a:not(.c) .b{q:1}"
+    assert load("site_pages").used_rules(text, {"a", "b"}) == kept
+
+
+@pytest.mark.parametrize(
+    ("page", "source"),
+    [
+        ("guide/data", "docs/guide/data.rst"),
+        ("auto_examples/plot_01_quickstart", "examples/plot_01_quickstart.py"),
+        ("generated/skrec.behavior.GRU", "skrec/behavior/_gru.py"),
+        ("generated/benchmarks", "benchmarks/README.md"),
+        ("generated/api", None),
+    ],
+)
+def test_edit_links_lead_to_the_source_of_a_page(page, source):
+    assert load("site_pages").source_of(page, ".rst") == source
 
 
 def test_markdown_pages_keep_their_parts():

@@ -3,11 +3,13 @@
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 from numpydoc.validate import validate
 
 import skrec
+from skrec import behavior, content, predictor
 
 # Layers for those who write operators: their docstrings give shapes, not a section each.
 UNCHECKED = {"nn", "lm"}
@@ -78,3 +80,33 @@ def test_public_module_says_what_is_public(module):
 def test_docstring(path):
     faults = [f"{code}: {text}" for code, text in validate(path)["errors"] if code not in ALLOWED]
     assert not faults, "\n".join([path, *faults])
+
+
+OPERATORS = [
+    operator for family in (content, behavior, predictor) for operator in family.ALIASES.values()
+]
+SIZES = [
+    operator
+    for operator in [*behavior.ALIASES.values(), *predictor.ALIASES.values()]
+    if "weights with ``width=64``" in inspect.getdoc(operator)
+]
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=path_of)
+def test_operators_have_the_same_template(operator):
+    """When to use it and when not, a formula, the cost, and an example with its result."""
+    text = " ".join(inspect.getdoc(operator).split())
+    assert "Use it " in text and "Do not use it if " in text
+    assert ".. math:: " in text and "**Cost.** " in text
+    assert re.search(r">>> .* (\(|\[|array)", text.split("Examples -----")[1])
+
+
+@pytest.mark.parametrize("operator", SIZES, ids=path_of)
+def test_the_cost_of_an_operator_is_true(operator):
+    (said,) = re.findall(r"([\d,]+) weights with ``width=64``", inspect.getdoc(operator))
+    weights = operator().build(64).parameters()
+    assert sum(weight.numel() for weight in weights) == int(said.replace(",", ""))
+
+
+def test_most_operators_say_how_many_weights_they_have():
+    assert len(SIZES) > 25

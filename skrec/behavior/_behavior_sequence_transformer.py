@@ -11,13 +11,15 @@ from skrec.nn import LayerStack, Positions, TransformerLayer, masked_mean, recen
 
 
 class BehaviorSequenceTransformer(BehaviorOperator):
-    """Transformer layers over the sequence of the clicks, followed by the candidate.
+    r"""Transformer layers over the sequence of the clicks, followed by the candidate.
 
     This is the behavior sequence of BST [1]_: clicks and candidate attend to each other, and
     learned vectors show their positions. Use it to rank short lists when the order of the clicks
     predicts the next one. It is the slowest operator on item vectors, because the layers run once
     per candidate. Users have no vector independent of a candidate, so ``transform`` raises an
     error.
+
+    Do not use it if the whole catalogue is ranked, or histories are long.
 
     Parameters
     ----------
@@ -43,6 +45,14 @@ class BehaviorSequenceTransformer(BehaviorOperator):
 
     Notes
     -----
+    .. math::
+
+       u(v) = \operatorname{pool}\left(\operatorname{Transformer}([h_1 + p_L, \ldots, h_L + p_1, v
+       + p_0])\right)
+
+    **Cost.** 28,480 weights with ``width=64``; O(C (L² D + L D²)) time for C candidates and L
+    clicks.
+
     In the paper, positions are time differences and are concatenated to the item vectors. Here
     they are numbers of clicks, because clicks have no times, and their vectors are added. In the
     paper, the perceptron reads the concatenation of all outputs. Here the outputs are averaged to
@@ -58,6 +68,11 @@ class BehaviorSequenceTransformer(BehaviorOperator):
     >>> from skrec import ContentRecommender, behavior, predictor
     >>> bst = behavior.BehaviorSequenceTransformer(n_heads=8)
     >>> rec = ContentRecommender(behavior=bst, predictor=predictor.MLP())
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     candidate_aware = True

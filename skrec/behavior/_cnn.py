@@ -11,11 +11,13 @@ from skrec.nn import AdditiveAttention, Convolution
 
 
 class CNN(BehaviorOperator):
-    """Convolution over the clicks, followed by ReLU and additive attention.
+    r"""Convolution over the clicks, followed by ReLU and additive attention.
 
     This is the news encoder of NAML [1]_, applied to clicks instead of words. The convolution reads
     which clicks directly follow each other. The attention ignores positions, so the operator does
     not know how old a click is. Use it when neighboring clicks belong together, as in sessions.
+
+    Do not use it if the age of a click matters more than its neighbors.
 
     Parameters
     ----------
@@ -29,6 +31,14 @@ class CNN(BehaviorOperator):
     GRU : Reads all clicks in their order.
     AdditiveAttention : No convolution.
 
+    Notes
+    -----
+    .. math::
+
+       c_l = \operatorname{relu}\left(\sum_k W_k h_{l+k} + b\right), \quad u = \sum_l \alpha_l c_l
+
+    **Cost.** 16,576 weights with ``width=64``; O(L K D²) time for a kernel of K clicks.
+
     References
     ----------
     .. [1] Wu et al., "Neural News Recommendation with Attentive Multi-View Learning",
@@ -38,6 +48,11 @@ class CNN(BehaviorOperator):
     --------
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.CNN(kernel_size=5))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 8)
     """
 
     def __init__(self, kernel_size: int = 3, *, dropout: float = 0.0) -> None:

@@ -11,11 +11,14 @@ from skrec.nn import AdditiveAttention, LayerStack, fastformer
 
 
 class Fastformer(BehaviorOperator):
-    """Fastformer layers over the clicks, followed by additive attention.
+    r"""Fastformer layers over the clicks, followed by additive attention.
 
     This is the user encoder of Fastformer [1]_. In each head, the clicks exchange information
     through one global query and one global key, so time is linear in the length of the history.
     The order of the clicks is ignored. Use it instead of `SelfAttention` for long histories.
+
+    Do not use it if histories are short, where `SelfAttention` is as fast and reads pairs of
+    clicks.
 
     Parameters
     ----------
@@ -40,6 +43,12 @@ class Fastformer(BehaviorOperator):
 
     Notes
     -----
+    .. math::
+
+       q = \sum_l \alpha_l q_l, \quad k = \sum_l \beta_l (q * k_l), \quad z_l = W (k * q_l) + q_l
+
+    **Cost.** 46,720 weights with ``width=64``; O(L D²) time for a history of L clicks, per layer.
+
     As in the paper, the queries also serve as the values. In the paper, all layers share one set
     of weights. Here, as in the authors' code, each layer has its own. The norms come first in a
     layer, while the authors' code has them last.
@@ -53,6 +62,11 @@ class Fastformer(BehaviorOperator):
     --------
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.Fastformer(n_layers=1))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 8)
     """
 
     def __init__(

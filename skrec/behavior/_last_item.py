@@ -15,15 +15,30 @@ class LastItem(BehaviorOperator):
     It recommends items that are similar to the one that was just clicked. Use it for short
     sessions, and as a baseline for operators that read the order of the clicks.
 
+    Do not use it if users have lasting interests, which older clicks show.
+
     See Also
     --------
     GRU : Reads all clicks in their order.
     MeanPooling : Gives all clicks the same weight.
 
+    Notes
+    -----
+    .. math::
+
+       u = h_L
+
+    **Cost.** No weights; O(D) time.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.LastItem())
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 8)
     """
 
     causal = True

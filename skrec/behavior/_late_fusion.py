@@ -9,7 +9,7 @@ from skrec.behavior._base import BehaviorOperator
 
 
 class LateFusion(BehaviorOperator):
-    """Mean of the candidate's scores against each click, without a user model.
+    r"""Mean of the candidate's scores against each click, without a user model.
 
     The predictor scores the candidate once per click, and the scores are averaged [1]_. Use it as
     a baseline with predictors that are not linear in the user vector. With ``predictor.Cosine``,
@@ -20,9 +20,20 @@ class LateFusion(BehaviorOperator):
     Scoring needs as many predictor calls as there are clicks. Users have no vector, so
     ``transform`` raises an error.
 
+    Do not use it if the predictor is ``predictor.Dot``: `MeanPooling` gives the same scores in less
+    time.
+
     See Also
     --------
     MeanPooling : Averages the item vectors instead of the scores.
+
+    Notes
+    -----
+    .. math::
+
+       s(v) = \frac{1}{L} \sum_l \operatorname{predictor}(h_l, v)
+
+    **Cost.** No weights; L calls of the predictor per candidate.
 
     References
     ----------
@@ -33,6 +44,11 @@ class LateFusion(BehaviorOperator):
     --------
     >>> from skrec import ContentRecommender, behavior, predictor
     >>> rec = ContentRecommender(behavior=behavior.LateFusion(), predictor=predictor.MLP())
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     late_fusion = True

@@ -13,10 +13,12 @@ from skrec.nn import causal_pooling, masked_softmax
 
 
 class MeanPooling(BehaviorOperator):
-    """Mean of the vectors of the clicked items; it has no weights to learn.
+    r"""Mean of the vectors of the clicked items; it has no weights to learn.
 
     By default, all clicks have the same weight, and their order is ignored. Use it as the baseline
     for all other operators.
+
+    Do not use it if interests change over time, or users have several of them.
 
     Parameters
     ----------
@@ -29,10 +31,23 @@ class MeanPooling(BehaviorOperator):
     AdditiveAttention : Learns the weights of the clicks.
     MaxPooling : Keeps the strongest signal instead of the average.
 
+    Notes
+    -----
+    .. math::
+
+       u = \frac{1}{L} \sum_l h_l
+
+    **Cost.** No weights by default; O(L D) time.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.MeanPooling())
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 8)
     """
 
     causal = True

@@ -12,7 +12,7 @@ from skrec.nn import masked_softmax
 
 
 class PersonalizedAttention(BehaviorOperator):
-    """Weighted mean of the clicks, with weights that depend on the user.
+    r"""Weighted mean of the clicks, with weights that depend on the user.
 
     This is the user encoder of NPA [1]_. Click r_i of the user with embedding e has the weight
     ``softmax_i(r_i . tanh(W q + b))``, where ``q = relu(V e + c)`` is the query of the user. Two
@@ -20,6 +20,8 @@ class PersonalizedAttention(BehaviorOperator):
     ``user_id`` of the training rows. Use it for returning users with enough clicks. Unknown users,
     and rows without a ``user_id`` in prediction, have the embedding zero, so all of them share one
     query. The order of the clicks is ignored.
+
+    Do not use it if most users are new, or have few clicks.
 
     Parameters
     ----------
@@ -40,6 +42,13 @@ class PersonalizedAttention(BehaviorOperator):
 
     Notes
     -----
+    .. math::
+
+       u = \sum_l \alpha_l h_l, \quad \alpha = \operatorname{softmax}_l\left(h_l^\top \tanh(W q +
+       b)\right), \quad q = \operatorname{relu}(V e + c)
+
+    **Cost.** 13,064 weights with ``width=64``, and one embedding per user; O(L D) time.
+
     In the paper, dropout applies to single entries of the embeddings. Setting whole embeddings to
     zero is that of LSTUR; see `GRU`. In some other implementations, the weights are
     ``softmax_i(q . tanh(W r_i + b))``.
@@ -53,6 +62,11 @@ class PersonalizedAttention(BehaviorOperator):
     --------
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.PersonalizedAttention(user_dropout=0.5))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit({"user_id": [7, 8], "history": [[0, 1, 2], [2, 0]]}, items=texts)
+    >>> rec.transform({"user_id": [7, 9], "history": [[0, 1], []]}).shape
+    (2, 8)
     """
 
     reads_users = True

@@ -11,12 +11,14 @@ from skrec.nn import causal_pooling, masked_softmax, unit
 
 
 class PolyAttention(BehaviorOperator):
-    """K user vectors, each a weighted mean of the clicks, which training keeps different.
+    r"""K user vectors, each a weighted mean of the clicks, which training keeps different.
 
     This is the user encoder of MINER [1]_, with the context codes of poly-encoders [2]_. Code c_i
     gives click h_j the weight ``softmax_j(c_i tanh(W h_j))``. Use it when users have several
     interests that one mean would mix up. Predictors that read one vector per user weight the K
     vectors by their dot products with the candidate.
+
+    Do not use it if an index of one vector per user is needed, or histories have few clicks.
 
     Parameters
     ----------
@@ -44,6 +46,13 @@ class PolyAttention(BehaviorOperator):
 
     Notes
     -----
+    .. math::
+
+       u_k = \sum_l \alpha_{k l} h_l, \quad \alpha_k = \operatorname{softmax}_l\left(c_k^\top
+       \tanh(W h_l)\right)
+
+    **Cost.** 19,200 weights with ``width=64``; O(L D (D + K)) time, and K scores per candidate.
+
     As in the paper, each candidate has its own weights. Some other implementations average the
     category cosines over the candidates of a row, which makes the score of a candidate depend on
     the others.
@@ -58,7 +67,12 @@ class PolyAttention(BehaviorOperator):
     Examples
     --------
     >>> from skrec import ContentRecommender, behavior
-    >>> rec = ContentRecommender(behavior=behavior.PolyAttention(8, category="topic"))
+    >>> rec = ContentRecommender(behavior=behavior.PolyAttention(4))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 4, 8)
     """
 
     def __init__(

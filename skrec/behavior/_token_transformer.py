@@ -11,7 +11,7 @@ from skrec.nn import AdditiveAttention, LayerStack, Positions, latest_tokens, tr
 
 
 class TokenTransformer(BehaviorOperator):
-    """Transformer over the tokens of all clicked items, followed by additive attention.
+    r"""Transformer over the tokens of all clicked items, followed by additive attention.
 
     The tokens of all clicks form one sequence, so words of one click attend to words of
     another before anything is pooled [1]_. Other operators read one vector per item. Use it when
@@ -20,6 +20,8 @@ class TokenTransformer(BehaviorOperator):
 
     If the content operator has no tokens, as ``content.Vectors``, the vector of an item is its only
     token.
+
+    Do not use it if histories or texts are long: `TokenFastformer` is linear.
 
     Parameters
     ----------
@@ -44,6 +46,14 @@ class TokenTransformer(BehaviorOperator):
 
     Notes
     -----
+    .. math::
+
+       u = \operatorname{pool}\left(\operatorname{Transformer}([x_{1,1} + p_1, \ldots, x_{L,T} +
+       p_L])\right)
+
+    **Cost.** 32,768 weights with ``width=64``; O(T² D + T D²) time and memory for T tokens in all
+    clicks.
+
     The position of a token is that of its click, counted from the latest click. The order of words
     within a text is known only if the content operator encodes it in the tokens.
     ``content.Transformer``, ``content.GRU`` and ``content.CNN`` do, ``content.MeanPooling`` does
@@ -57,6 +67,11 @@ class TokenTransformer(BehaviorOperator):
     --------
     >>> from skrec import ContentRecommender, behavior, content
     >>> rec = ContentRecommender(content=content.CNN(), behavior=behavior.TokenTransformer())
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 8)
     """
 
     reads_tokens = True

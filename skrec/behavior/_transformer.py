@@ -11,11 +11,13 @@ from skrec.nn import LayerStack, Positions, last_real, transformer
 
 
 class Transformer(BehaviorOperator):
-    """Causal Transformer over the clicks, oldest first; the last state is the user vector.
+    r"""Causal Transformer over the clicks, oldest first; the last state is the user vector.
 
     This is SASRec [1]_ on item vectors of the content operator: learned positions, then layers of
     causal self-attention and a feed-forward part. Each click attends to itself and to earlier
     clicks. Use it when the order of the clicks matters and many clicks are available.
+
+    Do not use it if clicks are few: `MovingAverages` and `GRU` learn the order from fewer.
 
     Parameters
     ----------
@@ -38,6 +40,13 @@ class Transformer(BehaviorOperator):
 
     Notes
     -----
+    .. math::
+
+       z = \operatorname{CausalTransformer}([h_1 + p_1, \ldots, h_L + p_L]), \quad u = z_L
+
+    **Cost.** 53,760 weights with ``width=64``; O(L² D + L D²) time for a history of L clicks, per
+    layer.
+
     Positions are counted from the oldest click that is read. The paper counts them from the latest
     click of the whole sequence, so that the same prefix has other positions in a longer sequence.
     As in the paper, a layer norm comes before each part. The tests compare the layers with those of
@@ -51,6 +60,11 @@ class Transformer(BehaviorOperator):
     --------
     >>> from skrec import ContentRecommender, behavior
     >>> rec = ContentRecommender(behavior=behavior.Transformer(n_layers=1, n_heads=4))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.transform([[0, 1], []]).shape
+    (2, 8)
     """
 
     causal = True

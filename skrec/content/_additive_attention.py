@@ -18,7 +18,7 @@ from skrec.nn import encode_by_length
 
 
 class AdditiveAttention(ColumnOperator):
-    """Weighted mean of the tokens of all columns, with learned attention weights.
+    r"""Weighted mean of the tokens of all columns, with learned attention weights.
 
     The tokens of all columns form one sequence x: the word pieces of each text, the values of each
     multi-category, and one token per category, number or vector. The weights of the tokens are
@@ -27,6 +27,8 @@ class AdditiveAttention(ColumnOperator):
     columns. Use it if single words matter more than the column that contains them.
 
     The order of words and columns has no influence. The vector of an item without tokens is zero.
+
+    Do not use it if phrases or the order of words matter.
 
     Parameters
     ----------
@@ -71,6 +73,14 @@ class AdditiveAttention(ColumnOperator):
     MeanPooling : Gives equal weights to the tokens of a column.
     CNN : Takes the order of words into account.
 
+    Notes
+    -----
+    .. math::
+
+       v = \sum_t \alpha_t x_t, \quad \alpha = \operatorname{softmax}_t(w^\top \tanh(W x_t + b))
+
+    **Cost.** D weights per word piece and O(D²) more; O(T D²) time per item with T tokens.
+
     References
     ----------
     .. [1] Bahdanau et al., "Neural Machine Translation by Jointly Learning to Align and
@@ -80,6 +90,11 @@ class AdditiveAttention(ColumnOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.AdditiveAttention(hidden=32))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

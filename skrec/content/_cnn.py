@@ -14,12 +14,14 @@ from skrec.nn import AdditiveAttention, Convolution
 
 
 class CNN(ColumnOperator):
-    """Convolution over each text, followed by attention over its positions and over the columns.
+    r"""Convolution over each text, followed by attention over its positions and over the columns.
 
     This is the news encoder of NAML [1]_. Each text passes a one-dimensional convolution, a ReLU
     and additive attention. Columns of other roles are embedded. A second additive attention
     combines the vectors of all columns. Use it for texts in which short phrases and the order of
     words matter.
+
+    Do not use it if the meaning of a word depends on distant words of the text.
 
     Parameters
     ----------
@@ -69,6 +71,16 @@ class CNN(ColumnOperator):
     SelfAttention : Each word attends to all words of its text.
     GRU : Reads the words of a text one after another.
 
+    Notes
+    -----
+    .. math::
+
+       c_t = \operatorname{relu}\left(\sum_k W_k x_{t+k} + b\right), \quad v =
+       \operatorname{fuse}\left(\sum_t \alpha_t c_t\right)
+
+    **Cost.** D weights per word piece and O(K D²) more per text column; O(T K D²) time per item
+    with T word pieces and a kernel of K.
+
     References
     ----------
     .. [1] Wu et al., "Neural News Recommendation with Attentive Multi-View Learning",
@@ -78,6 +90,11 @@ class CNN(ColumnOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.CNN(["title"], kernel_size=5))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from skrec.nn import AdditiveAttention, fastformer
 
 
 class Fastformer(ColumnOperator):
-    """Fastformer layers over each text, followed by additive attention.
+    r"""Fastformer layers over each text, followed by additive attention.
 
     This is the news encoder of Fastformer [1]_. In each head, words interact only through one
     global query and one global key, so computing time grows linearly with the length of a text.
@@ -22,6 +22,8 @@ class Fastformer(ColumnOperator):
     Use it for long texts.
 
     The order of words has no influence, because the authors use no positions for news [2]_.
+
+    Do not use it if texts are short, where `SelfAttention` is as fast.
 
     Parameters
     ----------
@@ -78,6 +80,13 @@ class Fastformer(ColumnOperator):
 
     Notes
     -----
+    .. math::
+
+       q = \sum_t \alpha_t q_t, \quad k = \sum_t \beta_t (q * k_t), \quad z_t = W (k * q_t) + q_t
+
+    **Cost.** D weights per word piece and O(D²) more per layer; O(T D²) time per item with T word
+    pieces, per layer.
+
     As in the paper, the queries also serve as values. In the paper, all layers share one set of
     weights; here, as in the authors' code, each layer has its own weights. Layer norms come first
     in a layer, whereas they come last in the authors' code. The tests compare the attention with
@@ -92,6 +101,11 @@ class Fastformer(ColumnOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.Fastformer(["title"], max_length=200))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

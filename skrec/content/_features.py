@@ -23,7 +23,7 @@ WORD_ROLES = ("text", "category", "multi-category")  # roles of columns that con
 
 
 class Features(DenseOperator):
-    """Features from a scikit-learn transformer or pipeline, followed by a linear layer.
+    r"""Features from a scikit-learn transformer or pipeline, followed by a linear layer.
 
     The transformer is cloned and fitted once per `fit`, on the training catalogue. The linear layer
     is trained together with the other operators. Use it for TF-IDF features or any other features
@@ -34,6 +34,9 @@ class Features(DenseOperator):
 
     The parameters of the transformer can be searched, for example as
     ``content__transformer__tfidfvectorizer__min_df``.
+
+    Do not use it if the meaning of the features must change with the clicks: only the linear layer
+    is trained.
 
     Parameters
     ----------
@@ -70,15 +73,29 @@ class Features(DenseOperator):
     Vectors : Reads vectors that are already in the catalogue.
     MeanPooling : Learns word embeddings from the clicks.
 
+    Notes
+    -----
+    .. math::
+
+       v = W \, \operatorname{transformer}(\text{columns}) + b
+
+    **Cost.** D weights per feature; the transformer runs once per item, and a step takes O(F D)
+    time per item with F features.
+
     Examples
     --------
     >>> from sklearn.decomposition import TruncatedSVD
     >>> from sklearn.feature_extraction.text import TfidfVectorizer
     >>> from sklearn.pipeline import make_pipeline
     >>> from skrec import ContentRecommender, content
-    >>> words = make_pipeline(TfidfVectorizer(min_df=2), TruncatedSVD(64, random_state=0))
+    >>> words = make_pipeline(TfidfVectorizer(), TruncatedSVD(2, random_state=0))
     >>> rec = ContentRecommender(content=content.Features(words))
-    >>> rec = rec.set_params(content__transformer__tfidfvectorizer__min_df=3)
+    >>> rec = rec.set_params(content__transformer__tfidfvectorizer__lowercase=False)
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

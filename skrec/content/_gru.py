@@ -14,11 +14,13 @@ from skrec.nn import AdditiveAttention, last_real
 
 
 class GRU(ColumnOperator):
-    """Gated recurrent unit over each text; its state after the last word represents the text.
+    r"""Gated recurrent unit over each text; its state after the last word represents the text.
 
     The unit [1]_ reads words in their order. Columns of other roles are embedded, and additive
     attention combines the vectors of all columns. Use it if the meaning depends on the order of the
     words in the whole text. Words are processed one after another, so long texts are slow.
+
+    Do not use it if texts are long, or training time matters.
 
     Parameters
     ----------
@@ -60,6 +62,16 @@ class GRU(ColumnOperator):
     --------
     CNN : Also reads words in their order, but all positions in parallel.
 
+    Notes
+    -----
+    .. math::
+
+       z_t = \sigma(W_z x_t + U_z s_{t-1}), \quad s_t = z_t * s_{t-1} + (1 - z_t) * \tanh(W x_t +
+       r_t * U s_{t-1})
+
+    **Cost.** D weights per word piece and about 6 D² more per text column; O(T D²) time per item, T
+    steps in sequence.
+
     References
     ----------
     .. [1] Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for
@@ -69,6 +81,11 @@ class GRU(ColumnOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.GRU(["title"]))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

@@ -15,11 +15,13 @@ from skrec.nn import embedding_table
 
 
 class ID(ContentOperator):
-    """One learned vector per item, looked up by its id.
+    r"""One learned vector per item, looked up by its id.
 
     The content is ignored. Use it as a baseline that shows how much content adds, or for catalogues
     in which all items have many clicks. Items outside the training catalogue get the mean of all
     vectors.
+
+    Do not use it if items are new or rarely clicked: nothing is known about them.
 
     Attributes
     ----------
@@ -33,10 +35,23 @@ class ID(ContentOperator):
     MeanPooling : Reads the columns instead of the id.
     WithID : Combines content and id.
 
+    Notes
+    -----
+    .. math::
+
+       v = E_{\text{id}}
+
+    **Cost.** D weights per item; a lookup per item.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.ID())
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

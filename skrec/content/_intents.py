@@ -17,7 +17,7 @@ from skrec.nn import AdditiveAttention, LayerStack, Positions, TransformerLayer,
 
 
 class Intents(ColumnOperator):
-    """Several intents per text, which the categories of the item separate.
+    r"""Several intents per text, which the categories of the item separate.
 
     This is the news encoder of CROWN [1]_. A Transformer layer and a mean encode each text. From
     this vector and the category of the item, `n_intents` layers compute one vector per intent, and
@@ -28,6 +28,8 @@ class Intents(ColumnOperator):
 
     The category of the item is also predicted from the intents of the title, and the cross-entropy
     of this prediction is added to the loss.
+
+    Do not use it if items have one short text or no category.
 
     Parameters
     ----------
@@ -78,6 +80,13 @@ class Intents(ColumnOperator):
 
     Notes
     -----
+    .. math::
+
+       z_j = \operatorname{layer}_j([x; c]), \quad v = \sum_j \alpha_j z_j
+
+    **Cost.** D weights per word piece and O(K D²) more for K intents; O(T² D + T D²) time per item
+    with T word pieces.
+
     The item vector is a linear layer of the concatenation of the title, the other texts and the
     columns that are not texts, so that it has `width` entries. In the paper, item vectors are the
     concatenation itself. Positions are learned, where the authors' code has sine waves, and padding
@@ -90,8 +99,16 @@ class Intents(ColumnOperator):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from skrec import ContentRecommender, content
+    >>> items = pd.DataFrame({"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]})
+    >>> items["abstract"] = ["a fox in the snow", "waves", "evening light"]
+    >>> items["topic"] = pd.Categorical(["animals", "nature", "nature"])
     >>> rec = ContentRecommender(content=content.Intents(["title", "abstract", "topic"]))
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

@@ -37,13 +37,16 @@ from skrec.content._words import ReadWords
 
 
 class LanguageModel(PretrainedText):
-    """Pretrained language model, trained with the clicks as a whole, in part or not at all.
+    r"""Pretrained language model, trained with the clicks as a whole, in part or not at all.
 
     Any encoder or decoder of the transformers library can be used. With ``trainable_layers=k``,
     only the top k layers are trained (**split mode**). The inputs of these layers, the *prefix
     states*, are computed once per item, stored on disk, and read from there in every step, as in
     [1]_ and [2]_. With `lora`, small adapters [3]_ are trained instead of the weights of the
     layers. Use it if items have informative texts, and above all if many items have few clicks.
+
+    Do not use it if texts say little, such as names, or clicks per item are many: `WithID` and
+    `MeanPooling` are much faster.
 
     Parameters
     ----------
@@ -110,6 +113,16 @@ class LanguageModel(PretrainedText):
     --------
     SideNetwork : Trains small blocks on stored states of a frozen language model.
     skrec.cache : Lists and deletes stored states.
+
+    Notes
+    -----
+    .. math::
+
+       v = W \, \operatorname{pool}\left(\operatorname{layers}_{n-k+1 \ldots n}(\text{stored
+       states})\right) + b
+
+    **Cost.** The weights of the top k layers, and D per number of a state; a step runs k layers on
+    the distinct items of a batch. The guide has measurements.
 
     References
     ----------

@@ -13,10 +13,12 @@ from skrec.nn import masked_max
 
 
 class MaxPooling(ColumnOperator):
-    """Maximum of the token embeddings of each column, then of the columns, entry by entry.
+    r"""Maximum of the token embeddings of each column, then of the columns, entry by entry.
 
     The strongest signal of any word is kept, however long the text is, whereas a mean dilutes it.
     The order of words has no influence. Use it for long texts in which few words matter.
+
+    Do not use it if all words of a text count, as in short titles.
 
     Parameters
     ----------
@@ -57,10 +59,23 @@ class MaxPooling(ColumnOperator):
     MeanPooling : Gives equal weights to all words.
     AdditiveAttention : Learns the weights of words.
 
+    Notes
+    -----
+    .. math::
+
+       v_d = \max_c \max_t x_{c t d}
+
+    **Cost.** D weights per word piece; O(T D) time per item with T word pieces.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.MaxPooling(max_length=16))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

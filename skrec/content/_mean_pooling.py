@@ -11,10 +11,13 @@ from skrec.content._columns.operator import ColumnOperator
 
 
 class MeanPooling(ColumnOperator):
-    """Mean of the token embeddings of each column, then of the columns.
+    r"""Mean of the token embeddings of each column, then of the columns.
 
     This is the fastest operator on text, and a strong one for short texts. The order of words has
     no influence.
+
+    Use it first, and as a baseline for the other operators. Do not use it if few words of a long
+    text matter, or their order does.
 
     Parameters
     ----------
@@ -55,10 +58,23 @@ class MeanPooling(ColumnOperator):
     AdditiveAttention : Learns the weights of words.
     CNN : Takes the order of words into account.
 
+    Notes
+    -----
+    .. math::
+
+       v = \operatorname{mean}_c \operatorname{mean}_t x_{c t}
+
+    **Cost.** D weights per word piece; O(T D) time per item with T word pieces.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.MeanPooling(max_length=16))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

@@ -24,13 +24,15 @@ NOISE_FLOOR = 1e-2  # least standard deviation of the noise of the gate
 
 
 class MixtureOfExperts(OperatorAround):
-    """Mixture of linear experts, in place of the last linear layer of a content operator.
+    r"""Mixture of linear experts, in place of the last linear layer of a content operator.
 
     This is the adapter of UniSRec [1]_. It maps the vector x of a text encoder to the item vector
     ``sum_e g_e W_e (x - b_e)``. The shifts b_e and matrices W_e replace a whitening transformation:
     they are learned such that directions that all texts share have no influence. The gate
     ``g = softmax(V x)`` chooses the experts, so different kinds of texts are mapped differently.
     Use it for vectors of a frozen language model.
+
+    Do not use it if items are alike: one linear layer is enough, and has fewer weights.
 
     Parameters
     ----------
@@ -62,6 +64,12 @@ class MixtureOfExperts(OperatorAround):
 
     Notes
     -----
+    .. math::
+
+       v = \sum_e g_e W_e (x - b_e), \quad g = \operatorname{softmax}(V x)
+
+    **Cost.** E S (D + 2) weights for E experts and vectors of S numbers; O(E S D) time per item.
+
     Shifts, gate and noise start at zero, as in the authors' code, so all experts start with equal
     weights. The matrices start as those of ``torch.nn.Linear``, at a scale that depends on the size
     of x; the authors' have a standard deviation of 0.02.
@@ -81,6 +89,15 @@ class MixtureOfExperts(OperatorAround):
     ... )
     >>> rec = ContentRecommender(content=content.MixtureOfExperts(frozen, n_experts=4))
     >>> rec = rec.set_params(content__operator__max_length=32)
+
+    Vectors that the catalogue contains:
+
+    >>> items = {"item_id": [0, 1, 2], "image": [[0.1, 0.9], [0.8, 0.2], [0.2, 0.7]]}
+    >>> rec = ContentRecommender(content=content.MixtureOfExperts(content.Vectors(["image"])))
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     _example = "content.Vectors(...)"

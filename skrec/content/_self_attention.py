@@ -15,12 +15,14 @@ from skrec.nn import AdditiveAttention, MultiHeadSelfAttention
 
 
 class SelfAttention(ColumnOperator):
-    """Multi-head self-attention over each text, followed by additive attention.
+    r"""Multi-head self-attention over each text, followed by additive attention.
 
     This is the news encoder of NRMS [1]_. Each word attends to all words of its text. Columns of
     other roles are embedded, and additive attention combines the vectors of all columns. Use it if
     the meaning of words depends on the other words of the text. The order of words has no
     influence.
+
+    Do not use it if the order of words matters, or texts have many hundreds of words.
 
     Parameters
     ----------
@@ -70,6 +72,16 @@ class SelfAttention(ColumnOperator):
     CNN : Costs less, and takes the order of words into account.
     Transformer : Several layers, with positions.
 
+    Notes
+    -----
+    .. math::
+
+       z = \operatorname{softmax}\left(\frac{Q K^\top}{\sqrt{d}}\right) V, \quad v = \sum_t
+       \alpha_t z_t
+
+    **Cost.** D weights per word piece and O(D²) more per text column; O(T² D + T D²) time per item
+    with T word pieces.
+
     References
     ----------
     .. [1] Wu et al., "Neural News Recommendation with Multi-Head Self-Attention",
@@ -79,6 +91,11 @@ class SelfAttention(ColumnOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.SelfAttention(n_heads=8))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

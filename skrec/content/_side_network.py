@@ -35,7 +35,7 @@ class SideSchema(PretrainedSchema):
 
 
 class SideNetwork(PretrainedText):
-    """Small trained blocks on stored states of a frozen language model.
+    r"""Small trained blocks on stored states of a frozen language model.
 
     The language model reads the text of each item once. Its states after several layers are each
     pooled to one vector and stored on disk. A narrow network is trained on these vectors: block i
@@ -55,6 +55,9 @@ class SideNetwork(PretrainedText):
     which are already normalized. In decoders, a few entries of the states are thousands of times
     larger than the others and almost equal for all texts. Without standardization, they would hide
     the differences between texts.
+
+    Do not use it if there is time to train layers: ``LanguageModel(trainable_layers=1)`` is more
+    accurate.
 
     Parameters
     ----------
@@ -111,6 +114,13 @@ class SideNetwork(PretrainedText):
 
     Notes
     -----
+    .. math::
+
+       s_i = f_i\left(g_i h_i + (1 - g_i) s_{i-1}\right), \quad v = W s_m + b
+
+    **Cost.** Two narrow matrices per layer; a step reads one stored vector per layer and item, and
+    runs no layer of the model.
+
     The authors' code pools each layer to its first token, ``pooling="cls"``. The default is the
     mean, because it also works for models whose first token was not trained to represent the text.
 

@@ -21,12 +21,14 @@ from skrec.content._texts import in_batches
 
 
 class StaticWords(DenseOperator):
-    """Weighted mean of pretrained word vectors, followed by a multi-layer perceptron.
+    r"""Weighted mean of pretrained word vectors, followed by a multi-layer perceptron.
 
     The vectors, for example of word2vec or GloVe, stay fixed, and the perceptron is trained
     together with the other operators. Use it for catalogues that are too small to learn the meaning
     of words. It is fast, because each text is read once per `fit`. The order of words has no
     influence. For an item without known words, the perceptron reads a vector of zeros.
+
+    Do not use it if clicks are many: trained words are better.
 
     Parameters
     ----------
@@ -75,6 +77,13 @@ class StaticWords(DenseOperator):
 
     Notes
     -----
+    .. math::
+
+       v = \operatorname{MLP}\left(\frac{\sum_t a_t x_t}{\sum_t a_t}\right)
+
+    **Cost.** The weights of the perceptron alone; texts are read once, and a step takes O(S D) time
+    per item with vectors of S numbers.
+
     The weighted sum is divided by the sum of the weights, whereas [1]_ divides by the number of
     words. The length of an item's vector therefore does not depend on the weights of its words. The
     last step of [1]_ removes the direction that all texts share. It is omitted because the first
@@ -89,6 +98,19 @@ class StaticWords(DenseOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.StaticWords("glove.6B.100d.txt", ["title"]))
+
+    A small file of vectors, and an item of which no word is known:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> words = Path(mkdtemp(), "words.txt")
+    >>> _ = words.write_text("red 1 0\nfox 1 1\nblue 0 1\nsea 0 2\n")
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "grey owl"]}
+    >>> rec = ContentRecommender(content=content.StaticWords(words))
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

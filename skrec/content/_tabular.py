@@ -16,12 +16,14 @@ from skrec.nn import ACTIVATIONS, MLP
 
 
 class Tabular(ColumnOperator):
-    """Multi-layer perceptron over categories, multi-categories, numbers and vectors.
+    r"""Multi-layer perceptron over categories, multi-categories, numbers and vectors.
 
     Each column becomes a vector: the embedding of a category, the mean embedding of a
     multi-category, or a linear map of a number or vector. The perceptron reads the concatenation of
     these vectors. Text columns are ignored. Use it for catalogues without text, or as a baseline
     that shows how much text adds.
+
+    Do not use it if items have texts: they say more than categories.
 
     Parameters
     ----------
@@ -45,10 +47,26 @@ class Tabular(ColumnOperator):
     MeanPooling : Reads texts, too.
     Vectors : Reads vector columns only.
 
+    Notes
+    -----
+    .. math::
+
+       v = \operatorname{MLP}([x_1; \ldots; x_c])
+
+    **Cost.** D weights per category and those of the perceptron; O(D) time per column and item,
+    times the hidden units.
+
     Examples
     --------
+    >>> import pandas as pd
     >>> from skrec import ContentRecommender, content
+    >>> items = pd.DataFrame({"item_id": [0, 1, 2], "price": [9.5, 20.0, 7.0]})
+    >>> items["topic"] = pd.Categorical(["art", "food", "art"])
     >>> rec = ContentRecommender(content=content.Tabular(["topic", "price"]))
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

@@ -20,12 +20,14 @@ from skrec.content._tokens import tokens_of
 
 
 class TopicAware(OperatorAround):
-    """Content operator whose item vectors are also trained to predict the topic of the item.
+    r"""Content operator whose item vectors are also trained to predict the topic of the item.
 
     This is the news encoder of TANR [1]_. A linear layer predicts the category of an item from its
     vector, and the cross-entropy of this prediction is added to the loss. The topic is not read, so
     new items do not need one. Use it if a category says what texts are about and clicks are few:
     the topics of all items teach the words.
+
+    Do not use it if items have no category, or clicks are many.
 
     Parameters
     ----------
@@ -54,6 +56,13 @@ class TopicAware(OperatorAround):
 
     Notes
     -----
+    .. math::
+
+       \text{loss} = \text{loss}_\text{clicks} + \lambda \, \operatorname{crossentropy}(W v,
+       \text{topic})
+
+    **Cost.** Those of the wrapped operator, and D weights per topic.
+
     In the paper, an item that occurs several times in a batch also occurs several times in the
     cross-entropy.
 
@@ -63,11 +72,18 @@ class TopicAware(OperatorAround):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(
     ...     content=content.TopicAware(content.CNN(), category="topic", weight=0.1)
     ... )
     >>> rec = rec.set_params(content__operator__max_length=16)
+    >>> items = pd.DataFrame({"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]})
+    >>> items["topic"] = pd.Categorical(["animals", "nature", "nature"])
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

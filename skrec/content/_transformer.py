@@ -14,13 +14,16 @@ from skrec.nn import AdditiveAttention, LayerStack, Positions, transformer
 
 
 class Transformer(ColumnOperator):
-    """Transformer layers with learned positions over each text, followed by additive attention.
+    r"""Transformer layers with learned positions over each text, followed by additive attention.
 
     Words are read in their order and in the context of all other words, as in language models [1]_.
     The layers start from random weights and therefore need more training data than `CNN` or
     `SelfAttention`. Columns of other roles are embedded, and additive attention combines the
     vectors of all columns. Use it for large data sets with texts that a pretrained language model
     does not cover.
+
+    Do not use it if clicks are few: a `LanguageModel` already knows the language, and `CNN` has
+    fewer weights.
 
     Parameters
     ----------
@@ -72,6 +75,14 @@ class Transformer(ColumnOperator):
 
     Notes
     -----
+    .. math::
+
+       v = \operatorname{pool}\left(\operatorname{Transformer}([x_1 + p_1, \ldots, x_T +
+       p_T])\right)
+
+    **Cost.** D weights per word piece and O(D²) more per layer; O(T² D + T D²) time per item with T
+    word pieces, per layer.
+
     A layer norm comes before each part of a layer [2]_. The tests compare the layers with those of
     ``torch.nn``.
 
@@ -85,6 +96,11 @@ class Transformer(ColumnOperator):
     --------
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.Transformer(["title"], n_layers=1))
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(

@@ -13,11 +13,13 @@ from skrec.content._columns.operator import chosen_roles
 
 
 class Vectors(DenseOperator):
-    """Vectors from the catalogue, followed by a multi-layer perceptron.
+    r"""Vectors from the catalogue, followed by a multi-layer perceptron.
 
     Use it for items that were encoded in advance, for example by a sentence encoder, an image model
     or a model of your own. The vectors stay fixed, and the perceptron is trained together with the
     other operators.
+
+    Do not use it if texts are at hand: `LanguageModel` trains what reads them.
 
     Parameters
     ----------
@@ -42,11 +44,23 @@ class Vectors(DenseOperator):
     --------
     Features : Reads the output of a scikit-learn transformer.
 
+    Notes
+    -----
+    .. math::
+
+       v = \operatorname{MLP}(x)
+
+    **Cost.** The weights of the perceptron; O(S D) time per item with vectors of S numbers.
+
     Examples
     --------
-    >>> from skrec import ContentRecommender, Items, content
-    >>> items = Items({"item_id": [7, 8], "image": [[0.1, 0.9, 0.3], [0.8, 0.2, 0.1]]})
+    >>> from skrec import ContentRecommender, content
+    >>> items = {"item_id": [0, 1, 2], "image": [[0.1, 0.9], [0.8, 0.2], [0.2, 0.7]]}
     >>> rec = ContentRecommender(content=content.Vectors(["image"], hidden=(64,)))
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     is_fast = True

@@ -18,12 +18,14 @@ from skrec.nn import embedding_table, real_first
 
 
 class WithID(OperatorAround):
-    """Sum of the vector of any content operator and a learned vector per id.
+    r"""Sum of the vector of any content operator and a learned vector per id.
 
     The id vector captures what the clicks of an item say beyond its content. New items have no id
     vector and are represented by their content alone. Use it if most items have many clicks and
     some are new. Id vectors start at zero, so an item that is never seen in training is represented
     by its content, too.
+
+    Do not use it if most items are new: their ids are never trained.
 
     Parameters
     ----------
@@ -48,6 +50,14 @@ class WithID(OperatorAround):
     --------
     ID : Learned vectors without content.
 
+    Notes
+    -----
+    .. math::
+
+       v = \operatorname{operator}(\text{columns}) + E_{\text{id}}
+
+    **Cost.** Those of the wrapped operator, and D weights per item.
+
     References
     ----------
     .. [1] Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems",
@@ -58,6 +68,11 @@ class WithID(OperatorAround):
     >>> from skrec import ContentRecommender, content
     >>> rec = ContentRecommender(content=content.WithID(content.MeanPooling(), dropout=0.3))
     >>> rec = rec.set_params(content__operator__max_length=16)
+    >>> items = {"item_id": [0, 1, 2], "title": ["red fox", "blue sea", "red sun"]}
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items)
+    >>> rec.item_vectors().shape
+    (3, 8)
     """
 
     def __init__(self, operator: Any = "cnn", *, dropout: float = 0.5) -> None:

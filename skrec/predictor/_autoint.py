@@ -13,7 +13,7 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class AutoInt(Predictor):
-    """Self-attention between fields of the user and the item, plus a multi-layer perceptron.
+    r"""Self-attention between fields of the user and the item, plus a multi-layer perceptron.
 
     Each interacting layer [1]_ mixes the fields by multi-head self-attention and adds a linear
     map of its input, ``relu(concat_h(softmax(Q_h K_h^T) V_h) + x W)``. A linear layer computes
@@ -21,6 +21,8 @@ class AutoInt(Predictor):
     feature of a table is a field. Here, the user vector and the item vector are one field each,
     unless `n_fields` cuts them into parts. Use it when different features
     interact for different users and many clicks are available.
+
+    Do not use it if the whole catalogue is ranked: each pair is scored separately.
 
     Parameters
     ----------
@@ -44,6 +46,14 @@ class AutoInt(Predictor):
 
     Notes
     -----
+    .. math::
+
+       \bar x_f = \operatorname{relu}\left(\sum_g \operatorname{softmax}_g(Q x_f \cdot K x_g) V x_g
+       + W x_f\right)
+
+    **Cost.** 74,113 weights with ``width=64``; O(F² D + F D²) time per pair for F fields, per
+    layer.
+
     As in the paper, attention has no biases, and dot products are not divided by the square root
     of their length. The tests compare the interacting layer with ``InteractingLayer`` of
     deepctr-torch 0.3.
@@ -57,6 +67,11 @@ class AutoInt(Predictor):
     --------
     >>> from skrec import ContentRecommender, predictor
     >>> rec = ContentRecommender(predictor=predictor.AutoInt(2, n_fields=8, hidden=()))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=32, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     is_network = True

@@ -11,10 +11,12 @@ from skrec.predictor._base import DotLikePredictor, Predictor
 
 
 class Cosine(Predictor):
-    """Cosine of the user and item vectors, divided by a temperature.
+    r"""Cosine of the user and item vectors, divided by a temperature.
 
     The length of a vector has no effect. Use it when long item vectors should have no advantage.
     If one of the vectors is zero, the score is 0.
+
+    Do not use it if popular items should rank higher: the length of their vectors is ignored.
 
     Parameters
     ----------
@@ -26,10 +28,23 @@ class Cosine(Predictor):
     --------
     Dot : Also depends on the lengths, which can express the popularity of items.
 
+    Notes
+    -----
+    .. math::
+
+       s = \frac{u^\top v}{\lVert u \rVert \, \lVert v \rVert \, t}
+
+    **Cost.** No weights; O(N D) time per user for N items.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, predictor
     >>> rec = ContentRecommender(predictor=predictor.Cosine(temperature=0.05))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     is_fast = True

@@ -12,11 +12,13 @@ from skrec.predictor._deep_cross import CrossPredictor
 
 
 class DCNv2(CrossPredictor):
-    """Cross layers with one matrix each, and a perceptron, over ``x0 = [user; item]``.
+    r"""Cross layers with one matrix each, and a perceptron, over ``x0 = [user; item]``.
 
     Layer l of the cross network computes ``x_{l+1} = x0 * (W x_l + b) + x_l`` [1]_. After l
     layers it has formed products of up to l + 1 features, which a perceptron can learn only with
     difficulty. Use it to rank short lists when many clicks are available.
+
+    Do not use it if the whole catalogue is ranked: each pair is scored separately.
 
     Parameters
     ----------
@@ -44,6 +46,13 @@ class DCNv2(CrossPredictor):
 
     Notes
     -----
+    .. math::
+
+       x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, \quad s = w^\top [x_L; \operatorname{MLP}(x_0)]
+
+    **Cost.** 74,497 weights with ``width=64``; O(D²) time per pair and layer, or O(D r) with `rank`
+    r.
+
     The tests compare the cross network with ``CrossNet`` and ``CrossNetMix`` of deepctr-torch 0.3
     and with ``CrossNetV2`` of fuxictr 2.3. The gates of the experts are the softmax of a linear
     layer. Each cross layer has its own gates, and a single expert has none.
@@ -57,6 +66,11 @@ class DCNv2(CrossPredictor):
     --------
     >>> from skrec import ContentRecommender, predictor
     >>> rec = ContentRecommender(predictor=predictor.DCNv2(2, structure="stacked", rank=16))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     def __init__(

@@ -10,10 +10,12 @@ from skrec.predictor._base import DotLikePredictor, Predictor
 
 
 class Dot(Predictor):
-    """Dot product of the user and item vectors, divided by a temperature.
+    r"""Dot product of the user and item vectors, divided by a temperature.
 
     This is the fastest predictor: one matrix product ranks a whole catalogue. Use it as the
     default, and whenever item vectors are to be searched with a nearest-neighbor index.
+
+    Do not use it if the score depends on combinations of features that one product cannot express.
 
     Parameters
     ----------
@@ -31,10 +33,23 @@ class Dot(Predictor):
     Cosine : Ignores the lengths of the vectors.
     MLP : Learns how the user and the item interact.
 
+    Notes
+    -----
+    .. math::
+
+       s = \frac{u^\top v}{t} \; (+ \; b_v)
+
+    **Cost.** No weights by default; O(N D) time per user for N items.
+
     Examples
     --------
     >>> from skrec import ContentRecommender, predictor
     >>> rec = ContentRecommender(predictor=predictor.Dot(temperature=0.1))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     is_fast = True

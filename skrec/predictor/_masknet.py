@@ -14,11 +14,13 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class MaskNet(Predictor):
-    """Mask blocks over ``x0 = [user; item]``, which multiply features by a learned mask.
+    r"""Mask blocks over ``x0 = [user; item]``, which multiply features by a learned mask.
 
     With ``mask(x0) = V' relu(V x0 + c) + c'``, a block [1]_ maps its input h to
     ``relu(norm(W (mask(x0) * h)))``. The weight of a feature therefore depends on all other
     features. Use it to rank short lists when many clicks are available.
+
+    Do not use it if clicks are few: it has the most weights of all predictors.
 
     Parameters
     ----------
@@ -47,6 +49,14 @@ class MaskNet(Predictor):
 
     Notes
     -----
+    .. math::
+
+       \operatorname{block}(h) = \operatorname{relu}\left(\operatorname{norm}(W
+       (\operatorname{mask}(x_0) * h))\right), \quad \operatorname{mask}(x_0) = V'
+       \operatorname{relu}(V x_0 + c) + c'
+
+    **Cost.** 235,393 weights with ``width=64``; O(D²) time per pair and block.
+
     As in the paper, the user and item vectors are normalized separately. The tests compare the
     block with ``MaskBlock`` of rec-pangu 0.4, which normalizes both vectors together and has no
     final relu.
@@ -60,6 +70,11 @@ class MaskNet(Predictor):
     --------
     >>> from skrec import ContentRecommender, predictor
     >>> rec = ContentRecommender(predictor=predictor.MaskNet(2, structure="serial"))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     is_network = True

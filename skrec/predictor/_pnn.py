@@ -14,11 +14,13 @@ from skrec.predictor._base import OneVectorPredictor, Predictor
 
 
 class PNN(Predictor):
-    """Perceptron over ``[user; item]`` and the products of both.
+    r"""Perceptron over ``[user; item]`` and the products of both.
 
     The product layer of PNN [1]_ gives the perceptron the inner and outer products of the user and
     item vectors, which it can learn only with difficulty. Use it to rank short lists when many
     clicks are available and `DeepFM` is too simple.
+
+    Do not use it if the whole catalogue is ranked: each pair is scored separately.
 
     Parameters
     ----------
@@ -40,6 +42,13 @@ class PNN(Predictor):
 
     Notes
     -----
+    .. math::
+
+       s = \operatorname{MLP}\left(\operatorname{relu}(W_z [u; v] + l_p + b)\right)
+
+    **Cost.** 41,345 weights with ``width=64``; the time per pair is that of the perceptron and the
+    products.
+
     The fields are the user and the item. The first hidden layer computes
     ``relu(W_z [u; v] + l_p + b)``, where l_p is the part of the products. For the inner product,
     unit n of l_p is ``l_p^n = w_n (u . v)``. For the outer product, it is the sum of ``W_n * P``
@@ -62,6 +71,11 @@ class PNN(Predictor):
     --------
     >>> from skrec import ContentRecommender, predictor
     >>> rec = ContentRecommender(predictor=predictor.PNN((64,), product="inner"))
+    >>> texts = ["red fox", "blue sea", "red sun"]
+    >>> rec = rec.set_params(width=8, max_epochs=1, early_stopping=False, random_state=0)
+    >>> rec = rec.fit([[0, 1, 2], [2, 0]], items=texts)
+    >>> rec.decision_function([[0]]).shape
+    (1, 3)
     """
 
     is_network = True
