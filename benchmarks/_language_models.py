@@ -52,20 +52,24 @@ def prepare_model(args, folder):
     return folder
 
 
-def tiny_bert():
-    """Make a random BERT of 3 layers, whose tokens are characters."""
+def letter_tokenizer():
+    """Make a tokenizer whose tokens are characters."""
     import tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     letters = ["[PAD]", "[UNK]", *map(chr, range(32, 127))]
     backend = tokenizers.Tokenizer(
         tokenizers.models.WordLevel({x: at for at, x in enumerate(letters)}, unk_token="[UNK]")
     )
     backend.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
+
+
+def tiny_bert():
+    """Make a random BERT of 3 layers, and a tokenizer of characters."""
+    from transformers import BertConfig, BertModel
+
+    tokenizer = letter_tokenizer()
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
-    config = BertConfig(vocab_size=len(letters), num_hidden_layers=3, **sizes)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]"
-    )
-    return BertModel(config), tokenizer
+    return BertModel(BertConfig(vocab_size=len(tokenizer), num_hidden_layers=3, **sizes)), tokenizer

@@ -24,20 +24,14 @@ import torch
 from _common import alternate, arguments, environment, peak_mb, report
 from _language_models import operators, prepare_model
 from _ml100k import read_items, read_split
-from _padded import MAX_HISTORY, padded_loss
+from _padded import padded_loss
+from _training_steps import BATCH_SIZE, MAX_HISTORY, N_NEGATIVES, TrainingSteps
 from skrec import ContentRecommender, Items, cache
-from skrec._data.encode import encode
-from skrec._data.rows import as_table
-from skrec._training.batches import iterate_batches
-from skrec._training.examples import ImpressionExamples
 from skrec._training.losses import batch_loss
-from skrec._training.negatives import NegativeSampler
 from skrec._training.optimizers import parameter_groups
-from skrec._training.trainer import AUTOCAST, Plan, Stepper
+from skrec._training.trainer import AUTOCAST
 from skrec.content import Resources
 from skrec.datasets import make_headlines
-
-BATCH_SIZE, N_NEGATIVES = 64, 4
 
 
 def chosen_modes(args, default):
@@ -78,34 +72,19 @@ def recommender(args, mode, **parameters):
     )
 
 
-class Setting:
-    """The network of one way, its batches, and what takes the steps of training."""
-
-    def __init__(self, args, mode):
-        torch.set_num_threads(args.threads)
-        items, train, _ = read_data(args)
-        # a step on one row makes the network and prepares the items
-        self.rec = recommender(args, mode, max_epochs=1, random_state=0).fit(train.head(1), items)
-        self.network = self.rec.network_.train()
-        self.packed = self.rec._encoded().packed(self.network)
-        data = encode(as_table(train), items=items, labels="required")
-        sampler = NegativeSampler(data, items.n_items, N_NEGATIVES, "uniform")
-        examples, rng = ImpressionExamples(data, sampler), np.random.default_rng(0)
-        batches = iterate_batches(examples, BATCH_SIZE, MAX_HISTORY, rng)
-        self.batches = [batch for batch, _ in zip(batches, range(args.batches), strict=False)]
-        self.plan = Plan.of(self.rec, "softmax")
-        self.stepper = Stepper(self.network, self.plan)
-
-    def steps(self):
-        for batch in self.batches:
-            self.stepper.step(self.packed, batch)
+def steps_of(args, mode):
+    """Return the steps of one way."""
+    torch.set_num_threads(args.threads)
+    items, train, _ = read_data(args)
+    rec = recommender(args, mode, max_epochs=1, random_state=0)
+    return TrainingSteps(rec, items, train, args.batches)
 
 
 class Twin:
     """Whole fine-tuning in plain torch: every slot of the padded grid goes through the model."""
 
     def __init__(self, args):
-        setting = Setting(args, "whole")
+        setting = steps_of(args, "whole")
         self.n_impressions = args.twin_impressions  # of a micro-batch
         self.network, self.plan = setting.network, setting.plan
         self.model = self.network.content.top.model  # of transformers, as it is
@@ -180,7 +159,7 @@ def fill_seconds(args, mode):
 
 
 def prepared(args, mode):
-    setting = Twin(args) if mode == "twin" else Setting(args, mode)
+    setting = Twin(args) if mode == "twin" else steps_of(args, mode)
     # what making it has freed goes back to the system, or steps would use it unseen
     ctypes.CDLL(None).malloc_trim(0)
     return setting
@@ -188,8 +167,8 @@ def prepared(args, mode):
 
 def take_steps(setting):
     """Take two steps: the optimiser has its state from the first."""
-    if isinstance(setting, Setting):
-        setting.steps()
+    if isinstance(setting, TrainingSteps):
+        setting.take()
         return
     for _ in range(2):
         setting.micro_batch()
@@ -208,9 +187,9 @@ def speed(args, modes):
     twin = Twin(args)  # the first to load a model: imports count for none of the others
     difference = twin.difference()
     filled = {mode: fill_seconds(args, mode) for mode in modes}
-    settings = {mode: Setting(args, mode) for mode in modes}
+    settings = {mode: steps_of(args, mode) for mode in modes}
     ways = {"micro-batch": twin.micro_batch, "update": twin.update}
-    ways |= {mode: settings[mode].steps for mode in modes}
+    ways |= {mode: settings[mode].take for mode in modes}
     seconds = alternate(ways, args.repeats)
     per_row = seconds["micro-batch"] / twin.n_impressions + seconds["update"] / BATCH_SIZE
     report(
@@ -229,7 +208,7 @@ def speed(args, modes):
         loss_differs_by=difference,
     )
     for mode, setting in settings.items():
-        n_impressions = sum(len(batch.labels) for batch in setting.batches)
+        n_impressions = setting.n_impressions
         kept = cache.info(Path(args.memory) / mode)
         report(
             "split",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ class Targets:
         False for padding of `hard`.
     hard_log_q : float tensor of shape (T, n_hard), or None
         What the softmax loss subtracts from the scores of hard negatives.
-    not_allowed : int64 tensor of shape (2, m), or None
+    not_allowed : int64 tensor of shape (2, m) on the CPU, or None
         Targets, ascending, and shared items that are hard negatives of the target, and therefore
         no shared ones.
     """
@@ -62,20 +62,22 @@ class Targets:
         return len(self.item)
 
     def to(self, device: torch.device) -> Targets:
-        """Return the targets on a device."""
+        """Return the targets on a device, except `not_allowed`."""
         moved: dict[str, Any] = {
-            name: None if value is None else value.to(device) for name, value in vars(self).items()
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if value is not None and name != "not_allowed"
         }
-        return Targets(**moved)
+        return replace(self, **moved)
 
-    def allowed_of(self, block: torch.Tensor) -> torch.Tensor:
-        """Return which shared items (b, S) are negatives of the targets at consecutive places."""
+    def allowed_of(self, block: slice) -> torch.Tensor:
+        """Return which shared items (b, S) are negatives of a block of targets."""
         allowed = self.allowed[self.window[block]]
-        if self.not_allowed is not None and len(block):
-            target, column = self.not_allowed
-            edges = torch.stack([block[0], block[-1] + 1])
-            start, stop = torch.searchsorted(target, edges).tolist()
-            allowed[target[start:stop] - block[0], column[start:stop]] = False
+        if self.not_allowed is not None:
+            edges = torch.tensor([block.start, block.stop])
+            start, stop = torch.searchsorted(self.not_allowed[0], edges).tolist()
+            target, column = self.not_allowed[:, start:stop].to(allowed.device)
+            allowed[target - block.start, column] = False
         return allowed
 
 
@@ -85,7 +87,7 @@ class Batch:
 
     Attributes
     ----------
-    items : int64 tensor of shape (U,)
+    items : int64 tensor of shape (U,), on the CPU
         Catalogue codes of the distinct items. `history`, `candidates` and `shared` are indices
         into this tensor.
     history : int64 tensor of shape (H, L)
@@ -153,12 +155,13 @@ class Batch:
         return bool((self.candidate_mask & (self.labels == 0)).any())
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device."""
+        """Return the batch on a device, except `items`."""
         moved: dict[str, Any] = {
-            name: value.to(device) if isinstance(value, torch.Tensor | Targets) else value
+            name: value.to(device)
             for name, value in vars(self).items()
+            if isinstance(value, torch.Tensor | Targets) and name != "items"
         }
-        return Batch(**moved)
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

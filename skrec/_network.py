@@ -112,10 +112,10 @@ class Network(nn.Module):
         if not (self.has_user_vectors and len(shared)):
             item = torch.cat([own, shared.expand(len(own), -1, -1)], dim=1)
             users = self.users_of_rows(clicks, mask, rows, item, batch.user)
-            real = users[batch.candidate_mask] if self.candidate_aware else users
+            penalty = self._penalty(users, batch.candidate_mask if self.candidate_aware else None)
             users = self.in_context(users, batch.contexts, batch.context_of_row)
             scores = self.match(users, item, mask[rows] if self.late_fusion else None)
-            return Outputs(scores, self._penalty(real), items)
+            return Outputs(scores, penalty, items)
         users = self.users(clicks, mask, batch.user)  # (H, K, D)
         penalty = self._penalty(users)
         if self.context is not None:
@@ -162,10 +162,17 @@ class Network(nn.Module):
         scores = self._scores_of_rows(own_users, rows, own, shared)
         return Outputs(scores, penalty, items, users)
 
-    def _penalty(self, users: torch.Tensor) -> torch.Tensor:
-        """Return the penalty of the behavior module for user vectors, or 0 if it has none."""
+    def _penalty(self, users: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the penalty of the behavior module for user vectors, or 0 if it has none.
+
+        The mask `real` (B, C) says which user vectors (B, C, K, D) count.
+        """
         penalty: Any = getattr(self.behavior, "penalty", None)
-        return users.new_zeros(()) if penalty is None else penalty(users)
+        if penalty is None:
+            return users.new_zeros(())
+        if real is not None:
+            users = users.flatten(0, 1).index_select(0, real.flatten().nonzero().squeeze(1))
+        return penalty(users)
 
     def _items_and_penalty(
         self, packed: Packed, codes: torch.Tensor, token_budget: int
@@ -187,7 +194,10 @@ class Network(nn.Module):
     def encode(
         self, packed: Packed, codes: torch.Tensor, token_budget: int, rows_of: Any = None
     ) -> torch.Tensor:
-        """Return the rows (U, R) of items, encoded in micro-batches of similar length."""
+        """Return the rows (U, R) of items, encoded in micro-batches of similar length.
+
+        Their codes (U,) are on the CPU.
+        """
         encode = rows_of or self.item_rows
         lengths = packed.lengths_of(codes)
         return in_parts(lambda rows, _: encode(packed.take(codes[rows])), lengths, token_budget)
@@ -217,16 +227,16 @@ class Network(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Replace empty histories in (H, L, R) with histories of one click, the learned vector."""
         empty = ~mask.any(dim=1)  # (H,)
-        if not empty.any():
+        if empty.device.type == "cpu" and not empty.any():  # a GPU would have to be waited for
             return clicks, mask
-        rows = empty.nonzero().squeeze(1)
-        place = rows, torch.zeros_like(rows)
+        place = torch.zeros_like(mask)
+        place[:, 0] = empty
         click = F.pad(self.empty_history, (0, self.item_width - self.width))
         if self.reads_tokens:  # the vector is its only token
             click = torch.cat([click, self.empty_history, click.new_ones(1)])
         click = F.pad(click, (0, clicks.shape[2] - len(click)))
         click = click.to(clicks.dtype)  # autocast may have changed the dtype
-        return clicks.index_put(place, click), mask.index_put(place, mask.new_ones(()))
+        return torch.where(place.unsqueeze(2), click, clicks), mask | place
 
     def trained_state(self) -> dict[str, torch.Tensor]:
         """Return weights and buffers, except the frozen weights that `build` loads again."""

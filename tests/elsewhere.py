@@ -79,8 +79,8 @@ def compute(func, args, kwargs, waits):
             if not there and tensor.dim() and any(is_there):
                 raise RuntimeError(f"{name}: a tensor of the CPU meets one of another device")
         arrives = name != "aten::_local_scalar_dense"
-        by_mask = name.startswith("aten::index") and any(
-            tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors[1:]
+        by_mask = name in ("aten::index", "aten::index_put", "aten::index_put_") and any(
+            index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
         )
         if not arrives or name in SIZED_BY_VALUES or by_mask:
             waits[name] += 1

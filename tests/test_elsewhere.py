@@ -1,11 +1,17 @@
 """A model on another device than the CPU gives the same results, with few synchronizations."""
 
+import json
+from argparse import Namespace
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 from elsewhere import DEVICE, Elsewhere, elsewhere
+from sklearn.base import clone
 from torch.utils._python_dispatch import _disable_current_modes
 
+import bench_gpu
 from _combinations import (
     SETTINGS,
     TWO_STEPS,
@@ -16,6 +22,7 @@ from _combinations import (
     write_pretrained,
 )
 from skrec import ContentRecommender
+from skrec._training.trainer import Stepper
 from skrec.content._lm import pretrained
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -77,17 +84,45 @@ def loading_here(monkeypatch):
     monkeypatch.setattr(pretrained, "load_base", load_base)
 
 
+@contextmanager
+def counted_steps(synchronizations):
+    """Yield a list to which each training step adds the number of its synchronizations."""
+    counts, add, flush = [], Stepper.add, Stepper.flush_if_due
+
+    def counted_add(self, *args):
+        counts.append(-synchronizations.waits.total())
+        return add(self, *args)
+
+    def counted_flush(self):
+        flush(self)
+        counts[-1] += synchronizations.waits.total()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stepper, "add", counted_add)
+        patch.setattr(Stepper, "flush_if_due", counted_flush)
+        yield counts
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("loading_here")
 @pytest.mark.filterwarnings("ignore:.*have no vector")
 @pytest.mark.parametrize("names", ONE_OTHER, ids=lambda names: "-".join(names.values()))
 def test_operators_give_equal_results(made, data, names):
-    operators = {family: made[family][name] for family, name in names.items()}
-    here, away = results(operators, data, "cpu")
-    with elsewhere():
-        here_too, away_too = results(operators, data, "meta")
-    np.testing.assert_allclose(here_too, here, **CLOSE)
-    np.testing.assert_array_equal(away_too, away)
+    operators = {family: without_dropout(made[family][name]) for family, name in names.items()}
+    here, lists_here = results(operators, data, "cpu")
+    with elsewhere() as synchronizations, counted_steps(synchronizations) as counts:
+        away, lists_away = results(operators, data, "meta")
+    np.testing.assert_allclose(away, here, **CLOSE)
+    np.testing.assert_array_equal(lists_away, lists_here)
+    # transformers reads the mask of a language model once more
+    limit = 3 if "LanguageModel" in names["content"] else 2
+    assert len(counts) == 2 and max(counts) <= limit
+
+
+def without_dropout(operator):
+    """Return a copy without dropout, which differs between tensors of different sizes."""
+    names = [name for name in operator.get_params() if name.split("__")[-1].endswith("dropout")]
+    return clone(operator).set_params(**dict.fromkeys(names, 0.0))
 
 
 def results(operators, data, device):
@@ -95,6 +130,60 @@ def results(operators, data, device):
     rec = ContentRecommender(**operators, device=device, **SETTINGS, **TWO_STEPS)
     rec.fit(data.impressions, data.items)
     return scores_of(rec, data.impressions), rec.recommend(data.impressions, k=3)[0]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"history_targets": "all", "n_negatives": 3, "n_hard_negatives": 2},
+        {"history_targets": "all", "n_negatives": "all"},
+        {"history_targets": "all", "n_negatives": 3, "loss": "bpr", "max_grad_norm": 1.0},
+    ],
+)
+def test_steps_wait_for_the_device_once(data, parameters, there):
+    histories = data.impressions.history.tolist()
+    rec = ContentRecommender(device="meta", random_state=0, max_epochs=2, **parameters)
+    with counted_steps(there) as counts:
+        rec.fit(histories, items=data.items)
+    assert counts and set(counts) == {1}  # for the loss
+
+
+BLOCKS = [
+    ("scores", "HISTORY_BLOCK"),
+    ("scores", "PAIR_BLOCK"),
+    ("scores", "CELL_BLOCK"),
+    ("top_k", "CELL_BLOCK"),
+]
+
+
+@pytest.mark.parametrize("behavior", ["moving_averages", "candidate_self_attention"])
+def test_blocks_of_answers_do_not_wait_for_the_device(data, behavior, there, monkeypatch):
+    histories = data.impressions.history.tolist()
+    rec = ContentRecommender(behavior=behavior, device="meta", random_state=0, max_epochs=1)
+    rec.fit(histories, items=data.items)
+    counts = []
+    for size in 1 << 22, 64, 16:
+        for module, name in BLOCKS:
+            monkeypatch.setattr(f"skrec._inference.{module}.{name}", size)
+        there.waits.clear()
+        rec.recommend(histories, k=3)
+        rec.similar_items(data.items.ids, k=3)
+        rec.predict_proba(data.impressions)
+        counts.append(there.waits.total())
+    assert counts == [5, 5, 5]  # each reads its answers once; lists have codes and scores
+
+
+def test_explanations_are_equal(data, there, tmp_path):
+    histories = data.impressions.history.tolist()
+    rec = ContentRecommender(device="meta", random_state=0, max_epochs=1)
+    rec.fit(histories, items=data.items)
+    rec.set_params(device="cpu").save(tmp_path / "model")
+    again = ContentRecommender.load(tmp_path / "model")
+    away, here = (each.explain(histories[3], item=data.items.ids[1]) for each in (rec, again))
+    np.testing.assert_allclose(away.score, here.score, **CLOSE)
+    np.testing.assert_allclose(away.clicks["share"], here.clicks["share"], **CLOSE)
+    np.testing.assert_allclose(away.words["share"], here.words["share"], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"history_targets": "all", "n_negatives": 3}])
@@ -111,3 +200,22 @@ def test_defaults_give_equal_results(data, parameters, tmp_path, there):
     np.testing.assert_allclose(scores, scores_here, **CLOSE)
     np.testing.assert_array_equal(ids, ids_here)
     assert rec.evaluate(histories[3:9]) == pytest.approx(again.evaluate(histories[3:9]))
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_runs_elsewhere(there, capsys, monkeypatch):
+    make = bench_gpu.large_llama
+
+    def large_llama(args):
+        with _disable_current_modes():
+            return make(args)
+
+    monkeypatch.setattr(bench_gpu, "large_llama", large_llama)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: None)
+    args = Namespace(quick=True, device="meta", repeats=1, batches=1)
+    for part in bench_gpu.PARTS.values():
+        part(args)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = ["gpu training", "gpu lists", "gpu split"]
+    assert [row["bench"] for row in rows] == [names[0]] * 4 + [names[1]] + [names[2]] * 4
+    assert all(row["failure"] is None for row in rows[-4:])

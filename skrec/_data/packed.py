@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Ragged:
 
     Parameters
     ----------
-    offsets : int64 tensor of shape (N + 1,)
+    offsets : int64 tensor of shape (N + 1,), on the CPU
         Offsets of the items in `values`.
     values : tensor of shape (offsets[-1],)
         Token ids. Those of item i are ``values[offsets[i]:offsets[i + 1]]``.
@@ -55,18 +55,18 @@ class Ragged:
 
     def take(self, codes: torch.Tensor) -> Column:
         """Return the token ids (U, L) of some items, padded with 0, and their mask (U, L)."""
-        start = self.offsets[codes]  # (U,)
-        lengths = self.offsets[codes + 1] - start
-        place = torch.arange(max(1, int(lengths.max())), device=codes.device)  # (L,)
-        mask = place < lengths.unsqueeze(1)  # (U, L)
+        lengths, device = self.lengths_of(codes), self.values.device
+        place = torch.arange(max(1, int(lengths.max())), device=device)  # (L,)
+        mask = place < lengths.to(device).unsqueeze(1)  # (U, L)
+        start = self.offsets[codes].to(device)  # (U,)
         at = (start.unsqueeze(1) + place).masked_fill_(~mask, 0)
         if not len(self.values):
             return torch.zeros_like(at), mask
         return self.values[at].masked_fill_(~mask, 0), mask
 
     def to(self, device: torch.device) -> Ragged:
-        """Return the column on a device."""
-        return Ragged(self.offsets.to(device), self.values.to(device))
+        """Return the column with its values on a device."""
+        return replace(self, values=self.values.to(device))
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,13 @@ class Dense:
 
     def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the number of tokens (U,) of some items: always 1."""
-        return torch.ones(len(codes), dtype=torch.long, device=codes.device)
+        return torch.ones(len(codes), dtype=torch.long)
 
     def take(self, codes: torch.Tensor) -> Column:
         """Return the values (U, k) of some items, and a mask (U, 1) that is always true."""
-        mask = torch.ones((len(codes), 1), dtype=torch.bool, device=codes.device)
-        return self.values[codes], mask
+        device = self.values.device
+        mask = torch.ones((len(codes), 1), dtype=torch.bool, device=device)
+        return self.values[codes.to(device)], mask
 
     def to(self, device: torch.device) -> Dense:
         """Return the column on a device."""
@@ -102,6 +103,9 @@ class Dense:
 
 class Packed:
     """The columns that a content operator prepared for N items.
+
+    The values may be on another device. Codes of items and numbers of tokens stay on the CPU, which
+    can plan the work without waiting for the device.
 
     Parameters
     ----------
@@ -116,7 +120,7 @@ class Packed:
 
     def __init__(self, columns: Mapping[str, Ragged | Dense | States]):
         self.columns = columns
-        lengths = [column.lengths.cpu().numpy() for column in columns.values()]
+        lengths = [column.lengths.numpy() for column in columns.values()]
         self.lengths: np.ndarray = np.sum(lengths, axis=0)
 
     def __len__(self) -> int:
@@ -127,14 +131,14 @@ class Packed:
 
         Parameters
         ----------
-        codes : int64 tensor of shape (U,)
+        codes : int64 tensor of shape (U,), on the CPU
             Positions of the items.
 
         Returns
         -------
-        int64 tensor of shape (U,)
+        int64 tensor of shape (U,), on the CPU
         """
-        total = torch.zeros(len(codes), dtype=torch.long, device=codes.device)
+        total = torch.zeros(len(codes), dtype=torch.long)
         for column in self.columns.values():
             total = total + column.lengths_of(codes)
         return total
@@ -144,7 +148,7 @@ class Packed:
 
         Parameters
         ----------
-        codes : int64 tensor of shape (U,)
+        codes : int64 tensor of shape (U,), on the CPU
             Positions of the items.
 
         Returns
@@ -155,7 +159,7 @@ class Packed:
         return {name: column.take(codes) for name, column in self.columns.items()}
 
     def to(self, device: torch.device) -> Packed:
-        """Return the columns on a device.
+        """Return the columns with their values on a device.
 
         Parameters
         ----------

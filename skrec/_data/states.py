@@ -46,11 +46,10 @@ class States:
 
     def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the number of rows (U,) of some items."""
-        return self.lengths[codes.to("cpu")].to(codes.device)
+        return self.lengths[codes]
 
     def take(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the rows (U, L, width) of some items, padded with 0, and their mask (U, L)."""
-        codes = codes.to("cpu")
         lengths = self.lengths[codes]  # (U,)
         longest = max(1, int(lengths.max())) if len(codes) else 1
         place = torch.arange(longest)  # (L,)

@@ -31,7 +31,7 @@ from skrec._data.ragged import (
     pad_histories,
 )
 from skrec._inference.user_vectors import UserVectorCache
-from skrec._network import TOKEN_BUDGET, Network, device_of
+from skrec._network import TOKEN_BUDGET, Network
 
 HISTORY_BLOCK = 2048  # histories whose clicks are gathered at a time
 PAIR_BLOCK = 1 << 16  # candidates that are scored at a time
@@ -80,7 +80,7 @@ def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None)
     tensor of shape (U, R), on the network's device
     """
     wanted = torch.arange(len(packed)) if codes is None else torch.from_numpy(codes)
-    return network.encode(packed, wanted.to(device_of(network)), TOKEN_BUDGET)
+    return network.encode(packed, wanted, TOKEN_BUDGET)
 
 
 @_inference
@@ -232,7 +232,7 @@ def score_candidates(
     -------
     ndarray of shape (P,)
     """
-    scores = np.empty(len(data.candidate_codes), dtype=_numpy_dtype(items))
+    places, parts = [], []  # of candidates, and their scores
     candidates = items[:, : network.item_width]
     history, user_context, reader_of_row = data.distinct_readers()
     # rows sorted by reader, so that each user vector is computed once
@@ -251,7 +251,11 @@ def score_candidates(
         )
         for part in iterate_blocks(len(at), n_candidates):
             item = F.embedding(_index(data.candidate_codes[at[part]], items), candidates)
-            scores[at[part]] = score(reader[part], item.unsqueeze(1)).squeeze(1).cpu().numpy()
+            places.append(at[part])
+            parts.append(score(reader[part], item.unsqueeze(1)).squeeze(1))
+    scores = np.empty(len(data.candidate_codes), dtype=_numpy_dtype(items))
+    if parts:  # read once, because the CPU waits for a GPU then
+        scores[np.concatenate(places)] = torch.cat(parts).cpu().numpy()
     return scores
 
 

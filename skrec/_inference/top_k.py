@@ -14,7 +14,7 @@ import torch
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.ragged import iterate_blocks, segment_ids
-from skrec._inference.contenders import highest
+from skrec._inference.contenders import fitted_to, highest
 from skrec.metrics import Ranking
 from skrec.nn import unit
 
@@ -125,11 +125,15 @@ def lists_of(
     """
     codes = np.full((n_rows, k), -1, dtype=np.int64)
     scores = np.full((n_rows, k), -np.inf, dtype=np.float32)
+    places, parts = [], []
     for rows, values, known in blocks:
         at, found = choose(values, known, min(k, values.shape[1]))
-        own = known.expand(len(values), -1).gather(1, at)
-        codes[rows, : at.shape[1]] = own.masked_fill(found == -torch.inf, -1).cpu().numpy()
-        scores[rows, : at.shape[1]] = found.cpu().numpy()
+        own, found = fitted_to(k, known.expand(len(values), -1).gather(1, at), found)
+        parts.append((own.masked_fill(found == -torch.inf, -1), found))
+        places.append(np.arange(rows.start, rows.stop))
+    if parts:  # read once, because the CPU waits for a GPU then
+        at = np.concatenate(places)
+        codes[at], scores[at] = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
     return codes, scores
 
 

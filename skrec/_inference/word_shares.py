@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Column, Packed
@@ -162,7 +163,8 @@ def _copy_of_modules(network: Network) -> Any:
 def _columns_of_points(packed: Packed, read: ReadWords, points: torch.Tensor) -> dict[str, Column]:
     """Return the columns of one item, once per point (S, n, E), with the tokens of the points."""
     n_points, n_tokens = points.shape[:2]
-    read.given.rows = points.flatten(0, 1)
+    # the last row is for padding, which is embedded on a GPU
+    read.given.rows = F.pad(points.flatten(0, 1), (0, 0, 0, 1))
     first = torch.arange(n_points, device=points.device).unsqueeze(1) * n_tokens  # (S, 1)
     columns: dict[str, Column] = {}
     for name, column in packed.columns.items():
@@ -172,6 +174,5 @@ def _columns_of_points(packed: Packed, read: ReadWords, points: torch.Tensor) ->
             mask = torch.full_like(codes, at.stop > at.start, dtype=torch.bool)
             columns[name] = codes.masked_fill(~mask, 0), mask
             continue
-        only = torch.zeros(n_points, dtype=torch.long, device=points.device)
-        columns[name] = column.take(only)
+        columns[name] = column.take(torch.zeros(n_points, dtype=torch.long))
     return columns

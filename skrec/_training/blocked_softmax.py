@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
 # number of scores per block: small enough for the caches of a processor
 BLOCK_CELLS = 1 << 20
+
+
+def blocks_of(n: int, size: int) -> Iterator[slice]:
+    """Cut n consecutive places into slices of at most `size`."""
+    return (slice(start, min(n, start + size)) for start in range(0, n, size))
 
 
 class BlockedSoftmax(torch.autograd.Function):
@@ -25,7 +30,7 @@ class BlockedSoftmax(torch.autograd.Function):
         items: torch.Tensor,
         bias: torch.Tensor,
         own: torch.Tensor,
-        allowed: Callable[[torch.Tensor], torch.Tensor],
+        allowed: Callable[[slice], torch.Tensor],
         weight: torch.Tensor,
     ) -> torch.Tensor:
         """Return the loss.
@@ -42,8 +47,7 @@ class BlockedSoftmax(torch.autograd.Function):
         own : tensor of shape (T, 1 + n)
             Scores of the targets, followed by those of negatives of their own; -inf for padding.
         allowed : callable
-            Function that returns which shared items (b, S) are negatives of the targets at
-            consecutive places (b,).
+            Function that returns which shared items (b, S) are negatives of the targets of a slice.
         weight : tensor of shape (T,)
             Weight of each target.
 
@@ -53,8 +57,7 @@ class BlockedSoftmax(torch.autograd.Function):
         """
         loss = own.new_zeros(())
         grads = [torch.zeros_like(each) for each in (users, items, bias, own)]
-        places = torch.arange(len(users), device=users.device)
-        for block in places.split(max(1, BLOCK_CELLS // max(1, len(items)))):
+        for block in blocks_of(len(users), max(1, BLOCK_CELLS // max(1, len(items)))):
             scores = torch.addmm(bias, users[block], items.T)  # (b, S)
             scores.masked_fill_(~allowed(block), -torch.inf)
             own_score, share = own[block], weight[block]

@@ -18,7 +18,7 @@ from skrec._data.context import ContextFeatures
 from skrec._data.packed import Packed
 from skrec._inference.ranker import monitored
 from skrec._inference.scorer import Scorer
-from skrec._network import Network, device_of
+from skrec._network import Network
 from skrec._training.calibration import fit_sigmoid
 from skrec._training.examples import Examples
 from skrec._training.plan import Plan
@@ -137,7 +137,7 @@ def start_from_catalogue(network: Network, packed: Packed) -> None:
         return
     n_items = len(packed)
     codes = torch.linspace(0, n_items - 1, min(n_items, STARTING_ITEMS)).long()
-    columns = packed.take(codes.to(device_of(network)))
+    columns = packed.take(codes)
     start_from(network.content, columns if network.side is None else split_side(columns)[0])
 
 

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from skrec._batch import Batch, Outputs, Targets
 from skrec._network import Network
-from skrec._training.blocked_softmax import BlockedSoftmax
+from skrec._training.blocked_softmax import BlockedSoftmax, blocks_of
 from skrec.predictor import DotLikePredictor
 
 # largest number of scores of targets and shared items that are in memory at once
@@ -185,8 +185,9 @@ def target_loss(
     loss = LOSSES[name]
 
     def block_loss(
-        user: torch.Tensor, items: torch.Tensor, shared: torch.Tensor, block: torch.Tensor
+        users: torch.Tensor, items: torch.Tensor, shared: torch.Tensor, block: slice
     ) -> torch.Tensor:
+        user = users[block]
         own_item = F.embedding(own_items(targets, block), items)  # (b, 1 + n_hard, W)
         own = network.match(user.unsqueeze(1), own_item)  # (b, 1 + n_hard)
         if len(shared):
@@ -195,13 +196,12 @@ def target_loss(
         rows = loss(own, candidates_of(targets, block, n_items))
         return (rows * targets.weight[block].to(rows.dtype)).sum()
 
-    places = torch.arange(len(users), device=users.device)
     size = max(1, cells // (1 + len(shared)))
     if len(users) <= size:
-        return block_loss(users, items, shared, places)
+        return block_loss(users, items, shared, slice(0, len(users)))
     parts = [
-        checkpoint(block_loss, user, items, shared, block, use_reentrant=False)
-        for user, block in zip(users.split(size), places.split(size), strict=True)
+        checkpoint(block_loss, users, items, shared, block, use_reentrant=False)
+        for block in blocks_of(len(users), size)
     ]
     return torch.stack(parts).sum()
 
@@ -214,7 +214,7 @@ def _softmax_of_dots(
     targets: Targets,
 ) -> torch.Tensor:
     """Return the softmax loss of `target_loss`, if scores are dot products of users (T, D)."""
-    everything = torch.arange(len(users), device=users.device)
+    everything = slice(0, len(users))
     own_item = F.embedding(own_items(targets, everything), items)  # (T, 1 + n_hard, W)
     mask, log_q = mask_and_log_q(targets, everything)
     own = predictor.score(users.unsqueeze(1), own_item) - log_q
@@ -229,13 +229,13 @@ def _softmax_of_dots(
         return BlockedSoftmax.apply(*tensors, targets.allowed_of, weight)
 
 
-def own_items(targets: Targets, block: torch.Tensor) -> torch.Tensor:
+def own_items(targets: Targets, block: slice) -> torch.Tensor:
     """Return the places (b, 1 + n_hard) of the targets and their hard negatives in the items."""
     item = targets.item[block].unsqueeze(1)
     return item if targets.hard is None else torch.cat([item, targets.hard[block]], dim=1)
 
 
-def mask_and_log_q(targets: Targets, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def mask_and_log_q(targets: Targets, block: slice) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mask and the log-probabilities (b, 1 + n_hard) of `own_items`."""
     log_q = targets.log_q[block].unsqueeze(1)
     mask = torch.ones_like(log_q, dtype=torch.bool)
@@ -245,13 +245,13 @@ def mask_and_log_q(targets: Targets, block: torch.Tensor) -> tuple[torch.Tensor,
     return mask, torch.cat([log_q, targets.hard_log_q[block]], dim=1)
 
 
-def candidates_of(targets: Targets, block: torch.Tensor, n_items: int) -> TargetCandidates:
-    """Return the candidates of the targets at some places (b,)."""
+def candidates_of(targets: Targets, block: slice, n_items: int) -> TargetCandidates:
+    """Return the candidates of a block of targets."""
     mask, own_log_q = mask_and_log_q(targets, block)
     mask = torch.cat([mask, targets.allowed_of(block)], dim=1)  # (b, 1 + n_hard + S)
     labels = torch.zeros((1, mask.shape[1]), device=mask.device)
     labels[:, 0] = 1.0
-    shared = targets.shared_log_q.expand(len(block), -1)
+    shared = targets.shared_log_q.expand(len(mask), -1)
     log_q = torch.cat([own_log_q, shared], dim=1)
     return TargetCandidates(mask, labels.expand(mask.shape), log_q, n_items)
 

@@ -49,9 +49,9 @@ def in_parts(
     Parameters
     ----------
     encode : callable
-        Maps row numbers (n,) and the length of the longest of these rows to vectors (n, D). If
-        parts differ in D, the shorter vectors are padded with zeros.
-    lengths : int tensor of shape (U,)
+        Maps row numbers (n,) on the CPU and the length of the longest of these rows to vectors
+        (n, D). If parts differ in D, the shorter vectors are padded with zeros.
+    lengths : int tensor of shape (U,), on the CPU
         Number of tokens of each sequence.
     token_budget : int
         Maximum number of padded tokens per part; see `micro_batches`.
@@ -60,16 +60,15 @@ def in_parts(
     -------
     tensor of shape (U, D)
     """
-    device, sizes = lengths.device, lengths.cpu().numpy()
+    sizes = lengths.numpy()
     order = np.argsort(sizes, kind="stable")
     sizes = sizes[order]
     cuts = list(micro_batches(sizes, token_budget))
     if len(cuts) == 1:
-        return encode(torch.arange(len(sizes), device=device), max(1, int(sizes[-1])))
-    rows = torch.from_numpy(order).to(device)
-    parts = [encode(rows[cut], max(1, int(sizes[cut.stop - 1]))) for cut in cuts]
-    back = torch.from_numpy(np.argsort(order)).to(device)
-    return F.embedding(back, stack_rows(parts))
+        return encode(torch.arange(len(sizes)), max(1, int(sizes[-1])))
+    rows = torch.from_numpy(order)
+    parts = stack_rows([encode(rows[cut], max(1, int(sizes[cut.stop - 1]))) for cut in cuts])
+    return F.embedding(torch.from_numpy(np.argsort(order)).to(parts.device), parts)
 
 
 def encode_by_length(
@@ -80,10 +79,13 @@ def encode_by_length(
 ) -> torch.Tensor:
     """Embed each unmasked token once, then encode the sequences in parts of similar length.
 
+    On a GPU, all sequences are encoded at once with their padding, because the CPU would have to
+    wait for their lengths.
+
     Parameters
     ----------
     embed : callable
-        Maps ids (T,) to vectors (T, D).
+        Maps ids (...) to vectors (..., D).
     encoder : callable
         Maps x (B, L, D) and mask (B, L) to (B, D). Padding must not change its output.
     ids : int64 tensor of shape (U, L)
@@ -95,10 +97,12 @@ def encode_by_length(
     -------
     tensor of shape (U, D)
     """
-    lengths = mask.sum(dim=1).cpu().numpy()
+    if mask.device.type != "cpu":
+        return encoder(embed(ids), mask)
+    lengths = mask.sum(dim=1).numpy()
     order = np.argsort(lengths, kind="stable")
     lengths = lengths[order]
-    rows = torch.from_numpy(order).to(mask.device)
+    rows = torch.from_numpy(order)
     mask = mask[rows]
     cuts = list(micro_batches(lengths, PART))
     tokens = embed(ids[rows][mask]).split([int(lengths[cut].sum()) for cut in cuts])  # (T, D) each
@@ -106,8 +110,7 @@ def encode_by_length(
         _encode_part(encoder, part, mask[cut, : max(1, lengths[cut.stop - 1])])
         for part, cut in zip(tokens, cuts, strict=True)
     ]
-    back = torch.from_numpy(np.argsort(order)).to(mask.device)
-    return F.embedding(back, torch.cat(parts))
+    return F.embedding(torch.from_numpy(np.argsort(order)), torch.cat(parts))
 
 
 def _encode_part(

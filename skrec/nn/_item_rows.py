@@ -47,15 +47,20 @@ def split_tokens(tokens: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.
 def real_first(x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Move the unmasked tokens of x (U, T, D) to the front, keeping their order.
 
-    Return the tokens and their mask, both cut to the length of the longest row.
+    Return the tokens and their mask, both cut to the length of the longest row on the CPU.
     """
     order = torch.argsort(~mask, dim=1, stable=True)  # (U, T)
     x = x.gather(1, order.unsqueeze(2).expand(-1, -1, x.shape[2]))
-    length = max(1, int(mask.sum(dim=1).max()))
+    length = longest(mask.sum(dim=1), mask.shape[1])
     return x[:, :length], mask.gather(1, order)[:, :length]
+
+
+def longest(lengths: torch.Tensor, limit: int) -> int:
+    """Return the largest length, but at least 1; the limit on a GPU, which would be waited for."""
+    return max(1, int(lengths.max())) if lengths.device.type == "cpu" else limit
 
 
 def stack_rows(parts: list[torch.Tensor]) -> torch.Tensor:
     """Concatenate rows of different lengths, padding the shorter ones with zeros."""
-    longest = max(part.shape[1] for part in parts)
-    return torch.cat([F.pad(part, (0, longest - part.shape[1])) for part in parts])
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from skrec.nn._item_rows import longest
 from skrec.nn._transformer import recency
 
 
@@ -36,8 +37,10 @@ def latest_tokens(
     flat = mask.flatten(1)  # (B, L * T)
     keep = flat & (recency(flat) < limit)
     lengths = keep.sum(dim=1, keepdim=True)  # (B, 1)
-    place = torch.arange(max(1, int(lengths.max())), device=x.device)  # (N,)
-    real = place < lengths  # (B, N)
-    at = torch.zeros_like(real, dtype=torch.long)  # (B, N): indices into the tokens of the batch
-    at[real] = keep.flatten().nonzero().squeeze(1)  # both sides are in row-major order
+    N = longest(lengths, min(limit, L * T))
+    real = torch.arange(N, device=x.device) < lengths  # (B, N)
+    place = torch.where(keep, keep.cumsum(dim=1) - 1, N)  # (B, L * T): N for tokens left out
+    source = torch.arange(B * L * T, device=x.device).view_as(place)
+    at = source.new_zeros((B, N + 1)).scatter_(1, place, source)[:, :N]  # (B, N)
+    at = at.masked_fill(~real, 0)
     return F.embedding(at, x.reshape(-1, D)), ages[at], real

@@ -91,3 +91,18 @@ def test_scores_of_a_view():
     at, found = highest(scores, 2)
     assert at.tolist() == [[7, 6]] * 5
     assert found[0].tolist() == [35.0, 30.0]
+
+
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_keys_of_scores_equal_contenders(k):
+    scores = torch.randn(20, 40, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    scores[3] = 0.0
+    scores[3, ::2] = -0.0
+    scores[4, 5:] = -torch.inf
+    scores[5] = -torch.inf
+    scores[6, 7] = torch.finfo(torch.float32).max
+    at, found = _contenders._highest_by_keys(scores, k)
+    expected_at, expected = highest(scores, k)
+    assert torch.equal(found, expected)
+    listed = found > -torch.inf
+    assert torch.equal(at[listed], expected_at[listed])

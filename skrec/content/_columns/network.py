@@ -133,8 +133,9 @@ class ColumnEmbeddings(nn.Module):
         """Embed the real tokens of all columns as one sequence per item.
 
         A sequence contains the tokens of an item in the order of the columns, followed by padding.
-        Each of the n real tokens is embedded once. Use ``F.embedding(place, x)`` to get all
-        sequences as (U, T, D), or `encode_by_length` to get them in micro-batches.
+        Each of the n real tokens is embedded once; on a GPU, padding is embedded, too. Use
+        ``F.embedding(place, x)`` to get all sequences as (U, T, D), or `encode_by_length` to get
+        them in micro-batches.
 
         Parameters
         ----------
@@ -150,6 +151,8 @@ class ColumnEmbeddings(nn.Module):
         mask : bool tensor of shape (U, T)
             True for real tokens.
         """
+        if not all(real.device.type == "cpu" for _, real in columns.values()):
+            return self._embed_padded(columns)
         parts, rows = [], []
         for column, key in zip(self.schema, self.keys, strict=True):
             values, real = columns[column.name]
@@ -165,6 +168,23 @@ class ColumnEmbeddings(nn.Module):
         place = torch.zeros_like(mask, dtype=torch.long)  # (U, T)
         place[mask] = torch.argsort(item, stable=True) + 1  # ordered by item, then by column
         return x, place, mask
+
+    def _embed_padded(
+        self, columns: dict[str, Column]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return what `embed_sequence` returns, without waiting for numbers of tokens."""
+        parts, masks = [], []
+        for column, key in zip(self.schema, self.keys, strict=True):
+            values, real = columns[column.name]
+            if column.role in ("text", "multi-category"):
+                parts.append(self.embeddings[key](values))  # (U, L, D)
+            else:
+                parts.append(_embed_whole(column, self.embeddings[key], values).unsqueeze(1))
+            masks.append(real)
+        x, mask = real_first(torch.cat(parts, dim=1), torch.cat(masks, dim=1))
+        place = torch.arange(1, mask.numel() + 1, device=mask.device).view_as(mask)
+        x = F.pad(x.flatten(0, 1), (0, 0, 1, 0))
+        return x, place.masked_fill(~mask, 0), mask
 
 
 class ColumnNetwork(ColumnEmbeddings):

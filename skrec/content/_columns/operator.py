@@ -180,7 +180,7 @@ class ColumnOperator(ContentOperator):
         embed = module.read_texts_from(given)
         device = next(embed.parameters()).device
         with torch.no_grad():
-            x = embed(torch.tensor(ids, dtype=torch.long, device=device))
+            x = embed(torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device))
         return ReadWords(
             columns, words, np.concatenate(word_of_token), spans, x, torch.zeros_like(x), given
         )

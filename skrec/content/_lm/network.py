@@ -126,10 +126,11 @@ class LanguageModelNetwork(nn.Module):
     ) -> torch.Tensor:
         """Apply `encode` to micro-batches of items with similar lengths, and join the results."""
         [(values, mask)] = columns.values()  # (U, L) or (U, L, H), and (U, L)
-        lengths = mask.sum(dim=1)
+        lengths = mask.sum(dim=1).cpu()
         recompute = torch.is_grad_enabled() and int(lengths.sum()) > TOKEN_BUDGET
 
         def encode_part(rows: torch.Tensor, length: int) -> torch.Tensor:
+            rows = rows.to(mask.device)
             part = values[rows, :length], mask[rows, :length]
             if recompute and self.top is not None:
                 return checkpoint(encode, *part, use_reentrant=False)

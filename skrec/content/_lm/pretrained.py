@@ -277,14 +277,14 @@ class PretrainedText(ContentOperator):
             self._encode = self._row_encoder(base.model.to(self._resources.device), stored)
         device = self._resources.device
         tokens = tokens.to(device)
-        n_tokens = tokens.lengths.cpu().numpy()[codes]
+        n_tokens = tokens.lengths.numpy()[codes]
         stops = np.cumsum(lengths[codes])
         starts = stops - lengths[codes]
         rows = torch.empty((int(stops[-1]), stored.width), dtype=DTYPES[self.cache_dtype])
         order = np.argsort(n_tokens, kind="stable")
         for cut in micro_batches(n_tokens[order], part_size(device)):
             part = order[cut]
-            ids, mask = tokens.take(torch.from_numpy(codes[part]).to(device))
+            ids, mask = tokens.take(torch.from_numpy(codes[part]))
             place = [np.arange(starts[at], stops[at]) for at in part]
             encoded = self._encode(ids, mask)
             rows[torch.from_numpy(np.concatenate(place))] = encoded.to("cpu", rows.dtype)
