@@ -23,7 +23,6 @@ def inputs():
     weight = torch.rand(9, **double)
 
     def allowed_of(block):
-        assert (block[1:] == block[:-1] + 1).all()
         return allowed[window[block]]
 
     learned = [each.requires_grad_() for each in (users, items, bias, own)]
@@ -31,7 +30,7 @@ def inputs():
 
 
 def plain(users, items, bias, own, allowed, weight):
-    others = (users @ items.T + bias).masked_fill(~allowed(torch.arange(9)), -torch.inf)
+    others = (users @ items.T + bias).masked_fill(~allowed(slice(0, 9)), -torch.inf)
     scores = torch.cat([own, others], dim=1)
     zero = torch.zeros(len(own), dtype=torch.long)
     return (F.cross_entropy(scores, zero, reduction="none") * weight).sum()
