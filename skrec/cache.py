@@ -11,6 +11,7 @@ import pandas as pd
 
 from skrec._common.checks import check_choice
 from skrec.content._lm import store_folders as folders
+from skrec.content._lm.gguf_copies import delete_copies
 from skrec.content._lm.pages import DamagedPage, check_page, read_header
 from skrec.text import _folders as texts
 
@@ -128,9 +129,9 @@ def clear(memory: str | Path, *, which: str = "states") -> int:
     memory : str or Path
         Folder that was passed to a recommender, or to a transformer of `skrec.text`, as `memory`.
     which : {"states", "texts", "all"}, default="states"
-        What is deleted. Texts are kept by default because a language model may need hours, or an
-        endpoint money, to write them again. A fitted transformer still knows the texts that it
-        has read.
+        What is deleted. "all" also deletes plain copies of GGUF files. Texts are kept by default
+        because a language model may need hours, or an endpoint money, to write them again. A
+        fitted transformer still knows the texts that it has read.
 
     Returns
     -------
@@ -167,6 +168,8 @@ def clear(memory: str | Path, *, which: str = "states") -> int:
         folders.remove_empty(folders.prefix_folder(memory))
     if which != "states":
         freed += sum(map(texts.delete, texts.text_folders(memory)))
+    if which == "all":
+        freed += delete_copies(memory)
     return freed
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from skrec._common.checks import check_choice, check_int
 from skrec._data.items import Items
 from skrec._data.packed import Packed, Ragged
 from skrec.content._base import ContentOperator, Resources
+from skrec.content._lm.gguf_copies import plain_copy
 from skrec.content._lm.loading import Base, load_base
 from skrec.content._lm.moved import where_now
 from skrec.content._lm.network import part_size
@@ -175,11 +177,9 @@ class PretrainedText(ContentOperator):
             or if the model has fewer layers than the parameters require.
         """
         check_template(self.template, items.roles)
-        base = load_base(
-            self.model, self.dtype, self.trust_remote_code, self.revision, self.subfolder
-        )
+        base = self._read(self.revision)
         self.tokenizer_ = load_tokenizer(
-            self.tokenizer, self.model, self.trust_remote_code, base.revision, self.subfolder
+            self.tokenizer, self._plain(), self.trust_remote_code, base.revision, self.subfolder
         )
         output = output_size(base.model)
         check_padding(base.model)
@@ -300,11 +300,19 @@ class PretrainedText(ContentOperator):
         base, self._base = self._base, None
         return base or self._load(self.schema_)
 
+    def _plain(self) -> Any:
+        """Return the model, or the folder of its plain copy if it is a GGUF file."""
+        return plain_copy(self.model, self._resources.memory, self.dtype)
+
+    def _read(self, revision: str | None) -> Base:
+        """Load the language model."""
+        plain = self._plain()
+        base = load_base(plain, self.dtype, self.trust_remote_code, revision, self.subfolder)
+        return base if plain is self.model else replace(base, name=os.fspath(self.model))
+
     def _load(self, schema: PretrainedSchema) -> Base:
         """Load the model again. Raise a ValueError if it is not the model of `schema`."""
-        base = load_base(
-            self.model, self.dtype, self.trust_remote_code, schema.revision, self.subfolder
-        )
+        base = self._read(schema.revision)
         if base.fingerprint != schema.fingerprint:
             raise ValueError(
                 f"the language model {base.name} is not the one that this was trained with: its "
