@@ -113,9 +113,9 @@ class Batch:
         click is 0 unless all negatives of its row are sampled.
     weight : float tensor of shape (B,)
         Weight of each row in the loss.
-    n_rows : int
+    n_rows : float
         Number of rows and targets of the step in all processes. It equals B + T unless the batch
-        is the share of one of several processes.
+        is the share of one of several processes. Estimated if each process has rows of its own.
     targets : Targets or None
         Clicks inside the histories, which are learned in addition to the rows.
     n_items : int
@@ -137,7 +137,7 @@ class Batch:
     labels: torch.Tensor
     log_q: torch.Tensor
     weight: torch.Tensor
-    n_rows: int
+    n_rows: float
     targets: Targets | None = None
     n_items: int = 1
     contexts: torch.Tensor | None = None

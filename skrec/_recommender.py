@@ -19,7 +19,7 @@ from skrec._common.locks import lock_of
 from skrec._common.random import TorchGenerator
 from skrec._common.status import StatusLine
 from skrec._common.threads import limited_threads
-from skrec._data.co_clicks import add_clicks, with_zeros
+from skrec._data.co_clicks import with_zeros
 from skrec._data.context import ContextFeatures
 from skrec._data.explode import labeled_pairs
 from skrec._data.items import Items
@@ -34,7 +34,6 @@ from skrec._network import Network
 from skrec._training.checkpoint import Checkpoint, keeping
 from skrec._training.fit import Validation, build_network, calibrate, run_epochs
 from skrec._training.from_log import FitRows, read_rows
-from skrec._training.holdout import hold_out
 from skrec._training.one_epoch import train_one_epoch
 from skrec._training.parameters import refuse_nested_on_alias
 from skrec._training.prior import choose_prior, fit_terms
@@ -524,12 +523,12 @@ class ContentRecommender(
         data, valid = inputs.data, None
         if self.early_stopping:
             monitored(self.scoring, data)  # raises before anything is trained
-            data, valid = hold_out(data, self.validation_fraction, inputs.rng)
+            data, valid = inputs.hold_out(self.validation_fraction)
         prior = inputs.starting_prior(data)
         examples = inputs.examples(data, prior)
         model = copy_to_train(self, inputs, examples, resuming)
         model.prior_, model.histories_ = prior, rows.histories
-        model.n_clicks_ = add_clicks(None, inputs.data, inputs.items.n_items)
+        model.n_clicks_ = inputs.n_clicks()
         status.print(describe_data(data, valid, inputs.items.n_items, inputs.chosen))
 
         # callbacks that ask for X and y get pairs, which any scorer of scikit-learn can score

@@ -10,6 +10,7 @@ import pyarrow as pa
 from skrec._common.messages import preview
 from skrec._data.clicks import read_clicks
 from skrec._data.rows import as_table, kind_of, warn_misspelled_columns
+from skrec._data.shards import ShardedInteractions
 from skrec._data.view import interactions_view
 
 
@@ -86,6 +87,70 @@ class Interactions:
         made = cls.__new__(cls)
         made._table, made.kind = table, kind
         return made
+
+    @staticmethod
+    def from_shards(
+        paths: Any,
+        *,
+        buffer_size: int = 250_000,
+        validation: Any = None,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> ShardedInteractions:
+        """Return the rows of files that are larger than memory, for `fit` only.
+
+        `fit` reads the rows once to check and count them, and once per epoch. In each epoch, it
+        visits the row groups of the files in a new random order. It reads up to `buffer_size` rows
+        into memory, trains on them in random order, and goes on with the next ones. Rows that are
+        next to each other in a file are therefore trained in the same buffer: write them in random
+        order, or in row groups that are small compared with `buffer_size`. If the buffer holds all
+        rows, training is that of rows in memory.
+
+        Of several processes that train together, each reads its own part of the rows. In a step,
+        each takes `batch_size` clicks of its buffer. All take the same number of steps.
+
+        Parameters
+        ----------
+        paths : str, Path, or list of these
+            Parquet files (``.parquet``), Arrow files (``.arrow``, ``.feather`` or ``.ipc``), or
+            folders of them. The rows are impressions (columns `history`, `candidates` and
+            `clicked`, and `weights` if there are any), or bare histories (column `history`). Other
+            columns are not read.
+        buffer_size : int, default=250_000
+            Number of rows that each process holds in memory at a time.
+        validation : X, default=None
+            Rows that are held out if `early_stopping` is True, in any form that `Interactions`
+            takes. None holds out `validation_fraction` of the rows, but at most `buffer_size` of
+            them. They are next to each other, at random places of the files.
+        rank, world : int, default=None
+            Which of `world` equal parts of the rows this process reads. None reads all rows if one
+            process trains, and the part of this process if several do. If each process has files of
+            its own, pass ``rank=0, world=1``.
+
+        Returns
+        -------
+        ShardedInteractions
+            Rows that have no length and can't be sliced. Their attributes are `kind`, `columns` and
+            `n_rows`.
+
+        Raises
+        ------
+        ValueError
+            If files are empty, not readable, or differ in their columns; if the rows are pairs, or
+            `validation` has another kind; if `buffer_size`, `rank` or `world` is invalid.
+        TypeError
+            If `paths` or a column has an invalid type.
+        FileNotFoundError
+            If a file does not exist.
+
+        Notes
+        -----
+        Sharded rows have no `y`, `sample_weight`, co-clicks, context, hard negatives or user
+        vectors, which need all rows in memory. The column `impression_id` is not read: each row is
+        an impression. Histories that repeat or continue in each other are found within a buffer.
+        """
+        held = None if validation is None else Interactions(validation).to_arrow()
+        return ShardedInteractions(paths, buffer_size, held, rank, world)
 
     @property
     def columns(self) -> list[str]:

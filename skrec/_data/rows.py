@@ -81,6 +81,11 @@ def _no_rows(X: Any) -> str:
         )
     if hasattr(X, "n_items"):
         return f"got {X!r}, which is a catalogue: write rec.fit(X, items)"
+    if hasattr(X, "pieces"):
+        return (
+            f"got {X!r}, whose rows only fit reads, one part after another; give one of the files "
+            "in other calls"
+        )
     return f"got {X!r}"
 
 

@@ -8,7 +8,7 @@ read their columns in chunks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -287,9 +287,32 @@ def _schema(files: list[Path]) -> pa.Schema:
             schemas.append(pyarrow.parquet.read_schema(file))
         except pa.ArrowInvalid as error:
             raise ValueError(f"'{file}' is not a parquet file: {error}") from error
-        if set(schemas[-1].names) != set(schemas[0].names):
+    return joined_schema(schemas, files)
+
+
+def joined_schema(schemas: Sequence[pa.Schema], files: Sequence[Any]) -> pa.Schema:
+    """Return one schema for the schemas of files, or raise if their columns differ.
+
+    Parameters
+    ----------
+    schemas : sequence of pyarrow.Schema
+        The schema of each file.
+    files : sequence of str or Path
+        Paths of the files, for error messages.
+
+    Returns
+    -------
+    pyarrow.Schema
+
+    Raises
+    ------
+    ValueError
+        If the files have other columns, or types that no type can hold.
+    """
+    for schema, file in zip(schemas, files, strict=True):
+        if set(schema.names) != set(schemas[0].names):
             raise ValueError(
-                f"'{file}' has the columns {schemas[-1].names}, but '{files[0]}' has "
+                f"'{file}' has the columns {schema.names}, but '{files[0]}' has "
                 f"{schemas[0].names}; the files of a folder must have the same"
             )
     if len(schemas) == 1:
@@ -299,7 +322,7 @@ def _schema(files: list[Path]) -> pa.Schema:
         # also joins any list with lists of null, which a file contains if all its lists are empty
         return pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ValueError(f"the parquet files by '{files[0]}' differ in types: {error}") from error
+        raise ValueError(f"the files by '{files[0]}' differ in types: {error}") from error
 
 
 class DatasetColumns:

@@ -152,6 +152,11 @@ class Checkpoint:
         if self.is_expected(trainer.stepper):
             self._meet(trainer, stopped=False)
 
+    def after_buffer(self, trainer: Any) -> None:
+        """Write a checkpoint if one is due. All processes call this between two buffers."""
+        if trainer.stepper.n_taken >= self._next:
+            self._meet(trainer, stopped=False)
+
     def after_epoch(self, trainer: Any, stopped: bool) -> None:
         """Write a checkpoint if one is due or training ends. All processes call this.
 

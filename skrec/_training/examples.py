@@ -27,6 +27,8 @@ from skrec._training.example_batch import (
 )
 from skrec._training.negatives import NegativeSampler, Pool
 
+NO_CLICKS = "none of the {} candidates was clicked; training needs at least one 1 in 'clicked' or y"
+
 
 def make_examples(
     data: CodedInteractions,
@@ -35,6 +37,7 @@ def make_examples(
     history_targets: int | str = 0,
     max_history: int = 50,
     one_pass: bool = False,
+    is_part: bool = False,
 ) -> Examples:
     """Return the training set for a loss.
 
@@ -63,7 +66,10 @@ def make_examples(
         if history_targets == "all":
             return AllClicks(data, sampler, max_history, one_pass)
         return NextClickExamples(data, sampler, 1 + int(history_targets))
-    examples = PairExamples(data, sampler) if loss == "bce" else ImpressionExamples(data, sampler)
+    if loss != "bce":
+        examples: RowExamples = ImpressionExamples(data, sampler)
+    else:
+        examples = PairExamples(data, sampler, is_part)
     if history_targets == "all":
         return AllClicks(data, sampler, max_history, one_pass, examples)
     return WithHistoryTargets(examples, int(history_targets)) if history_targets else examples
@@ -121,10 +127,7 @@ class ImpressionExamples:
         assert data.clicked is not None and data.group_of_row is not None
         self._at = np.flatnonzero(data.clicked)
         if not len(self._at):
-            raise ValueError(
-                f"none of the {len(data.clicked)} candidates was clicked; training needs at least "
-                "one 1 in 'clicked' or y"
-            )
+            raise ValueError(NO_CLICKS.format(len(data.clicked)))
         groups, self._group_of_row = np.unique(data.group_of_row, return_inverse=True)
         row_order = np.argsort(self._group_of_row, kind="stable")
         n_rows = np.bincount(self._group_of_row)
@@ -239,6 +242,8 @@ class PairExamples:
         The training rows, with clicks.
     sampler : NegativeSampler
         Sampler of the pool of negatives.
+    is_part : bool, default=False
+        Whether the rows are a part of all rows, so that their labels may be equal.
 
     Raises
     ------
@@ -248,13 +253,10 @@ class PairExamples:
 
     n_skipped = 0
 
-    def __init__(self, data: CodedInteractions, sampler: NegativeSampler):
+    def __init__(self, data: CodedInteractions, sampler: NegativeSampler, is_part: bool = False):
         assert data.clicked is not None
-        if not data.clicked.any() or data.clicked.all():
-            raise ValueError(
-                f"all {len(data.clicked)} labels are {data.clicked[0]}; training needs both "
-                "clicked and not clicked candidates"
-            )
+        if not is_part:
+            refuse_equal_labels(len(data.clicked), int((data.clicked > 0).sum()))
         self._data, self._weight = data, weights_of(data)
         self._user_context, self.contexts = data.user_context(), data.contexts
         self._click_weight = click_weights(data.click_weight, data.clicked)
@@ -286,6 +288,15 @@ class PairExamples:
             np.zeros((len(rows), len(pool)), dtype=bool),
             self._weight[row] * self._click_weight[rows],
             self._user_context[row],
+        )
+
+
+def refuse_equal_labels(n_candidates: int, n_clicked: int) -> None:
+    """Raise a ValueError if all candidates were clicked, or none."""
+    if n_clicked in (0, n_candidates):
+        raise ValueError(
+            f"all {n_candidates} labels are {int(n_clicked > 0)}; training needs both clicked and "
+            "not clicked candidates"
         )
 
 

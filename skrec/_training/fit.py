@@ -25,6 +25,8 @@ from skrec._training.plan import Plan
 from skrec._training.progress import StepReporter, n_parts_of_epoch
 from skrec._training.start import FitInputs
 from skrec._training.state import TrainingState
+from skrec._training.stream_trainer import StreamTrainer
+from skrec._training.streamed_rows import StreamedExamples
 from skrec._training.trainer import Trainer
 from skrec.content._around import start_from
 from skrec.content._side import split_side
@@ -226,7 +228,8 @@ def make_trainer(
         rng, moments = state.rng, state.moments
         generator.cpu_state = torch.from_numpy(state.dropout)
     processes = inputs.processes
-    return Trainer(network, packed, examples, plan, rng, validate, processes, moments, generator)
+    trainer = StreamTrainer if isinstance(examples, StreamedExamples) else Trainer
+    return trainer(network, packed, examples, plan, rng, validate, processes, moments, generator)
 
 
 def run_epochs(

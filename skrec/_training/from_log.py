@@ -12,6 +12,7 @@ from skrec._common.status import StatusLine
 from skrec._data.click_log import as_catalogue, describe, read_log, warn_of_rows
 from skrec._data.context_columns import check_log_columns
 from skrec._data.log_columns import find_columns
+from skrec._data.shards import ShardedInteractions
 from skrec._data.table import Table
 from skrec._data.user_histories import remember
 from skrec._training.start import labels_and_catalogue
@@ -64,6 +65,8 @@ def read_rows(
     ValueError, TypeError
         If the log is invalid, or there are labels or weights, or context is asked for.
     """
+    if isinstance(X, ShardedInteractions):
+        return _sharded(X, y, items, columns, sample_weight)
     names = find_columns(X, columns)
     if names is None:
         return FitRows(X, *labels_and_catalogue(y, items))
@@ -87,3 +90,16 @@ def read_rows(
     rows = log.histories()
     read = [name for name in rows.column_names if name != "times"]
     return FitRows(rows.select(read), None, items, remember(log, names))
+
+
+def _sharded(X: Any, y: Any, items: Any, columns: Any, sample_weight: Any) -> FitRows:
+    """Return the rows of shards, which have no arguments of the length of X."""
+    y, items = labels_and_catalogue(y, items)
+    given = {"y": y, "sample_weight": sample_weight, "columns": columns}
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"sharded rows are read from their own columns, so {name} can't be given with "
+                "them; write labels to the column 'clicked', and weights of clicks to 'weights'"
+            )
+    return FitRows(X, None, items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,43 @@ LARGEST_POOL = 64
 Pool = np.ndarray
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """Numbers of rows that a sampler needs, which add up.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    n_past : int
+        Number of clicks in the histories of all rows.
+    clicks : ndarray of int64, shape (N,)
+        Number of clicks on each item; see `count_row_clicks`.
+    """
+
+    n_rows: int
+    n_past: int
+    clicks: np.ndarray
+
+    @classmethod
+    def of(cls, data: CodedInteractions, n_items: int) -> RowCounts:
+        """Count rows."""
+        return cls(data.n_rows, _n_past(data), count_row_clicks(data, n_items))
+
+    def plus(self, other: RowCounts, sign: int = 1) -> RowCounts:
+        """Return the sum of two counts, or with ``sign=-1`` their difference."""
+        return RowCounts(
+            self.n_rows + sign * other.n_rows,
+            self.n_past + sign * other.n_past,
+            self.clicks + sign * other.clicks,
+        )
+
+
+def _n_past(data: CodedInteractions) -> int:
+    """Return the number of clicks in the histories of all rows."""
+    return int(np.diff(data.history_offsets)[data.history_of_row].sum())
+
+
 class NegativeSampler:
     """Sampler of the pool of items that the rows of a batch share as negatives.
 
@@ -26,8 +64,8 @@ class NegativeSampler:
 
     Parameters
     ----------
-    data : CodedInteractions
-        The training rows.
+    data : CodedInteractions or RowCounts
+        The training rows, or their numbers, which don't suffice for hard negatives.
     n_items : int
         N, the number of items in the catalogue.
     n_negatives : int or "all"
@@ -61,7 +99,7 @@ class NegativeSampler:
 
     def __init__(
         self,
-        data: CodedInteractions,
+        data: CodedInteractions | RowCounts,
         n_items: int,
         n_negatives: int | str,
         sampling: str,
@@ -79,6 +117,7 @@ class NegativeSampler:
             self._choose_size(data, sampling)
         self.hard = self.hard_log_q = None
         if n_hard_negatives:
+            assert isinstance(data, CodedInteractions)
             self.hard = HardNegatives(data, n_items, n_hard_negatives)
             # A row is expected to sample item j n * q_j times, and its log_q is log(n * q_j) plus
             # log(N / n), the constant that makes it 0 for uniform sampling. A hard negative is
@@ -92,14 +131,18 @@ class NegativeSampler:
         if log_popularity is not None:
             self.log_q = (0 if self.log_q is None else self.log_q) - log_popularity
 
-    def _choose_size(self, data: CodedInteractions, sampling: str) -> None:
+    def _choose_size(self, data: CodedInteractions | RowCounts, sampling: str) -> None:
         """Set the size of the pool and, if items are not equally likely, their probabilities."""
         n_items, n_negatives = self.n_items, self.n_negatives
-        lengths = np.diff(data.history_offsets)[data.history_of_row]
-        masked = min(1.0, float(lengths.mean()) / n_items)  # fraction of the items, per row
+        n_past = data.n_past if isinstance(data, RowCounts) else _n_past(data)
+        # fraction of the items, per row
+        masked = min(1.0, n_past / max(1, data.n_rows) / n_items)
         self._size = n_negatives + math.ceil(n_negatives * masked)
         if sampling in ("popularity", "in_batch"):
-            clicks = count_row_clicks(data, n_items)
+            if isinstance(data, RowCounts):
+                clicks = data.clicks
+            else:
+                clicks = count_row_clicks(data, n_items)
             weight = clicks + 1.0
             # popular items are in many histories, and are therefore masked more often
             masked = min(1.0, float(clicks @ (weight / weight.sum())) / max(1, data.n_rows))

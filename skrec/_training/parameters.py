@@ -89,6 +89,56 @@ def check_parameters(estimator: Any) -> None:
         raise ValueError(f"scoring: {error}") from None
 
 
+USERS_OF_SHARDS = (
+    "{!r} has a vector for each user, whose ids sharded rows do not give; take an operator without "
+    "user vectors"
+)
+
+
+def asked_of_shards(asked: dict[str, Any], method: str) -> dict[str, Any]:
+    """Return the parameters of a recommender for sharded rows, or raise for what they can't have.
+
+    Parameters
+    ----------
+    asked : dict of str to object
+        Parameters of the recommender.
+    method : {"fit", "partial_fit"}
+        The method that was called.
+
+    Returns
+    -------
+    dict of str to object
+        The same parameters, without co-clicks.
+
+    Raises
+    ------
+    ValueError
+        If a parameter needs all rows in memory.
+    """
+    if method != "fit":
+        raise ValueError(
+            "partial_fit takes rows in memory; pass the new rows, or train on shards with fit and "
+            "warm_start=True"
+        )
+    context = asked["context"]
+    refused = {
+        "co_clicks=True": asked["co_clicks"] is True,
+        f"n_hard_negatives={asked['n_hard_negatives']}": bool(asked["n_hard_negatives"]),
+        f"context={context!r}": context is not None and not _is_warn(context),
+    }
+    for name in (name for name in refused if refused[name]):
+        parameter = name.partition("=")[0]
+        instead = {"co_clicks": "'auto'", "n_hard_negatives": 0, "context": None}[parameter]
+        raise ValueError(
+            f"{name} needs all rows in memory, and sharded rows are not; take {parameter}={instead}"
+        )
+    return asked | {"co_clicks": False}
+
+
+def _is_warn(context: Any) -> bool:
+    return isinstance(context, str) and context == "warn"
+
+
 def check_combination(parameters: Any, kind: str, loss: str, reader: Any) -> None:
     """Raise a ValueError if parameters do not fit the training rows or the behavior operator.
 

@@ -21,19 +21,22 @@ class Position:
         State of the generator of shuffling and negatives before the epoch.
     n_rows : int
         Number of rows of the training set that were trained, by all processes together.
-    n_targets : int
+    n_targets : float
         Number of targets that were learned with these rows, by all processes together.
     loss : float
         Share of this process in the sum of the losses of these targets.
     has_negatives : bool
         Whether a row of this process had a negative.
+    n_buffers : int
+        Number of buffers that were trained, if the rows are streamed.
     """
 
     start: Mapping[str, Any]
     n_rows: int = 0
-    n_targets: int = 0
+    n_targets: float = 0
     loss: float = 0.0
     has_negatives: bool = False
+    n_buffers: int = 0
 
     def add(self, n_rows: int, loss: float, batch: Batch) -> None:
         """Note that a step of `n_rows` was taken, and the share of this process in its loss."""

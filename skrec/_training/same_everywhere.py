@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from joblib import hash as hash_of
 
 from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
@@ -25,7 +25,8 @@ from skrec._training.processes import Processes
 OWN = {"random_state", "device", "memory", "verbose", "processes"}
 WHAT_TO_DO = (
     "Each process must pass all rows, the same catalogue and the same parameters: skrec shares "
-    "the rows of each step out. To train an own model in each process, take processes=None"
+    "the rows of each step out. For more rows, take Interactions.from_shards. To train an own "
+    "model in each process, take processes=None"
 )
 N_COMPARED = 64  # items whose vectors are compared
 LONGEST = 60  # characters of a value that a message shows
@@ -64,7 +65,7 @@ def differences(first: dict[str, str], other: dict[str, str], here: str, there: 
 
 def describe_inputs(
     parameters: Mapping[str, Any],
-    data: CodedInteractions,
+    rows: str,
     items: Items,
     users: pa.Array | None,
 ) -> dict[str, str]:
@@ -74,8 +75,8 @@ def describe_inputs(
     ----------
     parameters : dict of str to object
         Parameters of the recommender, with operators.
-    data : CodedInteractions
-        The rows.
+    rows : str
+        A text for the rows; see `describe_rows`.
     items : Items
         The catalogue.
     users : pyarrow.Array or None
@@ -87,10 +88,15 @@ def describe_inputs(
     """
     return {
         **{f"{name} =": _describe(parameters[name]) for name in parameters if name not in OWN},
-        "rows:": f"{data.n_rows} {data.kind} ({_hash_of_rows(data)})",
+        "rows:": rows,
         "catalogue:": f"{items.n_items} items ({_hash_of_items(items)})",
-        "users:": "none" if users is None else f"{len(users)} ({_hash(_as_numpy(users))})",
+        "users:": "none" if users is None else f"{len(users)} ({hash_of(_as_numpy(users))})",
     }
+
+
+def describe_rows(data: CodedInteractions) -> str:
+    """Return a text for rows, which contains a hash of them."""
+    return f"{data.n_rows} {data.kind} ({hash_of_rows(data)})"
 
 
 def describe_model(recommender: Any, resuming: bool) -> str:
@@ -99,7 +105,7 @@ def describe_model(recommender: Any, resuming: bool) -> str:
         return "a new one"
     state = recommender._training_state
     epochs = f"{recommender.n_epochs_} epochs"
-    return epochs if state is None else f"{epochs} ({_hash(repr(state.rng.bit_generator.state))})"
+    return epochs if state is None else f"{epochs} ({hash_of(repr(state.rng.bit_generator.state))})"
 
 
 def check_same_network(processes: Processes, network: Network, packed: Packed) -> None:
@@ -158,9 +164,9 @@ def _describe(value: Any) -> str:
         return f"{type(value).__name__}({inner})"
     if isinstance(value, torch.nn.Module):
         shapes = [tuple(weight.shape) for weight in value.parameters()]
-        return f"{type(value).__name__} ({_hash(repr(shapes))})"
+        return f"{type(value).__name__} ({hash_of(repr(shapes))})"
     if isinstance(value, np.ndarray):
-        return f"array of shape {value.shape} ({hash_of(value)[:8]})"
+        return f"array of shape {value.shape} ({joblib.hash(value)[:8]})"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k!r}: {_describe(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -170,10 +176,10 @@ def _describe(value: Any) -> str:
 
 def _short(text: str) -> str:
     """Return a text, with a hash in place of its end if it is long."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({_hash(text)})"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({hash_of(text)})"
 
 
-def _hash(*values: Any) -> str:
+def hash_of(*values: Any) -> str:
     """Return a short hash of arrays and texts."""
     total = hashlib.blake2b(digest_size=4)
     for value in values:
@@ -184,14 +190,14 @@ def _hash(*values: Any) -> str:
     return total.hexdigest()
 
 
-def _hash_of_rows(data: CodedInteractions) -> str:
+def hash_of_rows(data: CodedInteractions) -> str:
     """Return a short hash of all codes, labels, groups, times and weights."""
-    return _hash(*(repr(v) if v is None else v for v in vars(data).values()))
+    return hash_of(*(repr(v) if v is None else v for v in vars(data).values()))
 
 
 def _hash_of_items(items: Items) -> str:
     """Return a short hash of the ids and the content of items."""
-    return _hash(repr(items.roles), pd.util.hash_array(_as_numpy(items.ids)), items.hashes())
+    return hash_of(repr(items.roles), pd.util.hash_array(_as_numpy(items.ids)), items.hashes())
 
 
 def _as_numpy(values: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from skrec._training.position import Position
 
 Tensors = dict[str, torch.Tensor]
 CURVES = "losses", "scores"
-PLACE = "start", "n_rows", "n_targets"  # what is equal in all processes of a position
+PLACE = "start", "n_rows", "n_targets", "n_buffers"  # what is equal in all processes of a position
 NUMBERS = "best_score", "start_score"  # kept as arrays like the curves, because JSON has no NaN
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skrec._common.messages import preview
+from skrec._data.co_clicks import count_clicks
 from skrec._data.coded import CodedInteractions
 from skrec._data.context import ContextFeatures, fit_context
 from skrec._data.context_columns import warn_unread
@@ -22,17 +23,20 @@ from skrec._data.encode import encode
 from skrec._data.hints import hint_for_index
 from skrec._data.item_table import is_indexed_by
 from skrec._data.items import Items, ids_of
-from skrec._data.rows import as_table, kind_of, read_user_ids
+from skrec._data.rows import as_table, kind_of, read_user_ids, warn_misspelled_columns
+from skrec._data.shards import ShardedInteractions
 from skrec._data.table import Table, is_table
 from skrec._inference.prior import Prior
 from skrec._inference.removed import after_return
 from skrec._training.checkpoint import Checkpoint
 from skrec._training.defaults import AUTO, choose_numbers, choose_operators
-from skrec._training.example_batch import Examples
 from skrec._training.examples import make_examples, resolve_loss
+from skrec._training.holdout import hold_out
 from skrec._training.negatives import NegativeSampler
 from skrec._training.parameters import (
     FAMILIES,
+    USERS_OF_SHARDS,
+    asked_of_shards,
     check_combination,
     check_context_field,
     check_parameters,
@@ -41,8 +45,14 @@ from skrec._training.parameters import (
 )
 from skrec._training.prior import starting_prior
 from skrec._training.processes import ONE_PROCESS, Processes, resolve_device
-from skrec._training.same_everywhere import check_same, describe_inputs, describe_model
+from skrec._training.same_everywhere import (
+    check_same,
+    describe_inputs,
+    describe_model,
+    describe_rows,
+)
 from skrec._training.same_model import check_same_model
+from skrec._training.streamed_rows import StreamedExamples, StreamedRows, survey
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 NO_CATALOGUE = (
@@ -65,8 +75,8 @@ class FitInputs:
         Ids of the known users, if the behavior operator has user vectors.
     context : ContextFeatures or None
         Fitted transformer of the context columns.
-    data : CodedInteractions
-        Rows of X with a positive weight.
+    data : CodedInteractions or StreamedRows
+        Rows of X with a positive weight. Streamed rows are read from files in each epoch.
     loss : str
     rng : numpy.random.Generator
         New generator, seeded by `random_state`; equal in all processes.
@@ -84,7 +94,7 @@ class FitInputs:
     items: Items
     users: pa.Array | None
     context: ContextFeatures | None
-    data: CodedInteractions
+    data: Any
     loss: str
     rng: np.random.Generator
     device: torch.device
@@ -93,26 +103,49 @@ class FitInputs:
     chosen: dict[str, Any]
     removed: np.ndarray
 
-    def starting_prior(self, data: CodedInteractions) -> Prior | None:
+    def starting_prior(self, data: CodedInteractions | StreamedRows) -> Prior | None:
         """Return the prior with which training on some rows starts; None if there is none."""
         if data.kind != "histories" or not self.parameters.co_clicks:
             return None
+        assert isinstance(data, CodedInteractions)
         return starting_prior(data, self.items.n_items)
 
-    def examples(self, data: CodedInteractions, prior: Prior | None) -> Examples:
+    def hold_out(self, fraction: float) -> tuple[Any, CodedInteractions | None]:
+        """Return the rows to train on, and the held-out rows; see `hold_out`."""
+        if isinstance(self.data, StreamedRows):
+            return self.data.hold_out(fraction, self.rng)
+        return hold_out(self.data, fraction, self.rng)
+
+    def n_clicks(self) -> np.ndarray:
+        """Return the number of clicks on each item in all rows; see `count_clicks`."""
+        if isinstance(self.data, StreamedRows):
+            return self.data.totals.clicks
+        return count_clicks(self.data, self.items.n_items)
+
+    def examples(self, data: CodedInteractions | StreamedRows, prior: Prior | None) -> Any:
         """Return the training examples of some rows, whose scores contain a prior."""
-        p = self.parameters
+        p, is_streamed = self.parameters, isinstance(data, StreamedRows)
         log_popularity = None if prior is None else prior.log_popularity
         sampler = NegativeSampler(
-            data,
+            data.totals.counts if isinstance(data, StreamedRows) else data,
             self.items.n_items,
             p.n_negatives,
             p.negative_sampling,
             log_popularity,
             p.n_hard_negatives,
         )
-        causal = self.operators["behavior"].causal
-        return make_examples(data, self.loss, sampler, p.history_targets, p.max_history, causal)
+        make = partial(
+            make_examples,
+            loss=self.loss,
+            sampler=sampler,
+            history_targets=p.history_targets,
+            max_history=p.max_history,
+            one_pass=self.operators["behavior"].causal,
+            is_part=is_streamed,
+        )
+        if isinstance(data, StreamedRows):
+            return StreamedExamples(data, make, sampler, self.loss)
+        return make(data)
 
 
 def read_inputs(
@@ -152,7 +185,8 @@ def read_inputs(
     check_parameters(r)
     device = processes.device or resolve_device(r.device)
     check_precision(r.precision, device)
-    table = as_table(X)
+    is_sharded = isinstance(X, ShardedInteractions)
+    table = X.first_rows() if is_sharded else as_table(X)
     kind = kind_of(table)  # first, because X and the catalogue may be swapped
     if resuming:
         passed, items, users = items, _extended(r.items_, items), r.users_
@@ -161,6 +195,8 @@ def read_inputs(
         items, users = read_catalogue(items, r.unknown_items), None
         removed = ids_of(items, np.empty(0, np.int64))
     asked = r.get_params(deep=False)
+    if is_sharded:
+        asked = asked_of_shards(asked, method)
     known = {name: getattr(r, f"{name}_") for name in FAMILIES} if resuming else {}
     chosen = choose_operators(asked, kind, items) | {
         name: known[name] for name in known if asked[name] == AUTO
@@ -171,6 +207,8 @@ def read_inputs(
     if resuming:
         check_same_model(r, operators)
     elif operators["behavior"].reads_users:
+        if is_sharded:
+            raise ValueError(USERS_OF_SHARDS.format(operators["behavior"]))
         users = read_user_ids(table)
     if resuming:
         context = r.context_
@@ -180,18 +218,24 @@ def read_inputs(
         check_context_field(context, operators["predictor"])
     if isinstance(r.context, str) and r.context == AUTO:
         chosen["context"] = None if context is None else context.columns
-    data = encode(
-        table,
-        y,
-        items=items,
-        labels="required",
-        drop_unknown="all" if r.unknown_items == "ignore" else "nothing",
-        sample_weight=sample_weight,
-        users=users,
-        context=context,
-    )
-    if data.weight is not None:
-        data = data.take(np.flatnonzero(data.weight))
+    drop_unknown = "all" if r.unknown_items == "ignore" else "nothing"
+    data: Any
+    if is_sharded:
+        warn_misspelled_columns(table)
+        data = survey(X, items, drop_unknown, processes)
+    else:
+        data = encode(
+            table,
+            y,
+            items=items,
+            labels="required",
+            drop_unknown=drop_unknown,
+            sample_weight=sample_weight,
+            users=users,
+            context=context,
+        )
+        if data.weight is not None:
+            data = data.take(np.flatnonzero(data.weight))
     seed = check_random_state(r.random_state).randint(2**31, size=4)
     loss = resolve_loss(r.loss, data)
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
@@ -200,7 +244,7 @@ def read_inputs(
     if processes.n > 1 or checkpoint is not None:
         own = {"call:": method, "model:": describe_model(r, resuming)}
         described = {**vars(parameters), **operators, "loss": loss}
-        own |= describe_inputs(described, data, items, users)
+        own |= describe_inputs(described, _text_of(data), items, users)
         seed = _agreed_seed(seed, r.random_state, own, processes, checkpoint)
     return FitInputs(
         operators,
@@ -216,6 +260,11 @@ def read_inputs(
         chosen,
         removed,
     )
+
+
+def _text_of(data: CodedInteractions | StreamedRows) -> str:
+    """Return a text for rows, which is equal in all processes; see `describe_rows`."""
+    return data.describe() if isinstance(data, StreamedRows) else describe_rows(data)
 
 
 def _agreed_seed(

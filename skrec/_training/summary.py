@@ -11,16 +11,20 @@ from skrec._data.co_clicks import count_clicks
 from skrec._data.coded import CodedInteractions
 from skrec._inference.history_ranker import HistoryRanker
 from skrec._training.fit import Validation
+from skrec._training.streamed_rows import StreamedRows
 
 
 def describe_data(
-    data: CodedInteractions, valid: CodedInteractions | None, n_items: int, chosen: dict[str, Any]
+    data: CodedInteractions | StreamedRows,
+    valid: CodedInteractions | None,
+    n_items: int,
+    chosen: dict[str, Any],
 ) -> str:
     """Return one line about the rows, the catalogue and the chosen parameters.
 
     Parameters
     ----------
-    data : CodedInteractions
+    data : CodedInteractions or StreamedRows
         Training rows.
     valid : CodedInteractions or None
         Held-out rows.
@@ -33,6 +37,9 @@ def describe_data(
     -------
     str
     """
+    if isinstance(data, StreamedRows):
+        held = "" if valid is None else f" ({valid.n_rows} held out)"
+        return _with_chosen(f"{data.n_rows} {data.kind}{held} in shards", n_items, chosen)
     held = ""
     if valid is not None:
         what = "last clicks held out" if data.kind == "histories" else "held out"
@@ -47,6 +54,11 @@ def describe_data(
             f"{data.n_rows} {data.kind}{held} with {int((data.clicked > 0).sum())} clicks, "
             f"{n_histories} distinct histories"
         )
+    return _with_chosen(rows, n_items, chosen)
+
+
+def _with_chosen(rows: str, n_items: int, chosen: dict[str, Any]) -> str:
+    """Return the line for a text on the rows."""
     text = f"training on {rows} and {n_items} items"
     if not chosen:
         return text
@@ -55,14 +67,16 @@ def describe_data(
     return f"{text}; chosen: {', '.join(values)}"
 
 
-def compare_with_popularity(validation: Validation, training: CodedInteractions) -> str:
+def compare_with_popularity(
+    validation: Validation, training: CodedInteractions | StreamedRows
+) -> str:
     """Return one line with the held-out scores of a model and of the popularity of items.
 
     Parameters
     ----------
     validation : Validation
         Validation of the trained model.
-    training : CodedInteractions
+    training : CodedInteractions or StreamedRows
         Training rows, whose clicks are counted.
 
     Returns
@@ -70,7 +84,10 @@ def compare_with_popularity(validation: Validation, training: CodedInteractions)
     str
     """
     items = validation.scorer.items
-    counts = count_clicks(training, items.n_items)
+    if isinstance(training, StreamedRows):
+        counts = training.totals.clicks
+    else:
+        counts = count_clicks(training, items.n_items)
     popularity = (counts / (counts.max() or 1.0)).astype(np.float32)
     popular = replace(validation, scorer=HistoryRanker(items, (1.0, 0.0), popularity))
     ours, others = validation.describe(validation()), popular.describe(popular())

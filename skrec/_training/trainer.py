@@ -110,8 +110,12 @@ class Trainer:
         self.best_weights: dict[str, torch.Tensor] | None = None
         self.position: Position | None = None
         self.checkpoint: Any = None
-        self.n_steps = -(-len(examples) // (plan.batch_size * processes.n))
+        self.n_steps = self._count_steps()
         self.stepper = Stepper(network, plan, processes, moments, self.n_steps)
+
+    def _count_steps(self) -> int:
+        """Return the number of steps per epoch."""
+        return -(-len(self.examples) // (self.plan.batch_size * self.processes.n))
 
     @property
     def finished(self) -> bool:
@@ -127,6 +131,15 @@ class Trainer:
         """Number of batches that are left of the epoch."""
         n_done = 0 if self.position is None else self.position.n_rows
         return -(-(len(self.examples) - n_done) // (self.plan.batch_size * self.processes.n))
+
+    @property
+    def n_agreed(self) -> int:
+        """Number of batches for which the other processes wait when an epoch begins."""
+        return self.n_left
+
+    def _meets_next(self) -> bool:
+        """Return whether the processes exchange values next, not gradients."""
+        return self.checkpoint is not None and self.checkpoint.is_expected(self.stepper)
 
     def score_start(self) -> None:
         """Validate the weights before training, which may remain the best ones."""
@@ -158,7 +171,7 @@ class Trainer:
             self.position = Position(self.rng.bit_generator.state)
             if self.examples.sampler.hard is not None:
                 self.examples.sampler.hard.refresh(self.processes)
-        self.stepper.start_epoch(self.n_left)
+        self.stepper.start_steps(self.n_agreed)
         try:
             with self.processes.interruptible():
                 if begin is not None:
@@ -166,7 +179,7 @@ class Trainer:
             self.network.train()
             loss, has_negatives = self._train_epoch(self.position, report)
         except BaseException as error:
-            if self.checkpoint is None or not self.checkpoint.is_expected(self.stepper):
+            if not self._meets_next():
                 self.stepper.fail(error)
             raise
         finally:
@@ -194,7 +207,7 @@ class Trainer:
         has_negatives : bool
             Whether a row of this process had a negative.
         """
-        plan, device = self.plan, device_of(self.network)
+        plan = self.plan
         size = plan.batch_size * self.processes.n
         batches = iterate_batches(
             self.examples,
@@ -208,23 +221,28 @@ class Trainer:
         for step in range(self.n_steps - self.n_left + 1, self.n_steps + 1):
             with self.processes.interruptible():
                 batch = next(batches)
-                at.has_negatives = at.has_negatives or batch.has_negatives()
-                with memory_advice(), self.generator.lent():
-                    loss = self.stepper.add(self.packed, batch.to(device))
-                if not math.isfinite(loss):
-                    raise ValueError(
-                        f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
-                        f"{advice(self.plan, self.network)}"
-                    )
+                loss = self._add(batch, step, at)
             self.stepper.flush_if_due()
             at.add(size, loss, batch)
-            self._last_batch = batch
             if self.checkpoint is not None:
                 self.checkpoint.after_step(self)
             if report is not None:
                 report(step, self.n_steps)
         self.stepper.flush()
         return at.loss / at.n_targets, at.has_negatives
+
+    def _add(self, batch: Batch, step: int, at: Position) -> float:
+        """Add the gradients of a batch, and return its share in the loss of the step."""
+        at.has_negatives = at.has_negatives or batch.has_negatives()
+        with memory_advice(), self.generator.lent():
+            loss = self.stepper.add(self.packed, batch.to(device_of(self.network)))
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
+                f"{advice(self.plan, self.network)}"
+            )
+        self._last_batch = batch
+        return loss
 
     def check_weights(self) -> None:
         """Raise a ValueError if the weights, or the scores of the last batch, are not finite."""
@@ -408,8 +426,7 @@ class Stepper:
 
     def add(self, packed: Packed, batch: Batch) -> float:
         """Add the gradients of one batch, without communication; see `step`."""
-        if not self._n_waiting:
-            self.network.zero_grad(set_to_none=True)
+        self._clear_unless_waiting()
         value = torch.zeros((), device=batch.labels.device)
         if len(batch):  # in the last step, a process may have no rows
             with self.autocast():
@@ -421,7 +438,17 @@ class Stepper:
         self._n_waiting += 1
         return value.item()
 
-    def start_epoch(self, n_batches: int) -> None:
+    def add_nothing(self) -> None:
+        """Count a batch in which this process has no rows."""
+        self._clear_unless_waiting()
+        self._n_waiting += 1
+
+    def _clear_unless_waiting(self) -> None:
+        """Forget the gradients of the last step."""
+        if not self._n_waiting:
+            self.network.zero_grad(set_to_none=True)
+
+    def start_steps(self, n_batches: int) -> None:
         """Expect the steps of some batches, in each of which the processes add up gradients."""
         self._n_left = -(-n_batches // self._n_accumulated)
 

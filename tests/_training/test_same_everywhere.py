@@ -14,7 +14,7 @@ from skrec._data.coded import CodedInteractions
 from skrec._data.encode import encode
 from skrec._data.rows import as_table
 from skrec._training.processes import Processes
-from skrec._training.same_everywhere import _describe, check_same, describe_inputs
+from skrec._training.same_everywhere import _describe, check_same, describe_inputs, describe_rows
 
 ITEMS = Items({1: "red apple", 2: "green pear", 3: "blue plum"})
 ROWS = {
@@ -40,7 +40,9 @@ def coded():
 
 
 def describe(data=None, items=ITEMS, users=None, **parameters):
-    return describe_inputs(parameters, coded() if data is None else data, items, users)
+    return describe_inputs(
+        parameters, describe_rows(coded() if data is None else data), items, users
+    )
 
 
 class Together(Processes):
