@@ -22,7 +22,7 @@ from skrec.content._lm.classes import (
 from skrec.content._lm.safety import attention_options, check_files
 from skrec.content._lm.shapes import check_size
 from skrec.content._lm.sizes import DTYPES
-from skrec.content._lm.sources import Source, find_source, quiet
+from skrec.content._lm.sources import Source, download_weights, find_source, quiet
 
 # Settings that do not change what a model computes. Those that start with "_" do not, either.
 VOLATILE = {
@@ -93,9 +93,7 @@ def load_base(
     """
     check_choice("dtype", dtype, tuple(DTYPES))
     if isinstance(model, str | os.PathLike):
-        with quiet():
-            source = find_source(model, "model", revision, subfolder)
-            found = _read(source, DTYPES[dtype], trust_remote_code)
+        source, found = _find_and_read(model, revision, subfolder, dtype, trust_remote_code)
         name, commit = source.name, source.commit
     else:
         found = _copy(model, DTYPES[dtype])
@@ -129,19 +127,34 @@ def load_causal(
     """
     from transformers import AutoModelForCausalLM
 
-    with quiet():
-        source = find_source(model, "model", revision, subfolder)
-        found = _read(source, DTYPES[dtype], trust_remote_code, AutoModelForCausalLM)
+    kind = AutoModelForCausalLM
+    _, found = _find_and_read(model, revision, subfolder, dtype, trust_remote_code, kind)
     return found.eval().requires_grad_(False)
 
 
-def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool, kind: Any = None) -> Any:
+def _find_and_read(
+    model: str | os.PathLike[str],
+    revision: str | None,
+    subfolder: str | None,
+    dtype: str,
+    trust_remote_code: bool,
+    kind: Any = None,
+) -> tuple[Source, Any]:
+    """Return where a model is, and the model; only a download shows its progress."""
+    with quiet():
+        source = find_source(model, "model", revision, subfolder)
+        if not source.gguf:
+            _check_config(source, trust_remote_code)
+            check_files(source)
+    download_weights(source)
+    with quiet():
+        return source, _read(source, DTYPES[dtype], trust_remote_code, kind)
+
+
+def _read(source: Source, dtype: torch.dtype, trust_remote_code: bool, kind: Any) -> Any:
     """Load the model from a source that was found, by a class or one that fits a base model."""
-    options: dict[str, Any] = {}
-    if not source.gguf:
-        _check_config(source, trust_remote_code)
-        check_files(source)
-        options = {} if trust_remote_code else attention_options(source)
+    plain = not (source.gguf or trust_remote_code)
+    options: dict[str, Any] = attention_options(source) if plain else {}
     # a pooler that the weights lack is initialized at random; make it the same in each call
     torch.default_generator.manual_seed(0)
     try:

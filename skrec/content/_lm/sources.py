@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from skrec._common.random import TorchGenerator
 CONFIG = "config.json"
 # files on the hub that show that there is a model or a tokenizer; one of them is enough
 MARKER_FILES = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
+WEIGHTS = "model.safetensors"
 GGUF = ".gguf"  # how the names of such files end
 
 
@@ -176,6 +178,31 @@ def _from_hub(name: str, what: str, revision: str | None, subfolder: str) -> Pat
         ) from error
     except EntryNotFoundError as error:
         raise OSError(f"{called} has no {last} on the hub, so it holds no {what}") from error
+
+
+def download_weights(source: Source) -> None:
+    """Download the weights of a model on the hub with progress bars, unless the cache has them.
+
+    Errors are not raised here, but with all others of the model, when it is read.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    if source.commit is None:
+        return
+    get = partial(
+        hf_hub_download,
+        source.location,
+        revision=source.commit,
+        subfolder=source.subfolder or None,
+    )
+    with suppress(OSError, HfHubHTTPError):
+        try:
+            get(WEIGHTS)
+        except EntryNotFoundError:
+            index = json.loads(Path(get(f"{WEIGHTS}.index.json")).read_text(encoding="utf-8"))
+            for file in sorted(set(index["weight_map"].values())):
+                get(file)
 
 
 @contextmanager
