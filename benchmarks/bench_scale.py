@@ -10,6 +10,9 @@ memory.
 `peak_mb` is resident memory at its highest, the libraries included; `anonymous_mb` leaves out pages
 of files, which the system drops when it needs room. `ratio` is a plain loop over the smallest size,
 line by line and row by row, against all three steps.
+
+`--part shards` and `--part catalogue` measure rows and catalogues that are larger instead; see
+`_shards.py` and `_catalogue.py`.
 """
 
 import shutil
@@ -19,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+import _shards
 from _common import arguments, environment, report
 from _mind_files import write_mind
 from _steps import in_new_process, step
@@ -29,6 +33,7 @@ N_BATCHES = 1000
 BATCH_SIZE = 64
 MAX_HISTORY = 50
 N_NEGATIVES = 4
+PARTS = {"shards": _shards.run}
 STEPS = ("read", "encode", "batches")
 
 
@@ -95,7 +100,12 @@ def plain(folder, figures):
 
 
 def main():
-    args = arguments(__doc__, folder=tempfile.gettempdir())
+    args = arguments(__doc__, folder=tempfile.gettempdir(), part="mind")
+    if args.part in PARTS:
+        with tempfile.TemporaryDirectory(prefix="scale-", dir=args.folder) as folder:
+            PARTS[args.part](Path(folder), args.quick)
+        report("environment", **environment())
+        return
     shares = QUICK_SHARES if args.quick else SHARES
     before = None
     for share in shares:
