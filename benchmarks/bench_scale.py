@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+import _catalogue
 import _shards
 from _common import arguments, environment, report
 from _mind_files import write_mind
@@ -33,7 +34,7 @@ N_BATCHES = 1000
 BATCH_SIZE = 64
 MAX_HISTORY = 50
 N_NEGATIVES = 4
-PARTS = {"shards": _shards.run}
+PARTS = {"shards": _shards.run, "catalogue": _catalogue.run}
 STEPS = ("read", "encode", "batches")
 
 

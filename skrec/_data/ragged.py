@@ -247,7 +247,7 @@ class GrowingArray:
             self._file.flush()
         except OSError as error:
             raise OSError(
-                f"rows of X that do not fit into memory could not be written to "
+                f"arrays that do not fit into memory could not be written to "
                 f"{tempfile.gettempdir()}: {error}; set the environment variable TMPDIR to a "
                 "folder with more room"
             ) from error

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
 from skrec._data.ragged import (
+    GrowingArray,
     gather_ranges,
     gather_segments,
     iterate_blocks,
@@ -31,10 +32,13 @@ from skrec._data.ragged import (
     pad_histories,
 )
 from skrec._inference.user_vectors import UserVectorCache
-from skrec._network import TOKEN_BUDGET, Network
+from skrec._network import TOKEN_BUDGET, Network, device_of
+from skrec.nn import stack_rows
 
 HISTORY_BLOCK = 2048  # histories whose clicks are gathered at a time
 PAIR_BLOCK = 1 << 16  # candidates that are scored at a time
+ITEM_BLOCK = 1 << 18  # items that are encoded at a time
+ON_DISK = {torch.float32: np.float32, torch.float64: np.float64}  # types that files may hold
 CELL_BLOCK = 1 << 22  # scores of all items that are computed at a time
 
 
@@ -77,10 +81,28 @@ def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None)
 
     Returns
     -------
-    tensor of shape (U, R), on the network's device
+    tensor of shape (U, R), on the network's device. On the CPU, many rows are in a temporary file
+    that is mapped into memory; see `GrowingArray`.
     """
     wanted = torch.arange(len(packed)) if codes is None else torch.from_numpy(codes)
-    return network.encode(packed, wanted, TOKEN_BUDGET)
+    if len(wanted) <= ITEM_BLOCK:
+        return network.encode(packed, wanted, TOKEN_BUDGET)
+    parts = (
+        network.encode(packed, wanted[block], TOKEN_BUDGET)
+        for block in iterate_blocks(len(wanted), ITEM_BLOCK)
+    )
+    # numpy lacks bfloat16, and rows of tokens differ in length
+    if network.reads_tokens or device_of(network).type != "cpu" or _dtype(network) not in ON_DISK:
+        return stack_rows(list(parts))
+    grown = GrowingArray(ON_DISK[_dtype(network)])
+    for part in parts:
+        grown.append(part.numpy().ravel())
+    return torch.from_numpy(grown.array()).view(len(wanted), -1)
+
+
+def _dtype(network: Network) -> torch.dtype:
+    """Return the type of item vectors."""
+    return network.empty_history.dtype
 
 
 @_inference

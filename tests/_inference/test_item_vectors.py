@@ -10,6 +10,7 @@ import torch
 
 from skrec import ContentRecommender, Items, behavior, content, predictor
 from skrec._batch import Batch
+from skrec._data import ragged
 from skrec._inference import item_vectors
 from skrec._inference import scores as inference
 from skrec._inference.item_vectors import EncodedItems
@@ -49,6 +50,19 @@ def test_item_vectors_equal_the_content_module(encoded_and_network, monkeypatch)
         wanted = network.content(encoded.packed(network).take(torch.arange(N_ITEMS)))
     torch.testing.assert_close(found.clone(), wanted, **EXACT)
     torch.testing.assert_close(some.clone(), wanted[[4, 1]], **EXACT)
+
+
+@pytest.mark.parametrize("in_memory", [10**9, 100])
+def test_vectors_of_many_items_are_computed_in_blocks(encoded_and_network, in_memory, monkeypatch):
+    # those of millions of items are in a mapped file, and not twice in memory
+    encoded, network = encoded_and_network
+    packed = encoded.packed(network)
+    wanted = inference.item_rows(network, packed)
+    monkeypatch.setattr(inference, "ITEM_BLOCK", 4)
+    monkeypatch.setattr(ragged, "IN_MEMORY", in_memory)
+    found = inference.item_rows(network, packed)
+    torch.testing.assert_close(found.clone(), wanted.clone(), **EXACT)
+    assert found.dtype is wanted.dtype
 
 
 def test_cached_vectors_hold_no_autograd_graph(encoded_and_network):

@@ -27,6 +27,8 @@ from skrec.content._columns.words import fit_word_tokenizer
 from skrec.content._texts import ColumnTexts
 from skrec.content._words import GivenTokens, ReadWords
 
+N_SAMPLED = 200_000  # items on whose texts a tokenizer is trained
+
 
 @dataclass(frozen=True)
 class ColumnSchema:
@@ -135,7 +137,8 @@ class ColumnOperator(ContentOperator):
         if self.tokenizer is not None:
             self.tokenizer_ = load_fast_tokenizer(self.tokenizer)
         else:
-            self.tokenizer_ = train_word_pieces(texts, self.vocab_size)
+            some = ColumnTexts({name: _sample(items.column(name)) for name in names})
+            self.tokenizer_ = train_word_pieces(some, self.vocab_size)
         # not the number of tokens: a pretrained tokenizer may skip ids
         return [max(self.tokenizer_.get_vocab().values()) + 1]
 
@@ -231,6 +234,13 @@ def chosen_roles(items: Items, columns: Any) -> dict[str, str]:
                 f"{did_you_mean(name, items.roles)}. It has {preview(items.roles, 20)}"
             )
     return {name: items.roles[name] for name in columns}
+
+
+def _sample(column: pa.Array) -> pa.Array:
+    """Return at most `N_SAMPLED` values of a column, at equal distances."""
+    if len(column) <= N_SAMPLED:
+        return column
+    return column.take(pa.array(np.linspace(0, len(column) - 1, N_SAMPLED).astype(np.int64)))
 
 
 def _vocabulary(column: pa.Array) -> pa.Array:

@@ -53,9 +53,11 @@ def train_word_pieces(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     .. [1] Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language
        Understanding", arXiv 1810.04805.
     """
-    alphabet = _alphabet(texts)
+    alphabet, all_ascii = _alphabet(texts)
     inner = [f"##{char}" for char in alphabet if not _is_alone(char)]
     tokenizer = _word_piece({UNKNOWN: 0}, alphabet, MAX_PIECE)
+    if all_ascii:
+        tokenizer = for_ascii(tokenizer)
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         # By default, the trainer numbers characters in hash order, which differs between runs, and
@@ -84,19 +86,23 @@ def _parts(texts: Iterable[str]) -> Iterator[str]:
             yield part
 
 
-def _alphabet(texts: Iterable[str]) -> list[str]:
-    """Return the most frequent characters of normalized texts, in a fixed order."""
-    normalizer = _normalizer()
+def _alphabet(texts: Iterable[str]) -> tuple[list[str], bool]:
+    """Return the most frequent characters of normalized texts, and whether all texts are ASCII.
+
+    The characters are in a fixed order.
+    """
+    normalizer, all_ascii = _normalizer(), True
     counts: Counter[str] = Counter()
     for text in texts:
         if text.isascii():
             counts.update(text.lower())
         else:
+            all_ascii = False
             for part in _parts([text]):
                 counts.update(normalizer.normalize_str(part))
     alphabet = [char for char in sorted(counts) if not char.isspace() and category(char) != "Cc"]
     alphabet.sort(key=counts.__getitem__, reverse=True)
-    return alphabet[:ALPHABET_SIZE]
+    return alphabet[:ALPHABET_SIZE], all_ascii
 
 
 def _is_alone(char: str) -> bool:
@@ -145,6 +151,20 @@ def _word_piece(vocab: dict[str, int], alphabet: list[str], max_run: int) -> Tok
     tokenizer.normalizer = _normalizer()
     tokenizer.pre_tokenizer = _splitter(alphabet, max_run)
     return tokenizer
+
+
+def for_ascii(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a tokenizer that reads ASCII texts in the same way, but several times faster.
+
+    Only BERT's steps change them. Tokenizers with another normalizer are returned as they are.
+    """
+    own = tokenizer.normalizer
+    if own is None or own.__getstate__() != _normalizer().__getstate__():
+        return tokenizer
+    fast = Tokenizer(tokenizer.model)
+    fast.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return fast
 
 
 def load_fast_tokenizer(name: str) -> Tokenizer:
@@ -226,6 +246,7 @@ def encode_texts(
     ValueError
         If the tokenizer fails. The message names the row.
     """
+    fast = tokenizer if isinstance(tokenizer, WordTokenizer) else for_ascii(tokenizer)
 
     def encode(texts: list[str], cut: bool) -> list[np.ndarray | None]:
         kept = max_length + SPARE_TOKENS
@@ -233,7 +254,8 @@ def encode_texts(
             offsets, codes = tokenizer.encode(texts, kept)
             rows = np.split(codes, offsets[1:-1])
         else:
-            encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            chosen = fast if all(map(str.isascii, texts)) else tokenizer
+            encoded = chosen.encode_batch_fast(texts, add_special_tokens=False)
             rows = [np.asarray(encoding.ids[:kept], dtype=np.int64) for encoding in encoded]
         return [None if cut and len(row) < kept else row[:max_length] for row in rows]
 

@@ -14,9 +14,11 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from skrec import Items, content
+from skrec.content._columns import operator, word_pieces
 from skrec.content._columns.word_pieces import (
     UNKNOWN,
     encode_texts,
+    for_ascii,
     load_fast_tokenizer,
     train_word_pieces,
 )
@@ -182,6 +184,41 @@ def test_ascii_texts_are_read_as_before(vocab_size):
     assert before.get_vocab() == now.get_vocab()
     for text in texts:
         assert before.encode(text).ids == now.encode(text).ids
+
+
+ASCII = [*TEXTS, "a\tb\x00c\x07d", "It's 5%-10% [off]!", "e-mail: A.B@c.de", "x" * 200, "  "]
+
+
+def test_ascii_texts_are_read_in_the_same_way_but_faster():
+    tokenizer = train_word_pieces([*ASCII, "\uff21 \u0e44\u0e17\u0e22 na\u00efve"], 60)
+    fast = for_ascii(tokenizer)
+    assert fast is not tokenizer
+    for text in ASCII:
+        assert pieces(fast, text) == pieces(tokenizer, text)
+    mixed = [*ASCII, "\uff21\u0e44\u0e17\u0e22"]
+    found = encode_texts(tokenizer, mixed, 30)  # these are not
+    alone = [encode_texts(tokenizer, [text], 30)[1].tolist() for text in mixed]
+    assert found[1].tolist() == sum(alone, [])
+
+
+def test_training_on_ascii_texts_is_the_same_but_faster(monkeypatch):
+    found = train_word_pieces(ASCII, 60).get_vocab()
+    monkeypatch.setattr(word_pieces, "for_ascii", lambda tokenizer: tokenizer)
+    assert train_word_pieces(ASCII, 60).get_vocab() == found
+
+
+def test_other_tokenizers_are_left_as_they_are():
+    other = bert_word_pieces(TEXTS, 60)
+    assert for_ascii(other) is other
+
+
+def test_a_tokenizer_of_a_large_catalogue_is_trained_on_some_items(monkeypatch):
+    monkeypatch.setattr(operator, "N_SAMPLED", 3)
+    texts = ["sun", "moon", "sea", "fox", "red"]  # the first, the third and the last are read
+    fitted = content.MeanPooling().fit(Items(texts))
+    some = content.MeanPooling().fit(Items([texts[0], texts[2], texts[4]]))
+    assert fitted.tokenizer_.get_vocab() == some.tokenizer_.get_vocab()
+    assert len(fitted.prepare(Items(texts))) == 5
 
 
 def test_texts_without_any_word():
