@@ -62,6 +62,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "min_reported_time": 0,
+    "write_computation_times": False,  # these pages load scripts from other hosts
     "show_memory": False,
     "show_signature": False,
 }
@@ -71,6 +72,7 @@ html_title = f"skrec {version}"
 html_baseurl = os.environ.get("DOCS_URL", "https://skrec.github.io/skrec/")
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["search.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

@@ -127,6 +127,15 @@ def test_style_sheets_keep_the_rules_of_words_on_the_pages():
     assert load("site_pages").used_rules(text, {"a", "b"}) == kept
 
 
+def test_pages_are_mended_once_and_load_the_search_when_it_opens():
+    script = '<script src="../searchindex.js"></script>'
+    page = f'<div class="highlight"><pre>code</pre></div>{script}'
+    pages = load("site_pages")
+    once = pages.mend(page)
+    assert once == '<div class="highlight"><pre tabindex="0">code</pre></div>' == pages.mend(once)
+    assert script in pages.mend(page, is_search=True)
+
+
 @pytest.mark.parametrize(
     ("page", "source"),
     [

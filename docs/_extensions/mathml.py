@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def to_mathml(formula: str, as_block: bool) -> str:
-    """Convert a formula of LaTeX to an element of MathML, or raise an error if it is invalid."""
+    """Convert a formula of LaTeX to MathML, or raise an error if it is invalid.
+
+    Parts of a block that ``\\quad`` separates get lines of their own, which fit on phones.
+    """
     formula = formula.replace(r"\dots", r"\ldots")  # docutils does not know the first
-    tree = latex2mathml.tex2mathml(formula, as_block=as_block)
-    return f'<div class="math">{tree}</div>' if as_block else tree
+    if not as_block:
+        return str(latex2mathml.tex2mathml(formula))
+    parts = [latex2mathml.tex2mathml(part, as_block=True) for part in formula.split(r"\quad")]
+    return "".join(f'<div class="math">{part}</div>' for part in parts)
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 LONGEST_DESCRIPTION = 200
+WORD = re.compile(r"[\w-]+")
+MENDED = {
+    '<div class="pst-scrollable-table-container">': (
+        '<div class="pst-scrollable-table-container" tabindex="0">'
+    ),
+    '<div class="highlight"><pre>': '<div class="highlight"><pre tabindex="0">',
+    ' title="Search" aria-label="Search"': ' title="Search"',
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+    ' role="doc-biblioentry"': "",
+    ' role="doc-backlink"': "",
+}
 NEGATION = re.compile(r":not\([^()]*\)")
 CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 
@@ -117,14 +128,35 @@ def used_rules(text: str, words: set[str]) -> str:
     return "".join(kept)
 
 
+def mend(html: str, is_search: bool = False) -> str:
+    """Return a page with what the theme lacks for keyboards and screen readers, and lighter.
+
+    Parts that scroll can be reached by the keyboard, names of buttons are their texts, and lists of
+    references have no roles that their parts contradict. The index of the search is loaded by
+    search.js, and the icons are a font, so the script for them is not needed.
+    """
+    for old, new in MENDED.items():
+        html = html.replace(old, new)
+    html = re.sub(r'<script [^>]*src="[^"]*/fontawesome\.js[^"]*"[^>]*></script>', "", html)
+    if is_search:
+        return html
+    return re.sub(r'<script src="[^"]*searchindex\.js[^"]*"[^>]*></script>', "", html)
+
+
 def make_lighter(app: Sphinx, error: Exception | None) -> None:
-    """Remove what no page uses from the large style sheets of the theme."""
+    """Mend all pages, and remove what none of them uses from the style sheets of the theme."""
     if error is not None or app.builder.format != "html":
         return
     outdir = Path(app.outdir)
     words: set[str] = set()
-    for path in [*outdir.rglob("*.html"), *outdir.glob("_static/**/*.js")]:
-        words.update(re.findall(r"[\w-]+", path.read_text(encoding="utf-8")))
+    for path in outdir.rglob("*.html"):
+        html = path.read_text(encoding="utf-8")
+        mended = mend(html, path.name == "search.html")
+        if mended != html:
+            path.write_text(mended, encoding="utf-8")
+        words.update(WORD.findall(mended))
+    for path in outdir.glob("_static/**/*.js"):
+        words.update(WORD.findall(path.read_text(encoding="utf-8")))
     for name in ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css"):
         path = outdir / "_static" / name
         text = re.sub(r"/\*(?!!).*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
