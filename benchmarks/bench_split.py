@@ -248,7 +248,45 @@ def quality(args, modes):
         report("split_quality", seeds=args.seeds, impressions=len(rows), **row)
 
 
-MEASURES = {"speed": speed, "quality": quality}
+class Curve:
+    """Callback that reports the GAUC after each epoch, and the CPU seconds of training so far."""
+
+    def __init__(self, mode, seed, **splits):
+        self.about, self.splits = {"mode": mode, "seed": seed}, splits
+        self.n_epochs, self.start = 0, time.process_time()
+
+    def setup(self, estimator, context): ...
+
+    def teardown(self, estimator, context): ...
+
+    def on_fit_task_begin(self, estimator, context): ...
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name != "epoch":
+            return
+        stopped, self.n_epochs = time.process_time(), self.n_epochs + 1
+        gauc = {
+            name: fitted_estimator.evaluate(rows, metrics=["gauc"])["gauc"]
+            for name, rows in self.splits.items()
+        }
+        seconds = stopped - self.start
+        report("split_curve", epoch=self.n_epochs, gauc=gauc, seconds=seconds, **self.about)
+        self.start += time.process_time() - stopped  # evaluation does not count
+
+
+def curves(args, modes):
+    """Report the GAUC of each way over time, trained on all clicks of the histories of users."""
+    items, train, test = read_data(args)
+    valid = train.tail(20) if args.quick else read_split(args.data, "valid")
+    for seed in range(args.seeds):
+        for mode in modes:
+            rec = recommender(args, mode, max_epochs=args.epochs, random_state=seed)
+            rec.set_params(history_targets="all", n_negatives="all", co_clicks=False)
+            rec.set_callbacks(Curve(mode, seed, valid=valid, test=test))
+            rec.fit(valid.history.tolist(), items=items)  # the clicks before those of valid
+
+
+MEASURES = {"speed": speed, "quality": quality, "curves": curves}
 
 
 def main():
