@@ -36,11 +36,12 @@ class Peak:
 @contextmanager
 def step(figures, name):
     """Add the seconds and the memory of what is done under a name."""
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     with Peak() as peak:
         yield
     figures[name] = {
         "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - cpu_start,
         "peak_mb": peak.peak_mb,
         "anonymous_mb": peak.anonymous_mb,
     }

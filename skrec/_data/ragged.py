@@ -7,8 +7,10 @@ file.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -199,6 +201,50 @@ def _all_equal_twins(offsets: np.ndarray, values: np.ndarray, twin: np.ndarray) 
     )
 
 
+def empty_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an array to be filled, which is in a temporary file if it is large.
+
+    See `GrowingArray`, whose files are the same.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray of the shape
+        Mapped from a file above `IN_MEMORY` bytes.
+
+    Raises
+    ------
+    OSError
+        If the temporary file cannot be written.
+    """
+    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if n_bytes <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    with _explained(), tempfile.TemporaryFile(prefix="skrec-") as file:
+        # reserved now: a write to a mapped page without room would kill the process
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        else:
+            file.truncate(n_bytes)
+        return np.asarray(np.memmap(file, dtype, mode="r+", shape=shape))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do if a temporary file cannot be written in a block."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"arrays that do not fit into memory could not be written to {tempfile.gettempdir()}: "
+            f"{error}; set the environment variable TMPDIR to a folder with more room"
+        ) from error
+
+
 class GrowingArray:
     """A one-dimensional array to which parts are appended.
 
@@ -239,18 +285,12 @@ class GrowingArray:
 
     def _write(self) -> None:
         """Move the parts from memory to the file."""
-        try:
+        with _explained():
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="skrec-")  # noqa: SIM115
             for part in self._parts:
                 self._file.write(part.data)
             self._file.flush()
-        except OSError as error:
-            raise OSError(
-                f"arrays that do not fit into memory could not be written to "
-                f"{tempfile.gettempdir()}: {error}; set the environment variable TMPDIR to a "
-                "folder with more room"
-            ) from error
         self._parts = []
 
     def array(self) -> np.ndarray:

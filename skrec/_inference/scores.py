@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from skrec._data.coded import CodedInteractions
 from skrec._data.packed import Packed
 from skrec._data.ragged import (
-    GrowingArray,
+    empty_array,
     gather_ranges,
     gather_segments,
     iterate_blocks,
@@ -37,7 +37,7 @@ from skrec.nn import stack_rows
 
 HISTORY_BLOCK = 2048  # histories whose clicks are gathered at a time
 PAIR_BLOCK = 1 << 16  # candidates that are scored at a time
-ITEM_BLOCK = 1 << 18  # items that are encoded at a time
+ITEM_BLOCK = 1 << 16  # items that are encoded at a time
 ON_DISK = {torch.float32: np.float32, torch.float64: np.float64}  # types that files may hold
 CELL_BLOCK = 1 << 22  # scores of all items that are computed at a time
 
@@ -82,22 +82,22 @@ def item_rows(network: Network, packed: Packed, codes: np.ndarray | None = None)
     Returns
     -------
     tensor of shape (U, R), on the network's device. On the CPU, many rows are in a temporary file
-    that is mapped into memory; see `GrowingArray`.
+    that is mapped into memory; see `empty_array`.
     """
     wanted = torch.arange(len(packed)) if codes is None else torch.from_numpy(codes)
     if len(wanted) <= ITEM_BLOCK:
         return network.encode(packed, wanted, TOKEN_BUDGET)
-    parts = (
-        network.encode(packed, wanted[block], TOKEN_BUDGET)
-        for block in iterate_blocks(len(wanted), ITEM_BLOCK)
-    )
+    blocks = list(iterate_blocks(len(wanted), ITEM_BLOCK))
+    parts = (network.encode(packed, wanted[block], TOKEN_BUDGET) for block in blocks)
     # numpy lacks bfloat16, and rows of tokens differ in length
     if network.reads_tokens or device_of(network).type != "cpu" or _dtype(network) not in ON_DISK:
         return stack_rows(list(parts))
-    grown = GrowingArray(ON_DISK[_dtype(network)])
-    for part in parts:
-        grown.append(part.numpy().ravel())
-    return torch.from_numpy(grown.array()).view(len(wanted), -1)
+    rows: np.ndarray | None = None
+    for block, part in zip(blocks, parts, strict=True):
+        if rows is None:
+            rows = empty_array((len(wanted), part.shape[1]), ON_DISK[part.dtype])
+        rows[block] = part.numpy()
+    return torch.from_numpy(rows)
 
 
 def _dtype(network: Network) -> torch.dtype:

@@ -142,3 +142,23 @@ def test_segments_of_two_arrays_are_compared_one_by_one():
     assert found.tolist() == [True, False, True, False, True, False, False]
     none = np.array([], dtype=np.int64)
     assert _ragged.equal_segments(offsets, values, none, others, other_values, none).size == 0
+
+
+def test_large_empty_arrays_are_in_a_file(monkeypatch):
+    monkeypatch.setattr(_ragged, "IN_MEMORY", 100)
+    small, large = _ragged.empty_array((5, 2), np.float32), _ragged.empty_array((50, 2), np.float32)
+    large[:] = np.arange(100).reshape(50, 2)
+    assert not isinstance(small.base, np.memmap)
+    assert isinstance(large.base, np.memmap)
+    assert (large.shape, large.dtype) == ((50, 2), np.float32)
+    assert_array_equal(large.ravel(), np.arange(100))
+
+
+def test_a_file_without_room_says_what_to_do(monkeypatch):
+    def fail(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(_ragged, "IN_MEMORY", 100)
+    monkeypatch.setattr(_ragged.os, "posix_fallocate", fail, raising=False)
+    with pytest.raises(OSError, match=r"No space left on device; set the .* TMPDIR to a folder"):
+        _ragged.empty_array((50, 2), np.float32)

@@ -246,7 +246,7 @@ def encode_texts(
     ValueError
         If the tokenizer fails. The message names the row.
     """
-    fast = tokenizer if isinstance(tokenizer, WordTokenizer) else for_ascii(tokenizer)
+    fast = None if isinstance(tokenizer, WordTokenizer) else for_ascii(tokenizer)
 
     def encode(texts: list[str], cut: bool) -> list[np.ndarray | None]:
         kept = max_length + SPARE_TOKENS
@@ -254,7 +254,7 @@ def encode_texts(
             offsets, codes = tokenizer.encode(texts, kept)
             rows = np.split(codes, offsets[1:-1])
         else:
-            chosen = fast if all(map(str.isascii, texts)) else tokenizer
+            chosen = fast if fast is not None and all(map(str.isascii, texts)) else tokenizer
             encoded = chosen.encode_batch_fast(texts, add_special_tokens=False)
             rows = [np.asarray(encoding.ids[:kept], dtype=np.int64) for encoding in encoded]
         return [None if cut and len(row) < kept else row[:max_length] for row in rows]
