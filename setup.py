@@ -21,7 +21,7 @@ VERSION = re.search(
 
 # tests/test_packaging.py compares these lists with the imports of skrec, in both directions.
 # constraints.txt has the newest versions that are tested, and .ci/minimum tests the lower bounds
-# on Python 3.11, with one exception: torch, which is only tested as constraints.txt pins it. There
+# on Python 3.11, except that of torch, which is only tested as constraints.txt pins it. There
 # are no upper bounds: a release that breaks skrec is excluded once it is known.
 INSTALL_REQUIRES = [
     "torch>=2.6",
@@ -48,6 +48,10 @@ EXTRAS_REQUIRE = {
     "gguf": ["gguf>=0.10"],  # language models in GGUF files
     "skops": ["skops>=0.16"],  # saving scikit-learn estimators that a recommender contains
     "plot": ["matplotlib>=3.9"],  # skrec.inspection
+    # engines of the guide page "More than one machine", only tested as constraints.txt pins them
+    "ray": ["ray[train,tune]>=2.60"],
+    "dask": ["dask>=2026.8", "distributed>=2026.8"],
+    "spark": ["pyspark>=4.3"],  # needs Java
     "test": [
         "pytest>=8.3",
         "pytest-cov>=7",
