@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from skrec import ContentRecommender, Items
 from skrec.datasets import make_headlines
 
-news = make_headlines(n_users=40, n_items=120, n_impressions=240, random_state=0)
+news = make_headlines(n_users=200, n_items=120, n_impressions=600, random_state=0)
 items = Items(news.items, memory=sys.argv[2])  # a file that all machines can read
 rec = ContentRecommender("mean_pooling", max_epochs=1, random_state=0)
 search = GridSearchCV(rec, {"width": [8, 16]}, cv=2)

@@ -11,8 +11,9 @@ from skrec.datasets import make_headlines
 
 
 def train(config):
-    news = make_headlines(n_users=40, n_items=120, n_impressions=240, random_state=0)
-    rec = ContentRecommender("mean_pooling", predictor="dot", max_epochs=2, random_state=0)
+    news = make_headlines(n_users=200, n_items=120, n_impressions=600, random_state=0)
+    rec = ContentRecommender("mean_pooling", predictor="dot", co_clicks=False, random_state=0)
+    rec.set_params(max_epochs=3, learning_rate=0.01)
     rec.fit(news.train, news.items)
     if get_context().get_world_rank() == 0:
         rec.save(config["folder"], include_vectors=True)

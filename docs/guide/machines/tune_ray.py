@@ -27,7 +27,7 @@ def train(config, news, items):
     rec.set_params(n_iter_no_change=4).set_callbacks(Report()).fit(news.train, items=items)
 
 
-news = make_headlines(n_users=40, n_items=120, n_impressions=240, random_state=0)
+news = make_headlines(n_users=200, n_items=120, n_impressions=600, random_state=0)
 items = Items(news.items, memory=sys.argv[2])  # a file that all machines can read
 ray.init()
 asha = ASHAScheduler(metric="score", mode="max", max_t=4, grace_period=1, reduction_factor=2)
