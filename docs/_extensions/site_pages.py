@@ -26,11 +26,21 @@ MENDED = {
         '<div class="pst-scrollable-table-container" tabindex="0">'
     ),
     '<div class="highlight"><pre>': '<div class="highlight"><pre tabindex="0">',
-    ' title="Search" aria-label="Search"': ' title="Search"',
+    '<span class="search-button__kbd-shortcut">': (
+        '<span class="search-button__kbd-shortcut" aria-hidden="true">'
+    ),
+    '<summary><span class="toctree-toggle"': (
+        '<summary aria-label="Pages of this part"><span class="toctree-toggle"'
+    ),
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     ' role="doc-biblioentry"': "",
     ' role="doc-backlink"': "",
 }
+THUMBNAIL = re.compile(  # the link of an example, whose text the style sheet hides
+    r'(<div class="sphx-glr-thumbcontainer".*?<a class="reference internal")'
+    r'( href="[^"]*"><span class="[^"]*">([^<"]*)</span>)',
+    re.DOTALL,
+)
 NEGATION = re.compile(r":not\([^()]*\)")
 CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 
@@ -131,12 +141,13 @@ def used_rules(text: str, words: set[str]) -> str:
 def mend(html: str, is_search: bool = False) -> str:
     """Return a page with what the theme lacks for keyboards and screen readers, and lighter.
 
-    Parts that scroll can be reached by the keyboard, names of buttons are their texts, and lists of
+    Parts that scroll can be reached by the keyboard, buttons and links have names, and lists of
     references have no roles that their parts contradict. The index of the search is loaded by
     search.js, and the icons are a font, so the script for them is not needed.
     """
     for old, new in MENDED.items():
         html = html.replace(old, new)
+    html = THUMBNAIL.sub(r'\1 aria-label="\3"\2', html)
     html = re.sub(r'<script [^>]*src="[^"]*/fontawesome\.js[^"]*"[^>]*></script>', "", html)
     if is_search:
         return html
