@@ -21,7 +21,7 @@ def to_mathml(formula: str, as_block: bool) -> str:
     if not as_block:
         return str(latex2mathml.tex2mathml(formula))
     parts = [latex2mathml.tex2mathml(part, as_block=True) for part in formula.split(r"\quad")]
-    return "".join(f'<div class="math">{part}</div>' for part in parts)
+    return "".join(f'<div class="math" tabindex="0">{part}</div>' for part in parts)
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:

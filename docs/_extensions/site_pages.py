@@ -26,9 +26,6 @@ MENDED = {
         '<div class="pst-scrollable-table-container" tabindex="0">'
     ),
     '<div class="highlight"><pre>': '<div class="highlight"><pre tabindex="0">',
-    '<span class="search-button__kbd-shortcut">': (
-        '<span class="search-button__kbd-shortcut" aria-hidden="true">'
-    ),
     '<summary><span class="toctree-toggle"': (
         '<summary aria-label="Pages of this part"><span class="toctree-toggle"'
     ),
