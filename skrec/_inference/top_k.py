@@ -132,8 +132,9 @@ def lists_of(
         parts.append((own.masked_fill(found == -torch.inf, -1), found))
         places.append(np.arange(rows.start, rows.stop))
     if parts:  # read once, because the CPU waits for a GPU then
-        at = np.concatenate(places)
-        codes[at], scores[at] = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+        lists, of_lists = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+        row = np.concatenate(places)
+        codes[row], scores[row] = lists, of_lists
     return codes, scores
 
 
