@@ -137,7 +137,8 @@ class ContentRecommender(
         Learning rate of the AdamW optimizer. "auto" is 0.005 if "auto" makes `history_targets`
         "all" and the content operator and the predictor are fast, and 0.003 otherwise.
     pretrained_learning_rate : float, default=1e-4
-        Learning rate of pretrained modules, such as a language model.
+        Learning rate of pretrained modules, such as a language model. If only one layer of a small
+        model is trained, 1e-3 is better; see the guide page "Language models".
     weight_decay : float, default=0.0
         Weight decay of the AdamW optimizer. Biases and the weights of norms do not decay.
     lr_schedule : {"constant", "linear", "cosine"}, default="constant"
