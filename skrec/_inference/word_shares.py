@@ -132,7 +132,7 @@ def integrated_gradients(
         Value of f at `base`.
     """
     with torch.no_grad():
-        there, start = f(torch.stack([x, base])).double().tolist()
+        there, start = f(torch.stack([x, base])).double().cpu().tolist()
     shares, difference = np.zeros(len(x)), x - base
     if not len(x) or not difference.any():
         return shares, start

@@ -14,6 +14,9 @@ class Strange(ValueError):
     def __init__(self, one, other):
         super().__init__(f"{one} and {other}")
 
+    def __reduce__(self):
+        return Strange, (str(self),)  # as by default, also where a library changes that
+
 
 def test_an_error_comes_from_another_process_as_it_was():
     error = ValueError("no clicks")

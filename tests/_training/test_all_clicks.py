@@ -57,8 +57,8 @@ def train(X, monkeypatch, one_pass, **parameters):
     make = start.make_examples
     seen = []
 
-    def again(data, loss, sampler, targets, max_history, causal):
-        examples = make(data, loss, sampler, targets, max_history, causal and one_pass)
+    def again(data, **options):
+        examples = make(data, **options | {"one_pass": options["one_pass"] and one_pass})
         seen.append(examples)
         return examples
 

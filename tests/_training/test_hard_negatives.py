@@ -212,9 +212,11 @@ def test_one_pass_equals_a_pass_per_prefix(monkeypatch, kind, head, loss):
     X = HISTORIES if kind == "histories" else IMPRESSIONS
     make, runs = start.make_examples, []
     for one_pass in (True, False):
-        monkeypatch.setattr(
-            start, "make_examples", lambda *a, o=one_pass: make(*a[:-1], a[-1] and o)
-        )
+
+        def again(data, o=one_pass, **options):
+            return make(data, **options | {"one_pass": options["one_pass"] and o})
+
+        monkeypatch.setattr(start, "make_examples", again)
         rec = recommender(
             behavior=behavior.GRU(),
             predictor=head,

@@ -12,6 +12,7 @@ from tiny_models import save_tiny
 import skrec
 from skrec import ContentRecommender, Items, content, explode, predictor
 from skrec._network import Network
+from skrec._training import start
 from skrec._training.batches import iterate_batches
 from skrec._training.losses import batch_loss
 
@@ -287,7 +288,7 @@ def test_a_warm_start_holds_out_the_same_rows(news, make_recommender):
     # otherwise, rows of the first training would be used for validation
     seen = []
     monkey = pytest.MonkeyPatch()
-    real = skrec._recommender.hold_out
+    real = start.hold_out
 
     def look(data, fraction, rng):
         parts = real(data, fraction, rng)
@@ -295,7 +296,7 @@ def test_a_warm_start_holds_out_the_same_rows(news, make_recommender):
         return parts
 
     with monkey.context() as patched:
-        patched.setattr(skrec._recommender, "hold_out", look)
+        patched.setattr(start, "hold_out", look)
         rec = make_recommender(warm_start=True)
         rec.fit(news.train, news.items).fit(news.train, news.items)
     assert seen[0] == seen[1]

@@ -59,6 +59,8 @@ def test_only_the_beginning_of_a_long_text_is_read():
     read = []
 
     class Counting:
+        normalizer = None
+
         def encode_batch_fast(self, texts, **options):
             read.extend(map(len, texts))
             return tokenizer.encode_batch_fast(texts, **options)
@@ -133,6 +135,8 @@ def test_text_that_is_not_utf8_is_an_error_that_names_column_and_row():
 
 def test_what_the_user_stops_is_stopped():
     class Stopping:
+        normalizer = None
+
         def encode_batch_fast(self, texts, **options):
             raise KeyboardInterrupt
 

@@ -179,12 +179,14 @@ def test_docstring_names_the_paper(name):
 
 def test_the_guides_table_is_true():
     """Each model has a row with the operators it is made of, and its docstring's paper."""
-    rows = dict(re.findall(r"^:func:`~skrec\.zoo\.(\w+)`\s+(.*)$", GUIDE.read_text(), re.M))
+    cell = r"^   \* - :func:`~skrec\.zoo\.(\w+)`\n((?:     - .*\n)+)"
+    rows = dict(re.findall(cell, GUIDE.read_text(), re.M))
     assert set(rows) == PUBLISHED
     for name, row in rows.items():
-        *operators, paper = re.split(r"\s{2,}", row.strip())
+        *operators, paper = re.findall(r"^     - (.*)$", row, re.M)
         rec = unfitted(name)
-        made = [type(each).__name__ for each in (rec.content, rec.behavior, rec.predictor)]
-        assert operators == [f"``{each}``" for each in made], name
+        parts = {"content": rec.content, "behavior": rec.behavior, "predictor": rec.predictor}
+        made = [f"{family}.{type(each).__name__}" for family, each in parts.items()]
+        assert operators == [f":class:`~skrec.{each}`" for each in made], name
         references = inspect.getdoc(getattr(zoo, name)).split("References\n")[1]
         assert paper in " ".join(references.split()), name
