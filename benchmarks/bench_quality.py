@@ -186,7 +186,7 @@ def main():
     items = Items(films, roles=ROLES)
     splits = {name: read_split(args.data, name) for name in ("train", "valid", "test")}
     if args.quick:
-        splits = {name: X.head(400) for name, X in splits.items()}
+        splits = {name: X.head(60) for name, X in splits.items()}
     seeds = 1 if args.quick else args.seeds
     if "quality" in args.parts:
         report_baselines(splits, items.ids)
