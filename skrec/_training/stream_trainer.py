@@ -58,8 +58,8 @@ class StreamTrainer(Trainer):
         for number in range(at.n_buffers, n_buffers):
             own: list[Examples | None] = []
             sizes = processes.gathered(partial(_load, buffers, own), "the next rows")
-            n_targets = [self._train_buffer(own.pop(), sizes, at, report)]
-            at.n_targets += sum(processes.gathered(partial(sum, n_targets), "a buffer's targets"))
+            n_targets = self._train_buffer(own.pop(), sizes, at, report)
+            at.n_targets += sum(processes.gathered(partial(int, n_targets), "a buffer's targets"))
             at.n_rows += sum(sizes)
             at.n_buffers = number + 1
             if self.checkpoint is not None and at.n_buffers < n_buffers:

@@ -15,11 +15,9 @@ import skrec
 from _combinations import (
     SETTINGS,
     TWO_STEPS,
-    Data,
     operators_with_options,
     registered_operators,
     scores_of,
-    write_pretrained,
 )
 from skrec import ContentRecommender, baselines
 from skrec._network import Network
@@ -87,16 +85,6 @@ def test_vectors_are_computed_once_where_they_were_not_yet(news, tmp_path, n_enc
     assert not (tmp_path / "model" / FILE).samefile(tmp_path / "model")
     rec.save(tmp_path / "model")
     assert not (tmp_path / "model" / FILE).exists()
-
-
-@pytest.fixture(scope="module")
-def data():
-    return Data()
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    return write_pretrained(tmp_path_factory.mktemp("pretrained"))
 
 
 def operators():

@@ -19,25 +19,13 @@ import skrec
 from _combinations import (
     SETTINGS,
     TWO_STEPS,
-    Data,
     operators_with_options,
     registered_operators,
     scores_of,
-    write_pretrained,
 )
 from skrec import ContentRecommender, content, predictor
 
 PLAIN = {"content": "mean_pooling", "behavior": "mean_pooling", "predictor": "dot"}
-
-
-@pytest.fixture(scope="module")
-def data():
-    return Data()
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    return write_pretrained(tmp_path_factory.mktemp("pretrained"))
 
 
 def operators():

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rank_answers import rank_answers
 from torch import distributed, nn
 
 from skrec import ContentRecommender
 from skrec._training import processes
 from skrec._training.processes import Processes, _buckets, launched_processes
 
-TESTS = Path(__file__).parents[1]
 LIMIT = 300  # seconds for one function, on a busy machine
 
 EQUAL = ["impressions", "histories", "tables", "three", "dropout", "other_seeds", "stop", "again"]
@@ -46,17 +46,7 @@ OTHERS += ["forked_worker", "two_threads", "running_means"]
 @pytest.fixture(scope="module")
 def answers():
     """Return what each function of tests/ranks.py returned in its two or three processes."""
-    names = [*EQUAL, *RAISED, *OTHERS]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(TESTS / "ranks.py"), *names],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "RANKS_LIMIT": str(LIMIT)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT * 6,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    return rank_answers("ranks.py", [*EQUAL, *RAISED, *OTHERS], LIMIT)
 
 
 @pytest.mark.slow

@@ -1,16 +1,11 @@
 """Several real processes train one model, each on its own rows of files."""
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rank_answers import rank_answers
 
-TESTS = Path(__file__).parents[1]
 LIMIT = 300  # seconds for one function, on a busy machine
 
 RAISED = {
@@ -28,16 +23,7 @@ EQUAL = ["full_batches", "buffers", "own_files", "continued"]
 @pytest.fixture(scope="module")
 def answers():
     """Return what each function of tests/shard_ranks.py returned in its two processes."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(TESTS / "shard_ranks.py"), *EQUAL, *RAISED],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "RANKS_LIMIT": str(LIMIT)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT * 6,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    return rank_answers("shard_ranks.py", [*EQUAL, *RAISED], LIMIT)
 
 
 @pytest.mark.slow

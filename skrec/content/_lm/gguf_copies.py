@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
 from skrec._common import files
+from skrec._data.item_source import hash_of
 from skrec.content._lm.loading import load_base
 from skrec.content._lm.sources import GGUF, quiet
 from skrec.content._lm.tokenizers import load_tokenizer
@@ -56,7 +55,7 @@ def plain_copy(model: Any, memory: str | Path | None, dtype: str) -> Any:
     if path.suffix.lower() != GGUF or not path.is_file():
         return model
     root = plain_copies(memory)
-    copy = root / f"{_hash_of(path)}-{dtype}"
+    copy = root / f"{hash_of([str(path)])}-{dtype}"
     with files.locked(root / _LOCK, Path(memory), "memory"):
         if not copy.is_dir():
             base = load_base(model, dtype)
@@ -92,10 +91,3 @@ def _write(model: Any, gguf: str | os.PathLike[str], folder: Path) -> None:
             load_tokenizer(None, gguf).save_pretrained(folder)
         except ValueError:
             return  # the user must give one, and gets the error of the copy
-
-
-def _hash_of(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with open(path, "rb") as file:
-        files.add_to_digest(digest, file)
-    return digest.hexdigest()
