@@ -148,6 +148,29 @@ class FitInputs:
         return make(data)
 
 
+def _encode_weighted(
+    table: Table,
+    y: Any,
+    items: Items,
+    drop_unknown: str,
+    sample_weight: Any,
+    users: Any,
+    context: Any,
+) -> CodedInteractions:
+    """Encode training rows, without those whose weight is 0; see `encode`."""
+    data = encode(
+        table,
+        y,
+        items=items,
+        labels="required",
+        drop_unknown=drop_unknown,
+        sample_weight=sample_weight,
+        users=users,
+        context=context,
+    )
+    return data if data.weight is None else data.take(np.flatnonzero(data.weight))
+
+
 def read_inputs(
     recommender: Any,
     X: Any,
@@ -224,18 +247,7 @@ def read_inputs(
         warn_misspelled_columns(table)
         data = survey(X, items, drop_unknown, processes)
     else:
-        data = encode(
-            table,
-            y,
-            items=items,
-            labels="required",
-            drop_unknown=drop_unknown,
-            sample_weight=sample_weight,
-            users=users,
-            context=context,
-        )
-        if data.weight is not None:
-            data = data.take(np.flatnonzero(data.weight))
+        data = _encode_weighted(table, y, items, drop_unknown, sample_weight, users, context)
     seed = check_random_state(r.random_state).randint(2**31, size=4)
     loss = resolve_loss(r.loss, data)
     chosen |= choose_numbers(asked, data, items.n_items, loss, operators)
