@@ -11,8 +11,8 @@ give the answers of one process.
 # A search in two processes
 # -------------------------
 # ``n_jobs=2`` starts two workers. ``Items(df, memory=folder)`` writes the catalogue to a file once:
-# the workers receive its path and a hash, and read the items from the file. The parameter ``memory``
-# of recommenders does the same for the states of language models.
+# the workers receive its path and a hash, and read the items from the file. The parameter
+# ``memory`` of recommenders does the same for the states of language models.
 import tempfile
 from pathlib import Path
 
