@@ -216,8 +216,9 @@ class RankingVerbs(UserVerbs):
         Raises
         ------
         ValueError
-            If an id or a column is missing from the catalogue, if there are several histories, or
-            if there is not exactly one of `history` and `user`.
+            If an id or a column is missing from the catalogue, if there are several histories, if
+            there is not exactly one of `history` and `user`, or if a language model reads the item
+            in several windows.
         TypeError
             If `history` is not flat, or `item` is not one id.
 

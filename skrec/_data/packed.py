@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from skrec._data.ragged import gather_segments
 from skrec._data.states import States
 
 # a column of U items: values (U, L) or (U, k), and the mask of tokens that are not padding
@@ -101,6 +102,42 @@ class Dense:
         return Dense(self.values.to(device))
 
 
+@dataclass(frozen=True)
+class Grouped:
+    """A column in which each item has one or more rows of another column.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape (N + 1,)
+        Item i has the rows from ``offsets[i]`` up to ``offsets[i + 1]``.
+    rows : Ragged or States
+        The other column.
+    """
+
+    offsets: np.ndarray
+    rows: Ragged | States
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """Number of tokens per item, of shape (N,)."""
+        return self.lengths_of(torch.arange(len(self.offsets) - 1))
+
+    def lengths_of(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the number of tokens (U,) of some items."""
+        at, offsets = gather_segments(self.offsets, codes.numpy())
+        lengths = self.rows.lengths_of(torch.from_numpy(at)).numpy()
+        return torch.from_numpy(np.add.reduceat(lengths, offsets[:-1]))
+
+    def take(self, codes: torch.Tensor) -> Column:
+        """Return the rows (n, L, ...) of some items, one item after another, and a mask (n, L)."""
+        at, _ = gather_segments(self.offsets, codes.numpy())
+        return self.rows.take(torch.from_numpy(at))
+
+    def to(self, device: torch.device) -> Grouped:
+        """Return the column with its values on a device."""
+        return Grouped(self.offsets, self.rows.to(device))
+
+
 class Packed:
     """The columns that a content operator prepared for N items.
 
@@ -109,7 +146,7 @@ class Packed:
 
     Parameters
     ----------
-    columns : dict of str to Ragged, Dense or States
+    columns : dict of str to Ragged, Dense, States or Grouped
         Columns of N items each.
 
     Attributes
@@ -118,7 +155,7 @@ class Packed:
         Number of tokens per item, summed over the columns.
     """
 
-    def __init__(self, columns: Mapping[str, Ragged | Dense | States]):
+    def __init__(self, columns: Mapping[str, Ragged | Dense | States | Grouped]):
         self.columns = columns
         lengths = [column.lengths.numpy() for column in columns.values()]
         self.lengths: np.ndarray = np.sum(lengths, axis=0)

@@ -20,7 +20,7 @@ from skrec.baselines._texts import fit_default, input_of
 from skrec.content import ContentOperator, LanguageModel, Resources
 from skrec.content._columns.dense import DenseOperator
 from skrec.content._columns.operator import chosen_roles
-from skrec.nn import masked_mean
+from skrec.content._lm.windows import mean_of_windows
 
 ITEM_BLOCK = 4096  # items whose stored states are pooled at a time
 
@@ -256,8 +256,10 @@ def _pooled(operator: ContentOperator, items: Items) -> np.ndarray:
     packed = operator.prepare(items)
     parts = []
     for codes in torch.arange(items.n_items).split(ITEM_BLOCK):
-        [(values, mask)] = packed.take(codes).values()
-        is_sequence = values.ndim == 3  # hidden states of tokens, or one pooled state
-        vectors = masked_mean(values.float(), mask) if is_sequence else values
+        columns = packed.take(codes)
+        if isinstance(operator, LanguageModel):
+            vectors = mean_of_windows(columns)[:, : operator.truncate_dim]
+        else:
+            [(vectors, _)] = columns.values()
         parts.append(vectors.float().cpu())
     return torch.cat(parts).numpy()

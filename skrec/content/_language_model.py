@@ -32,6 +32,7 @@ from skrec.content._lm.pretrained import (
     StoredRows,
 )
 from skrec.content._lm.text import text_columns
+from skrec.content._lm.windows import WindowsNetwork, special_tokens_around
 from skrec.content._lm.words import FromEmbeddings, read_tokens
 from skrec.content._words import ReadWords
 
@@ -76,7 +77,13 @@ class LanguageModel(PretrainedText):
     tokenizer : str or transformers tokenizer, default=None
         Name or path of a tokenizer, or a tokenizer. None uses the tokenizer of the model.
     max_length : int, default=64
-        Maximum number of tokens read from each text, including special tokens.
+        Maximum number of tokens read from each text, including special tokens. With `stride`, the
+        length of a window.
+    stride : int, default=None
+        Number of tokens that overlap between windows of `max_length` tokens, into which longer
+        texts are cut. Each window is encoded as a text of its own, and windows are pooled to one
+        vector: by attention over the tokens of all windows, or by the mean of their vectors,
+        weighted by their numbers of tokens. None reads the first window only.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
         Number type of the frozen weights. Weights that are trained, and those between them, are
         at least float32, because 16-bit types would round small updates away; `precision` of the
@@ -153,6 +160,7 @@ class LanguageModel(PretrainedText):
         template: str | None = None,
         tokenizer: Any = None,
         max_length: int = 64,
+        stride: int | None = None,
         dtype: str = "float32",
         cache_dtype: str = "bfloat16",
         gradient_checkpointing: bool = False,
@@ -169,6 +177,7 @@ class LanguageModel(PretrainedText):
         self.template = template
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.stride = stride
         self.dtype = dtype
         self.cache_dtype = cache_dtype
         self.gradient_checkpointing = gradient_checkpointing
@@ -193,6 +202,8 @@ class LanguageModel(PretrainedText):
             raise ValueError(f"prompt must be a str or None, got {self.prompt!r}")
         if self.truncate_dim is not None:
             check_int("truncate_dim", self.truncate_dim)
+        if self.stride is not None:
+            check_int("stride", self.stride, minimum=0)
         check_choice("gradient_checkpointing", self.gradient_checkpointing, (True, False))
 
     def fit(self, items: Items, y: Any = None) -> LanguageModel:
@@ -203,6 +214,14 @@ class LanguageModel(PretrainedText):
                 f"truncate_dim must be at most {size}, the size of the last hidden states, got "
                 f"{self.truncate_dim}"
             )
+        if self.stride is not None:
+            n_special = sum(special_tokens_around(self.tokenizer_))
+            if self.stride + n_special >= self.max_length:
+                raise ValueError(
+                    f"stride must be less than max_length - {n_special}, because each window has "
+                    f"{n_special} special tokens and must read new ones; got stride={self.stride}, "
+                    f"max_length={self.max_length}"
+                )
         self.pooling_, self.normalize_, self.prompt_ = self.pooling, False, self.prompt or ""
         if self.pooling == "saved":
             saved = read_saved(self.model, self.schema_.revision, self.subfolder)
@@ -245,6 +264,8 @@ class LanguageModel(PretrainedText):
             return None
         pooling, normalize = self._reading()
         if self.trainable_layers == 0 and pooling != "attention":
+            if self.stride is not None:  # vectors of windows are joined before they are finished
+                return StoredRows(pooling, (n_frozen,), schema.output_size, one_row=True)
             size = self.truncate_dim or schema.output_size
             kind = pooling + ", normalized" * normalize
             if self.truncate_dim is not None:
@@ -257,21 +278,24 @@ class LanguageModel(PretrainedText):
         prefix = Prefix(model, stored.layers[0])
         pooling, normalize = self._reading()
         pool = None if self.trainable_layers else POOLINGS.get(pooling)
-        truncate_dim = self.truncate_dim  # `encode` does not refer to the operator that keeps it
+        # `encode` does not refer to the operator that keeps it
+        truncate_dim, has_windows = self.truncate_dim, self.stride is not None
 
         def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = prefix.states(ids, mask)  # (U, L, H)
             if pool is None:
                 return states[mask]
-            return finished(pool(states, mask), normalize, truncate_dim)
+            pooled = pool(states, mask)
+            return pooled if has_windows else finished(pooled, normalize, truncate_dim)
 
         return encode
 
     def build(self, schema: PretrainedSchema, width: int) -> nn.Module:
         pooling, normalize = self._reading()
         given = pooling, schema.output_size, width, normalize, self.truncate_dim
+        network = LanguageModelNetwork if self.stride is None else WindowsNetwork
         if self.trainable_layers == 0:
-            return LanguageModelNetwork(None, *given)
+            return network(None, *given)
         base = self._base or self._load(schema)
         top = split_top(base.model, self._n_frozen(schema.n_layers))
         self._adapters = None
@@ -284,9 +308,15 @@ class LanguageModel(PretrainedText):
         if self.gradient_checkpointing:
             checkpoint_activations(top.model)
         self._top = top
-        return LanguageModelNetwork(top, *given)
+        return network(top, *given)
 
     def read_words(self, items: Items, module: Any) -> ReadWords | None:
+        windows = self._token_ids(items)[2]
+        if windows is not None and windows[-1] > 1:
+            raise ValueError(
+                f"the text of this item has {windows[-1]} windows of max_length={self.max_length} "
+                "tokens, and only texts of one window can be explained; take a larger max_length"
+            )
         top, device = module.top, next(module.parameters()).device
         if top is not None and not top.n_frozen:
             model = top.model

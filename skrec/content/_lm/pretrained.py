@@ -14,7 +14,8 @@ from sklearn.base import clone
 
 from skrec._common.checks import check_choice, check_int
 from skrec._data.items import Items
-from skrec._data.packed import Packed, Ragged
+from skrec._data.packed import Grouped, Packed, Ragged
+from skrec._data.states import States
 from skrec.content._base import ContentOperator, Resources
 from skrec.content._lm.gguf_copies import plain_copy
 from skrec.content._lm.loading import Base, load_base
@@ -31,6 +32,7 @@ from skrec.content._lm.sizes import (
 from skrec.content._lm.store import PrefixStore
 from skrec.content._lm.text import check_template, describe_texts, render, token_ids
 from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
+from skrec.content._lm.windows import WINDOWS, cut_into_windows, special_tokens_around
 from skrec.nn import micro_batches
 
 # function that maps ids (U, L) and mask (U, L) to the rows (n, H') to store, ordered by item
@@ -93,6 +95,7 @@ class PretrainedText(ContentOperator):
     trust_remote_code: bool
     revision: str | None
     subfolder: str | None
+    stride: int | None = None
 
     # created when needed, and left out of pickles
     _base: Base | None = None  # the loaded model, until its first user modifies it
@@ -217,9 +220,7 @@ class PretrainedText(ContentOperator):
         -------
         Packed
         """
-        texts = self._texts(items)
-        what = describe_texts(items.roles, self.template)
-        offsets, ids = token_ids(self.tokenizer_, texts, self.max_length, what)
+        offsets, ids, windows = self._token_ids(items)
         if ids.max() >= self.schema_.vocab_size:
             raise ValueError(
                 f"the tokenizer gave the id {ids.max()}, but the language model knows "
@@ -229,7 +230,7 @@ class PretrainedText(ContentOperator):
         stored = self._stored_rows(self.schema_)
         if stored is None:
             self._base = None  # the network has its own copy
-            return Packed({"ids": tokens})
+            return _packed("ids", tokens, windows, tokens.lengths)
         keys = item_keys(offsets, ids)
         lengths = np.ones(len(keys), np.int64) if stored.one_row else np.diff(offsets)
         if self._store is None:
@@ -248,7 +249,18 @@ class PretrainedText(ContentOperator):
         self._base = None
         if self._resources.device.type != "cpu":
             self._encode = None  # free the memory of the GPU for training
-        return Packed({"states": self._store.take_layout(keys)})
+        return _packed("states", self._store.take_layout(keys), windows, tokens.lengths)
+
+    def _token_ids(self, items: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return offsets and ids of texts, or of windows and the offsets of items in them."""
+        texts, what = self._texts(items), describe_texts(items.roles, self.template)
+        if self.stride is None:
+            return *token_ids(self.tokenizer_, texts, self.max_length, what), None
+        offsets, ids = token_ids(self.tokenizer_, texts, None, what)
+        around = special_tokens_around(self.tokenizer_)
+        room = self.max_length - sum(around)
+        windows, offsets, ids = cut_into_windows(offsets, ids, room, self.stride, around)
+        return offsets, ids, windows
 
     def _texts(self, items: Items) -> list[str]:
         """Return the text of each item."""
@@ -319,3 +331,13 @@ class PretrainedText(ContentOperator):
                 "weights or its configuration have changed; bring the old one back, or fit again"
             )
         return base
+
+
+def _packed(
+    name: str, values: Ragged | States, windows: np.ndarray | None, n_tokens: torch.Tensor
+) -> Packed:
+    """Return values of items, or of windows with their numbers of tokens."""
+    if windows is None:
+        return Packed({name: values})
+    counts = Ragged(torch.from_numpy(windows), n_tokens)
+    return Packed({name: Grouped(windows, values), WINDOWS: counts})

@@ -17,6 +17,7 @@ from skrec._data.ragged import gather_segments
 from skrec.content._texts import SPARE_CHARACTERS, first_tokens
 
 READABLE = ("text", "category", "multi-category", "number")
+WHOLE = 1 << 30  # maximum length of whole texts; without a maximum, tokenizers warn of long ones
 # tokens that replace an empty text if the tokenizer adds no special tokens; the first one is used
 FALLBACK_TOKENS = ("bos", "eos", "cls", "sep", "unk", "pad")
 
@@ -204,7 +205,7 @@ def _values(items: Items, name: str) -> list[str]:
 
 
 def token_ids(
-    tokenizer: Any, texts: list[str], max_length: int, what: str = "texts of items"
+    tokenizer: Any, texts: list[str], max_length: int | None, what: str = "texts of items"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convert texts to token ids, including the special tokens that the tokenizer adds.
 
@@ -216,8 +217,8 @@ def token_ids(
         The tokenizer. It encodes each distinct text once.
     texts : list of str of length n
         Texts to encode.
-    max_length : int
-        Maximum number of tokens kept from each text, including special tokens.
+    max_length : int or None
+        Maximum number of tokens kept from each text, including special tokens. None keeps all.
     what : str, default="texts of items"
         Description of the texts in error messages.
 
@@ -235,6 +236,8 @@ def token_ids(
         tokenizer fails. The message names the row.
     """
     n_special = tokenizer.num_special_tokens_to_add()
+    if max_length is None:
+        max_length = WHOLE
     if max_length <= n_special:
         raise ValueError(
             f"max_length must be at least {n_special + 1}, as {n_special} special tokens are added "
@@ -268,6 +271,7 @@ def token_ids(
 
     # only fast tokenizers return the places of tokens, which show how much of a text was read
     can_cut = getattr(tokenizer, "is_fast", False) and tokenizer.truncation_side == "right"
+    can_cut = can_cut and max_length < WHOLE
     offsets, ids = first_tokens(codes, encode, max_length if can_cut else None, what, firsts)
     positions, offsets = gather_segments(offsets, which)
     return offsets, ids[positions]
