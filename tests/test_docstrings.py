@@ -9,7 +9,7 @@ import pytest
 from numpydoc.validate import validate
 
 import skrec
-from skrec import behavior, content, predictor
+from skrec import behavior, content, predictor, zoo
 
 # Layers for those who write operators: their docstrings give shapes, not a section each.
 UNCHECKED = {"nn", "lm"}
@@ -110,3 +110,20 @@ def test_the_cost_of_an_operator_is_true(operator):
 
 def test_most_operators_say_how_many_weights_they_have():
     assert len(SIZES) > 25
+
+
+@pytest.mark.parametrize("name", zoo.__all__)
+def test_published_models_have_a_template_and_a_true_cost(name):
+    """When to use it and when not, formulas of the three parts, the paper, cost and an example."""
+    model = getattr(zoo, name)
+    text = " ".join(inspect.getdoc(model).split())
+    assert "Use it " in text and "Do not use it if " in text
+    (formula,) = re.findall(r"\.\. math:: (.*?) \*\*Cost\.\*\* ", text)
+    assert {"s", "v"} <= {part.split("=")[0].strip() for part in formula.split(r"\quad")}
+    assert re.search(r"arXiv \d{4}\.\d{5}|ACL \d{4}|EMNLP", text.split("References -----")[1])
+    assert re.search(rf">>> zoo\.{name}\(.*\)\.\w+ \w+\(", text.split("Examples -----")[1])
+    rec = model("a/model") if name == "ONCE" else model()
+    parts = [rec.behavior.build(64), rec.predictor.build(64)]
+    weights = sum(weight.numel() for part in parts for weight in part.parameters())
+    said = f"{weights:,} weights with ``width=64``" if weights else "No weights"
+    assert f"**Cost.** {said} in the user model and the predictor" in text

@@ -12,12 +12,15 @@ BERT = "google-bert/bert-base-uncased"
 
 
 def PLMNR(model: Any = BERT, **parameters: Any) -> ContentRecommender:
-    """Build PLM-NR, a pretrained language model whose last two layers are trained with the clicks.
+    r"""Build PLM-NR, a pretrained language model whose last two layers are trained with the clicks.
 
     Use it as the first model with a language model: it understands texts before it has seen any
     clicks [1]_. The lower layers run once per item. If `memory` is a folder, later fits reuse
     their output. Words are pooled by attention, as in the paper. The paper combines the language
     model with several user models. This function uses that of :func:`NRMS`.
+
+    Do not use it if there is no GPU and training must be fast: :func:`IISAN` never runs the
+    language model in training.
 
     Parameters
     ----------
@@ -31,6 +34,17 @@ def PLMNR(model: Any = BERT, **parameters: Any) -> ContentRecommender:
     ContentRecommender
         Unfitted recommender.
 
+    Notes
+    -----
+    .. math::
+
+       v = W \sum_t \alpha_t \operatorname{LM}(\text{text})_t, \quad u = \sum_l \gamma_l
+       \operatorname{SelfAttention}(h)_l, \quad s = u^\top v
+
+    **Cost.** 20,864 weights with ``width=64`` in the user model and the predictor, and those of two
+    layers of the language model; a step runs these two layers per item, and O(L² D + L D²) per
+    history.
+
     References
     ----------
     .. [1] Wu et al., "Empowering News Recommendation with Pre-trained Language Models",
@@ -39,7 +53,8 @@ def PLMNR(model: Any = BERT, **parameters: Any) -> ContentRecommender:
     Examples
     --------
     >>> from skrec import zoo
-    >>> rec = zoo.PLMNR("sentence-transformers/all-MiniLM-L6-v2", memory="~/.cache/skrec")
+    >>> zoo.PLMNR("sentence-transformers/all-MiniLM-L6-v2").behavior
+    SelfAttention()
     """
     return make(
         parameters,
@@ -52,13 +67,15 @@ def PLMNR(model: Any = BERT, **parameters: Any) -> ContentRecommender:
 def MINER(
     model: Any = BERT, *, category: str | None = None, **parameters: Any
 ) -> ContentRecommender:
-    """Build MINER, several user vectors that each candidate weights.
+    r"""Build MINER, several user vectors that each candidate weights.
 
     Use it when users have several interests that one vector would mix up [1]_. 32 context codes of
     size 200 attend to the clicks. A penalty with weight 0.8 keeps the user vectors different. Each
     candidate weights the scores of the user vectors. The item vector is the state of the first
     token. The whole language model is trained, which makes this the slowest model here.
     ``set_params(content__trainable_layers=2)`` trains only its last two layers.
+
+    Do not use it if there is no GPU: each step runs and trains the whole language model.
 
     Parameters
     ----------
@@ -75,6 +92,17 @@ def MINER(
     ContentRecommender
         Unfitted recommender.
 
+    Notes
+    -----
+    .. math::
+
+       v = W \operatorname{LM}(\text{text})_1, \quad u_k = \sum_l
+       \operatorname{softmax}_l\left(c_k^\top \tanh(W h_l)\right) h_l, \quad s = \sum_k
+       \operatorname{softmax}_k\left(u_k^\top \operatorname{gelu}(W' v)\right) u_k^\top v
+
+    **Cost.** 23,296 weights with ``width=64`` in the user model and the predictor, and all those of
+    the language model; a step runs it per item, and O(L D (D + K)) per history for K user vectors.
+
     References
     ----------
     .. [1] Li et al., "MINER: Multi-Interest Matching Network for News Recommendation",
@@ -83,7 +111,8 @@ def MINER(
     Examples
     --------
     >>> from skrec import zoo
-    >>> rec = zoo.MINER("sentence-transformers/all-MiniLM-L6-v2", category="topic")
+    >>> zoo.MINER("sentence-transformers/all-MiniLM-L6-v2", category="topic").predictor
+    MINER()
     """
     return make(
         parameters,
@@ -94,13 +123,15 @@ def MINER(
 
 
 def ONCE(model: Any, **parameters: Any) -> ContentRecommender:
-    """Build ONCE, a large decoder with adapters in its top layers, trained with the clicks.
+    r"""Build ONCE, a large decoder with adapters in its top layers, trained with the clicks.
 
     Use it for models with billions of weights. It is DIRE, the part of the paper for open-source
     models [1]_. The lower layers run once per item, and their output is stored (see `memory`).
     Training runs only the last two layers, with adapters of rank 32. Words are pooled by attention,
     and so are clicks, as in :func:`NAML`. In the other part of the paper, a chat model rewrites the
     texts. To use it, pass a catalogue with rewritten texts.
+
+    Do not use it if there is no GPU: use :func:`PLMNR` with a small model instead.
 
     Parameters
     ----------
@@ -115,6 +146,16 @@ def ONCE(model: Any, **parameters: Any) -> ContentRecommender:
     ContentRecommender
         Unfitted recommender.
 
+    Notes
+    -----
+    .. math::
+
+       v = W \sum_t \alpha_t \operatorname{LM}(\text{text})_t, \quad u = \sum_l \gamma_l h_l, \quad
+       s = u^\top v
+
+    **Cost.** 4,224 weights with ``width=64`` in the user model and the predictor, and adapters of
+    rank 32 in two layers; a step runs these two layers per item, and O(L D²) per history.
+
     References
     ----------
     .. [1] Liu et al., "ONCE: Boosting Content-based Recommendation with Both Open- and
@@ -123,7 +164,8 @@ def ONCE(model: Any, **parameters: Any) -> ContentRecommender:
     Examples
     --------
     >>> from skrec import zoo
-    >>> rec = zoo.ONCE("Qwen/Qwen2.5-0.5B", memory="~/.cache/skrec")
+    >>> zoo.ONCE("Qwen/Qwen2.5-0.5B", memory="~/.cache/skrec").behavior
+    AdditiveAttention()
     """
     return make(
         parameters,
@@ -134,12 +176,15 @@ def ONCE(model: Any, **parameters: Any) -> ContentRecommender:
 
 
 def IISAN(model: Any = BERT, **parameters: Any) -> ContentRecommender:
-    """Build IISAN, a small side network on a language model, and a Transformer over the clicks.
+    r"""Build IISAN, a small side network on a language model, and a Transformer over the clicks.
 
     Use it for large models, and on machines without a GPU: the language model never runs in
     training, so training costs no more than with fixed vectors, but item vectors are adapted to
     the clicks [1]_. This is the text part of the paper, with bottlenecks of size 64. As in the
     paper, the user model is SASRec, here two causal Transformer layers over the clicks.
+
+    Do not use it if the language model must learn the words of your texts: none of its layers is
+    trained.
 
     Parameters
     ----------
@@ -152,6 +197,17 @@ def IISAN(model: Any = BERT, **parameters: Any) -> ContentRecommender:
     -------
     ContentRecommender
         Unfitted recommender.
+
+    Notes
+    -----
+    .. math::
+
+       v = \operatorname{side}(\operatorname{LM}_1(\text{text}), \ldots,
+       \operatorname{LM}_M(\text{text})), \quad u = \operatorname{CausalTransformer}([h_1 + p_1,
+       \ldots, h_L + p_L])_L, \quad s = u^\top v
+
+    **Cost.** 53,760 weights with ``width=64`` in the user model and the predictor, and those of the
+    side network; its blocks run per item, and O(L² D + L D²) per history, per layer.
 
     References
     ----------
@@ -173,7 +229,7 @@ def IISAN(model: Any = BERT, **parameters: Any) -> ContentRecommender:
 
 
 def UniSRec(model: Any = BERT, **parameters: Any) -> ContentRecommender:
-    """Build UniSRec, whitened text vectors with a mixture of experts, and a causal Transformer.
+    r"""Build UniSRec, whitened text vectors with a mixture of experts, and a causal Transformer.
 
     Use it when the order of the clicks matters and items have texts, above all if a model is to
     serve several catalogues [1]_: nothing in it depends on item ids. The language model is frozen
@@ -181,6 +237,9 @@ def UniSRec(model: Any = BERT, **parameters: Any) -> ContentRecommender:
     learns a shift of its input. The user model is SASRec, two causal Transformer layers with two
     heads and a hidden size of 256. The score is a cosine with temperature 0.07. The paper's vectors
     have size 300, which ``width=300`` gives.
+
+    Do not use it if there is one catalogue whose items have many clicks each: nothing learns a
+    single item.
 
     Parameters
     ----------
@@ -197,6 +256,16 @@ def UniSRec(model: Any = BERT, **parameters: Any) -> ContentRecommender:
 
     Notes
     -----
+    .. math::
+
+       v = \sum_e g_e W_e (\operatorname{LM}(\text{text})_1 - b_e), \quad u =
+       \operatorname{CausalTransformer}([h_1 + p_1, \ldots, h_L + p_L])_L, \quad s = \frac{u^\top
+       v}{0.07 \, \lVert u \rVert \, \lVert v \rVert}
+
+    **Cost.** 103,296 weights with ``width=64`` in the user model and the predictor, and E S (D + 2)
+    for E experts and vectors of S numbers; O(E S D) time per item, and O(L² D + L D²) per history,
+    per layer.
+
     This is the model, not the pretraining on several catalogues with contrastive losses: it is
     trained with the recommender's `loss` on its own clicks. Layer norms come before the parts of
     the Transformer's layers, whose activation is ReLU; the authors' come after them, with GELU, and

@@ -10,12 +10,15 @@ from skrec.zoo._make import make
 
 
 def SASRec(**parameters: Any) -> ContentRecommender:
-    """Build SASRec, a causal Transformer over the clicks [1]_.
+    r"""Build SASRec, a causal Transformer over the clicks [1]_.
 
     Use it for lists over catalogues whose items have many clicks. As in the paper, items are
     learned vectors, there are 2 layers with 1 head, and each click of a history is predicted from
     those before it. Pass ``content=content.WithID()`` to read the content of the items as well.
     The paper's vectors have size 50, and its dropout rate is 0.5 on sparse data.
+
+    Do not use it if many items are new or have few clicks: an id without clicks has no useful
+    vector.
 
     Parameters
     ----------
@@ -29,6 +32,14 @@ def SASRec(**parameters: Any) -> ContentRecommender:
 
     Notes
     -----
+    .. math::
+
+       v = E_\text{id}, \quad u = \operatorname{CausalTransformer}([h_1 + p_1, \ldots, h_L +
+       p_L])_L, \quad s = u^\top v
+
+    **Cost.** 53,760 weights with ``width=64`` in the user model and the predictor, and D per item;
+    O(L² D + L D²) time per history of L clicks, per layer.
+
     The paper contrasts each click with one sampled item by the binary cross-entropy. Here, the
     softmax over the whole catalogue, or over 2,048 sampled items of a large one, is used, which
     ranks much better [2]_. ``loss="bce", n_negatives=1`` is the paper's loss, and ``loss="gbce"``
@@ -57,11 +68,14 @@ def SASRec(**parameters: Any) -> ContentRecommender:
 
 
 def GRU4Rec(**parameters: Any) -> ContentRecommender:
-    """Build GRU4Rec, a recurrent network over the clicks [1]_.
+    r"""Build GRU4Rec, a recurrent network over the clicks [1]_.
 
     Use it for sessions, in which the latest clicks matter most. Items are learned vectors, and each
     click of a history is predicted from those before it. Pass ``content=content.WithID()`` to read
     the content of the items as well. The paper's vectors have size 100, which ``width=100`` gives.
+
+    Do not use it if many items are new or have few clicks: an id without clicks has no useful
+    vector.
 
     Parameters
     ----------
@@ -75,6 +89,13 @@ def GRU4Rec(**parameters: Any) -> ContentRecommender:
 
     Notes
     -----
+    .. math::
+
+       v = E_\text{id}, \quad u = \operatorname{GRU}(h_1, \ldots, h_L), \quad s = u^\top v
+
+    **Cost.** 24,960 weights with ``width=64`` in the user model and the predictor, and D per item;
+    O(L D²) time per history, L steps in sequence.
+
     The paper's negatives are the other clicks of the batch, and [2]_ adds sampled ones. Here, all
     items, or 2,048 items sampled by popularity, are the negatives of the softmax loss. The input
     vectors of the items are also their output vectors, as in the later experiments of [2]_.
