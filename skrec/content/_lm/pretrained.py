@@ -30,6 +30,7 @@ from skrec.content._lm.sizes import (
     output_size,
 )
 from skrec.content._lm.store import PrefixStore
+from skrec.content._lm.temporary_store import TemporaryStore, open_store
 from skrec.content._lm.text import check_template, describe_texts, render, token_ids
 from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
 from skrec.content._lm.windows import WINDOWS, cut_into_windows, special_tokens_around
@@ -99,7 +100,7 @@ class PretrainedText(ContentOperator):
 
     # created when needed, and left out of pickles
     _base: Base | None = None  # the loaded model, until its first user modifies it
-    _store: PrefixStore | None = None
+    _store: PrefixStore | TemporaryStore | None = None
     _encode: RowEncoder | None = None
 
     def _stored_rows(self, schema: PretrainedSchema) -> StoredRows | None:
@@ -234,7 +235,7 @@ class PretrainedText(ContentOperator):
         keys = item_keys(offsets, ids)
         lengths = np.ones(len(keys), np.int64) if stored.one_row else np.diff(offsets)
         if self._store is None:
-            self._store = PrefixStore(
+            self._store = open_store(
                 self._resources.memory,
                 self._description(stored),
                 stored.width,

@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
-import shutil
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,9 +42,8 @@ class PrefixStore:
 
     Parameters
     ----------
-    memory : str, Path or None
-        Folder that several stores share. None uses a temporary folder, which is deleted together
-        with this object.
+    memory : str or Path
+        Folder that several stores share.
     spec : dict
         Everything that the states depend on, except the key of an item. It must be serializable as
         JSON. Its ``model`` is a name for users and does not identify the store.
@@ -65,11 +61,8 @@ class PrefixStore:
     """
 
     def __init__(
-        self, memory: str | Path | None, spec: Mapping[str, Any], width: int, dtype: torch.dtype
+        self, memory: str | Path, spec: Mapping[str, Any], width: int, dtype: torch.dtype
     ) -> None:
-        if memory is None:
-            memory, owned = folders.temporary_folder()
-            weakref.finalize(self, _remove_temporary, memory, os.getpid(), owned)
         self._description = {
             "spec": dict(spec),
             "width": width,
@@ -121,7 +114,7 @@ class PrefixStore:
         missing = self._index.missing(keys)
         if not len(missing) and not self._damaged:
             return
-        report = _Report(progress, len(missing))
+        report = Report(progress, len(missing))
         lengths = np.asarray(lengths, np.int64)
         if self._n_bytes(lengths[missing]) < RANGE_BYTES * folders.N_RANGES:
             with folders.locked(self.folder):
@@ -134,7 +127,7 @@ class PrefixStore:
         self._tidy()
 
     def _fill_ranges(
-        self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: _Report
+        self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: Report
     ) -> None:
         """Fill the ranges of keys that no other process is filling, then wait for the others."""
         in_range = _range_of(keys)
@@ -166,7 +159,7 @@ class PrefixStore:
             self._damaged = frozenset()
 
     def _fill_missing(
-        self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: _Report
+        self, keys: np.ndarray, lengths: np.ndarray, compute: Compute, report: Report
     ) -> None:
         """Compute and store the states that the index lacks, with the lock of their keys."""
         missing = self._index.missing(keys)
@@ -174,7 +167,7 @@ class PrefixStore:
         what = f"the states of {len(sizes)} items"
         check_space(self.folder, self._n_bytes(sizes), what, "memory")
         try:
-            for cut in self._cuts(sizes):
+            for cut in page_cuts(sizes, self.width * self.dtype.itemsize):
                 self._add_page(keys[missing[cut]], sizes[cut], compute(missing[cut]))
                 report.add(len(missing[cut]))
         finally:
@@ -248,22 +241,12 @@ class PrefixStore:
             If the states of an item are missing.
         """
         index = self._index
-        at, found = index.find(keys)
         for _ in range(3):  # another process may join pages while they are opened
-            if found.all():
+            if index.find(keys)[1].all():
                 break
             self._open_new()
             index = self._index
-            at, found = index.find(keys)
-        if not found.all():
-            raise RuntimeError(
-                f"{int((~found).sum())} of {len(keys)} items have no states in '{self.folder}'; "
-                "fill() comes before take_layout()"
-            )
-        rows = tuple(page.rows for page in index.pages)
-        bases = torch.from_numpy(index.bases)
-        page, first, lengths = (torch.from_numpy(known[at]) for known in index.places)
-        return States(rows, bases, page, first, lengths, self.width, self.dtype)
+        return states_of(index, keys, self.width, self.dtype, f"'{self.folder}'")
 
     def _open_new(self) -> None:
         """Open pages that were added since the last call."""
@@ -313,14 +296,6 @@ class PrefixStore:
             self._pages = {name: page for name, page in pages.items() if page is not None}
             self._index = PageIndex(self._pages.values())
 
-    def _cuts(self, sizes: np.ndarray) -> Iterator[slice]:
-        """Yield slices of items for pages of about PAGE_BYTES, with at least one item each."""
-        row = self.width * self.dtype.itemsize
-        page = (np.cumsum(sizes) - sizes) * row // PAGE_BYTES
-        starts = np.flatnonzero(np.diff(page, prepend=-1))
-        for start, stop in itertools.pairwise([*starts.tolist(), len(sizes)]):
-            yield slice(start, stop)
-
     def _add_page(self, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> None:
         """Write a page of states and open it."""
         shape = (int(lengths.sum()), self.width)
@@ -350,7 +325,58 @@ class PrefixStore:
         return int(lengths.sum()) * self.width * self.dtype.itemsize + 24 * len(lengths)
 
 
-class _Report:
+def page_cuts(sizes: np.ndarray, row: int) -> Iterator[slice]:
+    """Yield slices of items for pages of about PAGE_BYTES, with at least one item each.
+
+    Parameters
+    ----------
+    sizes : ndarray of int64, shape (n,)
+        Number of rows of each item.
+    row : int
+        Number of bytes of a row.
+    """
+    page = (np.cumsum(sizes) - sizes) * row // PAGE_BYTES
+    starts = np.flatnonzero(np.diff(page, prepend=-1))
+    for start, stop in itertools.pairwise([*starts.tolist(), len(sizes)]):
+        yield slice(start, stop)
+
+
+def states_of(
+    index: PageIndex, keys: np.ndarray, width: int, dtype: torch.dtype, where: str
+) -> States:
+    """Return the states of items.
+
+    Parameters
+    ----------
+    index : PageIndex
+        Index of the pages with the states.
+    keys : ndarray of S16, shape (n,)
+        Keys of the items.
+    width : int
+        Size of a row.
+    dtype : torch.dtype
+        Number type of the rows.
+    where : str
+        Location of the pages, for the error message.
+
+    Raises
+    ------
+    RuntimeError
+        If the states of an item are missing.
+    """
+    at, found = index.find(keys)
+    if not found.all():
+        raise RuntimeError(
+            f"{int((~found).sum())} of {len(keys)} items have no states in {where}; "
+            "fill() comes before take_layout()"
+        )
+    rows = tuple(page.rows for page in index.pages)
+    bases = torch.from_numpy(index.bases)
+    page, first, lengths = (torch.from_numpy(known[at]) for known in index.places)
+    return States(rows, bases, page, first, lengths, width, dtype)
+
+
+class Report:
     """Number of items that are done, for a progress bar."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, n_missing: int):
@@ -367,10 +393,3 @@ def _range_of(keys: np.ndarray) -> np.ndarray:
     """Return the number of the range that each key belongs to."""
     first = np.ascontiguousarray(keys, KEY_DTYPE).view(np.uint8).reshape(-1, KEY_DTYPE.itemsize)
     return first[:, 0] % folders.N_RANGES
-
-
-def _remove_temporary(folder: str, pid: int, owned: Any) -> None:
-    """Delete a temporary folder, unless this process is a fork of the process that created it."""
-    if os.getpid() == pid:
-        owned.release()
-        shutil.rmtree(folder, ignore_errors=True)

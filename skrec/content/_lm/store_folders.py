@@ -5,15 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from skrec._common import files
 from skrec.content._lm.pages import PAGE_NAME, UNFINISHED_NAME, DamagedPage, open_regular
@@ -21,7 +17,6 @@ from skrec.content._lm.pages import PAGE_NAME, UNFINISHED_NAME, DamagedPage, ope
 FORMAT = "skrec prefix store 1"
 N_RANGES = 8  # ranges of keys, which as many processes can fill at the same time
 _STORE_NAME = re.compile(r"[0-9a-f]{32}")
-_TEMPORARY, _OWNED = "skrec-", "owned.lock"
 _DESCRIPTION = "description.json"
 INDEX_NAME = "index.bin"
 _MAX_DESCRIPTION = 1 << 20  # bytes
@@ -36,29 +31,6 @@ def prefix_folder(memory: str | Path) -> Path:
         If `memory` is not a path, or if it is the path of a file.
     """
     return files.folder_below(memory, "prefix")
-
-
-def temporary_folder() -> tuple[str, FileLock]:
-    """Create a folder for one store that ends with its process.
-
-    Folders whose process was killed before it could delete them are deleted first.
-
-    Returns
-    -------
-    folder : str
-    owned : filelock.FileLock
-        Lock that shows others that the folder is in use. Release it before you delete the folder.
-    """
-    for lock in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*/{_OWNED}"):
-        left = FileLock(lock)
-        with contextlib.suppress(OSError):  # in use, deleted by another process, or of another user
-            left.acquire(timeout=0)
-            shutil.rmtree(lock.parent, ignore_errors=True)
-            left.release()
-    folder = tempfile.mkdtemp(prefix=_TEMPORARY)
-    owned = FileLock(Path(folder) / _OWNED, thread_local=False)
-    owned.acquire()
-    return folder, owned
 
 
 def stores(memory: str | Path) -> list[Path]:

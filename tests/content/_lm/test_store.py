@@ -1,7 +1,5 @@
 """The prefix store computes each item once; `info` lists it, `clear` deletes everything."""
 
-import gc
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from kept_rows import (
     filled,
     pages_of,
     rows_of,
-    start,
     store_in,
 )
 from safetensors.torch import load_file
@@ -206,50 +203,6 @@ def test_nothing_is_kept_there(tmp_path, make):
     assert table.n_items.sum() == 0
     assert cache.clear(memory) == 0
     assert memory.exists() == make
-
-
-def test_a_temporary_store_goes_with_its_object():
-    store = filled(None)
-    states, memory = store.take_layout(KEYS), store.folder.parents[1]
-    assert pages_of(store)
-    del store
-    gc.collect()
-    assert not memory.exists()
-    assert_right(states, list(range(N)))
-
-
-def test_a_store_of_a_killed_process_is_deleted_by_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left = tmp_path / "skrec-left"  # its process is gone, so nobody holds its lock
-    left.mkdir()
-    (left / "owned.lock").touch()
-    (left / "page").write_bytes(b"x")
-    others = tmp_path / "skrec-of-others"
-    others.mkdir()
-    first = filled(None)
-    second = filled(None)
-    assert not left.exists() and others.exists()
-    assert pages_of(first) and pages_of(second)
-
-
-@pytest.mark.slow
-def test_a_temporary_store_goes_with_its_process():
-    # the end of a forked process, such as a data loader, must not delete it
-    process = start(
-        """
-        import os, sys
-        store = PrefixStore(None, SPEC, 6, torch.float32)
-        store.fill(KEYS, LENGTHS, rows_of)
-        if os.fork() == 0:
-            sys.exit()
-        os.wait()
-        print(store.folder.parents[1], len(list(store.folder.glob("page-*"))) > 5)
-        """
-    )
-    output, _ = process.communicate(timeout=120)
-    memory, has_pages = output.split()
-    assert has_pages == "True"
-    assert not Path(memory).exists()
 
 
 def test_a_full_store_needs_no_lock(tmp_path):

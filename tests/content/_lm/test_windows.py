@@ -108,7 +108,7 @@ def test_windows_are_those_of_transformers(length, stride, texts):
 @pytest.mark.parametrize("pooling", ["attention", "mean", "cls", "last"])
 @pytest.mark.parametrize("way", WAYS)
 def test_equals_windows_that_are_read_one_by_one(way, pooling, make, news, texts):
-    rec = make(pooling=pooling, truncate_dim=20, **WAYS[way]).fit(news.train, texts)
+    rec = make(pooling=pooling, truncate_dim=20, **WAYS[way]).fit(news.train.head(40), texts)
     model = rec.content_.language_model(merge_lora=True).eval()
     expected = [slow_vector(rec, model, text) for text in texts["text"][:25]]
     lengths = [len(windows_of(rec.content_.tokenizer_, text)) for text in texts["text"][:25]]
@@ -119,36 +119,36 @@ def test_equals_windows_that_are_read_one_by_one(way, pooling, make, news, texts
 @pytest.mark.parametrize("way", WAYS)
 def test_equals_the_plain_way_if_texts_fit_one_window(way, make, news):
     titles = news.items[["item_id", "title"]]
-    one = make(max_length=32, **WAYS[way]).fit(news.train, titles)
-    plain = make(max_length=32, stride=None, **WAYS[way]).fit(news.train, titles)
+    one = make(max_length=32, **WAYS[way]).fit(news.train.head(40), titles)
+    plain = make(max_length=32, stride=None, **WAYS[way]).fit(news.train.head(40), titles)
     assert_allclose(one.item_vectors(), plain.item_vectors(), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_saved_pickled_and_cloned(way, make, news, texts, tmp_path):
-    rec = make(**WAYS[way]).fit(news.train, texts)
+    rec = make(**WAYS[way]).fit(news.train.head(40), texts)
     expected = rec.item_vectors()
     rec.save(tmp_path / "rec", include_base=True)
     for again in (load(tmp_path / "rec"), pickle.loads(pickle.dumps(rec))):
         assert again.content_.stride == STRIDE
         assert_allclose(again.item_vectors(), expected, rtol=0, atol=1e-12)
-    again = clone(rec).fit(news.train, texts)
+    again = clone(rec).fit(news.train.head(40), texts)
     assert_array_equal(again.item_vectors(), expected)
 
 
 def test_windows_are_stored_once_for_all_strides_and_items(make, news, texts, tmp_path):
     """A window is stored by its token ids, so that equal windows of other texts are the same."""
-    rec = make(tmp_path, trainable_layers=1).fit(news.train, texts)
+    rec = make(tmp_path, trainable_layers=1).fit(news.train.head(40), texts)
     tokenizer = rec.content_.tokenizer_
     windows = {tuple(each) for text in texts["text"] for each in windows_of(tokenizer, text)}
     assert cache.info(tmp_path).n_items.tolist() == [len(windows)]
-    rec.set_params(content__stride=None).fit(news.train, texts)
+    rec.set_params(content__stride=None).fit(news.train.head(40), texts)
     assert cache.info(tmp_path).n_items.tolist() == [len(windows)]
 
 
 @pytest.mark.parametrize("way", ["split", "frozen", "whole"])
 def test_tokens_are_those_of_all_windows(way, make, news, texts):
-    rec = make(**WAYS[way], behavior="token_transformer").fit(news.train, texts)
+    rec = make(**WAYS[way], behavior="token_transformer").fit(news.train.head(40), texts)
     assert np.isfinite(np.concatenate(list(rec.decision_function(news.test)))).all()
     model, network = rec.content_.language_model().eval(), rec.network_.content
     codes = torch.tensor([4, 2, 0])
@@ -165,7 +165,7 @@ def test_tokens_are_those_of_all_windows(way, make, news, texts):
 
 def test_gradients_are_the_same_in_parts(make, news, texts, monkeypatch):
     """Long batches are encoded in parts, whose activations are computed again."""
-    rec = make(trainable_layers=1).fit(news.train, texts)
+    rec = make(trainable_layers=1).fit(news.train.head(40), texts)
     network, columns = (
         rec.network_.content,
         rec.content_.prepare(Items(texts)).take(torch.arange(9)),
@@ -182,7 +182,9 @@ def test_gradients_are_the_same_in_parts(make, news, texts, monkeypatch):
 
 def test_experts_read_windows(make, news, texts):
     rec = make()
-    rec.set_params(content=MixtureOfExperts(rec.content, n_experts=2)).fit(news.train, texts)
+    rec.set_params(content=MixtureOfExperts(rec.content, n_experts=2)).fit(
+        news.train.head(40), texts
+    )
     assert np.isfinite(rec.item_vectors()).all()
 
 
@@ -197,7 +199,7 @@ def test_neighbors_by_windows(pooling, tiny_bert, news, texts):
         pooling=pooling,
         truncate_dim=9,
     )
-    knn = ContentKNN(operator).fit(news.train, texts)
+    knn = ContentKNN(operator).fit(news.train.head(40), texts)
     model = operator.fit(Items(texts)).language_model().eval()
     for row, text in enumerate(texts["text"][:10]):
         windows = windows_of(operator.tokenizer_, text)
@@ -210,7 +212,7 @@ def test_neighbors_by_windows(pooling, tiny_bert, news, texts):
 
 
 def test_words_of_long_texts_are_not_explained(make, news, texts):
-    rec = make().fit(news.train, texts)
+    rec = make().fit(news.train.head(40), texts)
     history = list(news.test["history"].iloc[0])
     tokenizer = rec.content_.tokenizer_
     n_windows = [len(windows_of(tokenizer, text)) * bool(text) for text in texts["text"]]
@@ -233,7 +235,7 @@ def test_words_of_long_texts_are_not_explained(make, news, texts):
 )
 def test_invalid_values(parameters, match, make, news, texts):
     with pytest.raises(ValueError, match=match):
-        make(**parameters).fit(news.train, texts)
+        make(**parameters).fit(news.train.head(40), texts)
 
 
 def test_a_tokenizer_with_unknown_special_tokens(make, news, texts, tiny_bert):
