@@ -83,6 +83,8 @@ EXTRAS_REQUIRE = {
         "sphinx-gallery>=0.19",
         "markdown-it-py>=3",  # docs/_extensions/plain_markdown.py
         "matplotlib>=3.9",
+        "nbclient>=0.10",  # the tests of notebooks
+        "ipykernel>=6.29",
     ],
     "bench": ["joblib>=1.4", "threadpoolctl>=3.5"],
 }

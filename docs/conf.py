@@ -30,6 +30,7 @@ extensions = [
     "public_api",
     "mathml",
     "site_pages",
+    "internal_links",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/backreferences"]

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -134,6 +135,33 @@ def test_pages_are_mended_once_and_load_the_search_when_it_opens():
     once = pages.mend(page)
     assert once == '<div class="highlight"><pre tabindex="0">code</pre></div>' == pages.mend(once)
     assert script in pages.mend(page, is_search=True)
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path):
+    (tmp_path / "guide").mkdir()
+    (tmp_path / "guide" / "a.html").write_text(
+        '<h1 id="top">A</h1><a href="#top">1</a><a href="../b.html#here">2</a><a href="../">3</a>'
+        '<a href="b.html">4</a><a href="../b.html#there">5</a><img src="a%20b.png">'
+        '<a href="https://example.org/c.html#d">6</a><!-- <a href="none.html">7</a> -->'
+    )
+    (tmp_path / "b.html").write_text('<p id="here"><a href="guide/a.html?x=1#top">8</a></p>')
+    (tmp_path / "index.html").write_text("<a class='x' href='b.html'>9</a>")
+    assert load("internal_links").dead_links(tmp_path) == [
+        "guide/a.html: ../b.html#there names no part of its page",
+        "guide/a.html: a%20b.png does not exist",
+        "guide/a.html: b.html does not exist",
+    ]
+
+
+def test_the_build_fails_if_a_link_leads_nowhere(tmp_path):
+    links = load("internal_links")
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)
+    (tmp_path / "index.html").write_text('<a href="gone.html">1</a>')
+    with pytest.raises(links.DeadLinks, match=r"nowhere:\nindex.html: gone.html does not exist$"):
+        links.check(app, None)
+    links.check(app, ValueError("the build failed before"))
+    (tmp_path / "gone.html").touch()
+    links.check(app, None)
 
 
 @pytest.mark.parametrize(

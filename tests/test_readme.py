@@ -52,3 +52,25 @@ def test_the_code_prints_what_the_readme_says(capsys, monkeypatch, tmp_path):
     shown = {line.split(maxsplit=1)[1] for line in SHOWN.splitlines()[1:]}
     # processors round differently, and early stopping may then end an epoch apart
     assert len(printed & shown) >= 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for folder in (".", "docs", "benchmarks")
+        for path in sorted((ROOT / folder).glob("*.md"))
+    ],
+    ids=lambda path: path.name,
+)
+def test_links_between_markdown_files_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        file, _, place = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        if place and target.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            names = [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
+            assert place in names, link
