@@ -63,7 +63,9 @@ class LanguageModel(PretrainedText):
         Rank of the adapters that are trained instead of the weights of the layers, or their
         configuration. An int sets ``lora_alpha = 2 * rank`` and adapts the layers that peft adapts
         by default. Adapters are trained with the recommender's `learning_rate`, pretrained weights
-        with its `pretrained_learning_rate`.
+        with its `pretrained_learning_rate`. A configuration may also name modules that are trained
+        as a whole (``modules_to_save``) and, if all layers are trained, tokens whose embeddings are
+        (``trainable_token_indices``).
     pooling : {"attention", "mean", "cls", "last", "saved"}, default="attention"
         How the last hidden states are reduced to one vector: by additive attention [2]_, to their
         mean, to the first token (which encoders such as BERT are trained for), or to the last
@@ -196,6 +198,12 @@ class LanguageModel(PretrainedText):
             raise ValueError(
                 "lora adapts the layers that are trained, and trainable_layers=0 trains none; "
                 "take trainable_layers=None or at least 1"
+            )
+        rows = getattr(self.lora, "trainable_token_indices", None)
+        if rows is not None and self.trainable_layers is not None:
+            raise ValueError(
+                "lora.trainable_token_indices trains rows of the token embeddings, which are "
+                f"frozen with trainable_layers={self.trainable_layers}; take trainable_layers=None"
             )
         check_choice("pooling", self.pooling, ("attention", *POOLINGS, "saved"))
         if self.prompt is not None and not isinstance(self.prompt, str):

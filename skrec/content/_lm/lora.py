@@ -14,6 +14,15 @@ import torch
 from torch import nn
 
 from skrec._common.checks import check_int
+from skrec.content._lm.full_weights import (
+    check_apart,
+    check_full_weights,
+    merged_rows,
+    name_in_peft,
+    token_rows,
+    train_modules,
+    trained_modules,
+)
 
 # Supported settings of a LoraConfig. All others change weights that must stay frozen, or require
 # data, a quantized model or a PeftModel around the language model.
@@ -21,6 +30,7 @@ SUPPORTED = {
     *("r", "lora_alpha", "lora_dropout", "lora_bias", "use_rslora", "use_dora"),
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
     *("rank_pattern", "alpha_pattern", "init_lora_weights", "runtime_config"),
+    *("modules_to_save", "trainable_token_indices"),
 }
 # Settings that this module sets, or that have no effect without an unsupported one.
 IGNORED = {
@@ -71,6 +81,7 @@ def check_lora(lora: Any) -> None:
             )
     for name in ("target_modules", "exclude_modules"):
         _check_pattern(f"lora.{name}", getattr(lora, name))
+    check_full_weights(lora)
 
 
 def _check_pattern(name: str, pattern: Any) -> None:
@@ -101,13 +112,15 @@ def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
     Returns
     -------
     peft.LoraConfig
-        Configuration with the full names of all modules that have adapters. It therefore means the
-        same for any model of this architecture, even if other layers have been replaced.
+        Configuration with the full names of all modules that have adapters or are trained as a
+        whole. It therefore means the same for any model of this architecture, even if other layers
+        have been replaced.
 
     Raises
     ------
     ValueError
-        If no module matches, or if the model already has adapters.
+        If no module matches, if the model already has adapters, or if weights are to be trained
+        next to them that are frozen.
 
     References
     ----------
@@ -125,9 +138,16 @@ def add_adapters(model: Any, layers: Iterable[nn.Module], lora: Any) -> Any:
     if _has_fused_experts(layers):
         unfit = unfit | EXPERT_PARTS
     config = _resolve_config(lora, model.config.model_type, _linear_layers(model, layers), unfit)
+    config.modules_to_save = trained_modules(model, config.modules_to_save)
+    config.trainable_token_indices = token_rows(model, config.trainable_token_indices)
+    check_apart(config.target_modules, config.modules_to_save, config.trainable_token_indices)
     # Pass a copy: peft shortens long lists of names to suffixes that are unique in this model,
-    # which may lack the frozen layers. The call also freezes all other weights.
-    inject_adapter_in_model(copy.deepcopy(config), model)
+    # which may lack the frozen layers. The call also freezes all other weights. Modules that are
+    # trained as a whole need no copy of what they were, which can be loaded again.
+    injected = copy.deepcopy(config)
+    injected.modules_to_save = None
+    inject_adapter_in_model(injected, model)
+    train_modules(model, config.modules_to_save)
     model.train(model.training)  # peft creates adapters in training mode
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype.itemsize < 4:
@@ -258,11 +278,11 @@ def whole_model(base: Any, trained: Any, config: Any, merge_lora: bool) -> Any:
         The whole model, in evaluation mode.
     """
     base = base.to(trained.dtype)
-    if config is None:
-        weights = {name: p for name, p in trained.named_parameters() if p.requires_grad}
-    elif merge_lora:
-        weights = _merged_weights(trained)
-    else:
+    weights = {name: p for name, p in trained.named_parameters() if p.requires_grad}
+    if config is not None and merge_lora:
+        weights = {name: p for name, p in weights.items() if name in dict(base.named_parameters())}
+        weights |= _merged_weights(trained) | merged_rows(trained)
+    elif config is not None:
         from peft import get_peft_model
 
         with warnings.catch_warnings():
@@ -270,9 +290,8 @@ def whole_model(base: Any, trained: Any, config: Any, merge_lora: bool) -> Any:
             warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
             base = get_peft_model(base, copy.deepcopy(config))
         weights = {
-            f"base_model.model.{name}": parameter
-            for name, parameter in trained.named_parameters()
-            if parameter.requires_grad
+            f"base_model.model.{name_in_peft(name, config.modules_to_save)}": weight
+            for name, weight in weights.items()
         }
     own = dict(base.named_parameters())
     with torch.no_grad():

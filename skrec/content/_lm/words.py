@@ -100,7 +100,7 @@ def _words(
 
 def _embedding_of_nothing(embed: nn.Embedding, pad: int | None) -> torch.Tensor:
     """Return the embedding (E,) of the padding token, or the mean embedding."""
-    n_tokens, device = embed.num_embeddings, embed.weight.device
+    n_tokens, device = len(embed.weight), embed.weight.device
     if pad is not None and pad < n_tokens:
         found = embed(torch.tensor(pad, device=device))
         if found.any():  # zeros are no input that models without biases can read
