@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from skrec.content._lm.pretrained import (
     RowEncoder,
     StoredRows,
 )
+from skrec.content._lm.saved_adapters import SavedAdapters, fitted_to, read_adapters, start_at
 from skrec.content._lm.text import text_columns
 from skrec.content._lm.windows import WindowsNetwork, special_tokens_around
 from skrec.content._lm.words import FromEmbeddings, read_tokens
@@ -59,12 +61,13 @@ class LanguageModel(PretrainedText):
         Number of layers to train, counted from the top. The norm above them is trained, too. With
         0, no layer is trained, and the model is a fixed encoder. None trains all layers and the
         embeddings.
-    lora : int or peft.LoraConfig, default=None
-        Rank of the adapters that are trained instead of the weights of the layers, or their
-        configuration. An int sets ``lora_alpha = 2 * rank`` and adapts the layers that peft adapts
-        by default. Adapters are trained with the recommender's `learning_rate`, pretrained weights
-        with its `pretrained_learning_rate`. A configuration may also name modules that are trained
-        as a whole (``modules_to_save``) and, if all layers are trained, tokens whose embeddings are
+    lora : int, peft.LoraConfig, str or Path, default=None
+        Rank of the adapters that are trained instead of the weights of the layers, their
+        configuration, or a folder of adapters that peft saved, which are trained further. An int
+        sets ``lora_alpha = 2 * rank`` and adapts the layers that peft adapts by default. Adapters
+        are trained with the recommender's `learning_rate`, pretrained weights with its
+        `pretrained_learning_rate`. A configuration may also name modules that are trained as a
+        whole (``modules_to_save``) and, if all layers are trained, tokens whose embeddings are
         (``trainable_token_indices``).
     pooling : {"attention", "mean", "cls", "last", "saved"}, default="attention"
         How the last hidden states are reduced to one vector: by additive attention [2]_, to their
@@ -117,6 +120,8 @@ class LanguageModel(PretrainedText):
         The tokenizer.
     schema_ : object
         Sizes, revision and fingerprint of the model.
+    lora_ : int, peft.LoraConfig or None
+        Rank or configuration of the adapters.
 
     See Also
     --------
@@ -151,6 +156,8 @@ class LanguageModel(PretrainedText):
     ...     memory="~/.cache/skrec",
     ... )
     """
+
+    _saved_adapters: SavedAdapters | None = None  # where training starts
 
     def __init__(
         self,
@@ -230,6 +237,11 @@ class LanguageModel(PretrainedText):
                     f"{n_special} special tokens and must read new ones; got stride={self.stride}, "
                     f"max_length={self.max_length}"
                 )
+        self.lora_, self._saved_adapters = self.lora, None
+        if isinstance(self.lora, str | Path):
+            base, frozen = self._base or self._load(self.schema_), self._n_frozen(self.n_layers_)
+            adapters = fitted_to(read_adapters(self.lora), base.model, base.name, frozen)
+            self.lora_, self._saved_adapters = adapters.config, adapters
         self.pooling_, self.normalize_, self.prompt_ = self.pooling, False, self.prompt or ""
         if self.pooling == "saved":
             saved = read_saved(self.model, self.schema_.revision, self.subfolder)
@@ -307,9 +319,12 @@ class LanguageModel(PretrainedText):
         base = self._base or self._load(schema)
         top = split_top(base.model, self._n_frozen(schema.n_layers))
         self._adapters = None
-        if self.lora is not None:
+        lora = getattr(self, "lora_", self.lora)  # folders of earlier versions lack it
+        if lora is not None:
             trained = layer_list(top.model)[1][top.n_frozen or 0 :]
-            self._adapters = add_adapters(top.model, trained, self.lora)
+            self._adapters = add_adapters(top.model, trained, lora)
+            if self._saved_adapters is not None:
+                start_at(top.model, self._saved_adapters)
             top.pretrained = False  # only new weights are trained
         else:
             in_float32(top.model)
@@ -344,6 +359,7 @@ class LanguageModel(PretrainedText):
         state = super().__getstate__()
         state.pop("_top", None)  # part of the network, which a recommender builds again
         state.pop("_adapters", None)
+        state.pop("_saved_adapters", None)  # where training started
         return state
 
     def language_model(self, merge_lora: bool = False) -> Any:

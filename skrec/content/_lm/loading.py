@@ -196,7 +196,7 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
     name, config = source.name, source.config
     if not config:
         adapters = os.path.exists(os.path.join(source.location, "adapter_config.json"))
-        hint = "adapters alone; merge them into their model first" if adapters else "no model"
+        hint = "adapters alone; give it as lora, and their model" if adapters else "no model"
         raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
     if os.path.exists(os.path.join(source.location, "adapter_config.json")):
         raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")

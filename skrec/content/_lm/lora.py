@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,14 +49,14 @@ INITS = (True, False, "gaussian", "orthogonal")
 
 
 def check_lora(lora: Any) -> None:
-    """Raise unless `lora` is a rank, a supported configuration or None.
+    """Raise unless `lora` is a rank, a supported configuration, a path or None.
 
     Parameters
     ----------
-    lora : int, peft.LoraConfig or None
+    lora : int, peft.LoraConfig, str, Path or None
         Value of the parameter `lora`.
     """
-    if lora is None:
+    if lora is None or isinstance(lora, str | Path):  # a folder, which `fit` reads
         return
     if isinstance(lora, Integral):
         check_int("lora", lora)
@@ -64,7 +65,7 @@ def check_lora(lora: Any) -> None:
 
     # subclasses, such as the configuration of AdaLoRA, have another type
     if not isinstance(lora, LoraConfig) or lora.peft_type != "LORA":
-        raise TypeError(f"lora must be a rank, a peft.LoraConfig or None, got {lora!r}")
+        raise TypeError(f"lora must be a rank, a peft.LoraConfig, a folder or None, got {lora!r}")
     check_int("lora.r", lora.r)
     if lora.init_lora_weights not in INITS:
         raise ValueError(

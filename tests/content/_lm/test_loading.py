@@ -192,7 +192,7 @@ def test_empty_folder(tmp_path):
     with pytest.raises(OSError, match="has no config.json, so it holds no model"):
         load_base(tmp_path)
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(OSError, match="adapters alone; merge them"):
+    with pytest.raises(OSError, match="adapters alone; give it as lora, and their"):
         load_base(tmp_path)
 
 

@@ -370,8 +370,7 @@ def test_conv1d_of_gpt2_warns_of_nothing(targets):
         (0, ValueError, "lora must be a positive int, got 0"),
         (True, ValueError, "lora must be a positive int, got True"),
         (np.int64(-1), ValueError, "lora must be a positive int"),
-        (2.0, TypeError, "a rank, a peft.LoraConfig or None, got 2.0"),
-        ("8", TypeError, "a rank, a peft.LoraConfig or None, got '8'"),
+        (2.0, TypeError, "a rank, a peft.LoraConfig, a folder or None, got 2.0"),
         (LoraConfig(bias="all"), ValueError, "lora.bias must be 'none'.*got 'all'"),
         (LoraConfig(modules_to_save=[""]), ValueError, "modules_to_save must be a list of names"),
         (LoraConfig(modules_to_save="pooler"), ValueError, "must be a list of names or None, got"),
@@ -389,8 +388,8 @@ def test_conv1d_of_gpt2_warns_of_nothing(targets):
         (LoraConfig(target_parameters=["w"]), ValueError, "lora.target_parameters must be None"),
         (LoraConfig(target_modules="(q"), ValueError, "lora.target_modules must be a regular expr"),
         (LoraConfig(exclude_modules="*q"), ValueError, "lora.exclude_modules must be a regular ex"),
-        (IA3Config(), TypeError, "a rank, a peft.LoraConfig or None, got IA3Config"),
-        (AdaLoraConfig(total_step=9), TypeError, "a peft.LoraConfig or None, got AdaLoraConfig"),
+        (IA3Config(), TypeError, "a rank, a peft.LoraConfig, a folder or None, got IA3Config"),
+        (AdaLoraConfig(total_step=9), TypeError, "a folder or None, got AdaLoraConfig"),
     ],
 )
 def test_what_is_refused(lora, error, match):
