@@ -101,4 +101,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "start": [], "comparison": []}
+# pages that are not part of a section have no sidebar, which would be empty
+alone = ["index", "start", "comparison", "errors", "install", "FAQ", "ARCHITECTURE", "conventions"]
+html_sidebars = {page: [] for page in [*alone, "releases", "generated/benchmarks"]}
+html_favicon = "_static/icon.svg"

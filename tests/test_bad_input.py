@@ -177,7 +177,9 @@ def test_a_table_of_other_things_in_the_place_of_y():
 
 
 def test_a_catalogue_with_another_id_column_in_the_place_of_y():
-    with pytest.raises(ValueError, match=r"no id column 'item_id', only 'id', 'title'.*id='"):
+    with pytest.raises(
+        ValueError, match=r"no id column 'item_id', only 'id', 'title'.*id='.*columns="
+    ):
         ContentRecommender().fit(X, pd.DataFrame({"id": [1], "title": ["a"]}))
 
 

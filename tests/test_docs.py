@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
+from docutils.frontend import get_default_settings
+from docutils.parsers.rst import Parser
 from docutils.utils import new_document
 from sphinx.addnodes import pending_xref
 
@@ -135,6 +137,15 @@ def test_pages_are_mended_once_and_load_the_search_when_it_opens():
     once = pages.mend(page)
     assert once == '<div class="highlight"><pre tabindex="0">code</pre></div>' == pages.mend(once)
     assert script in pages.mend(page, is_search=True)
+
+
+def test_names_of_metrics_are_no_mail_addresses():
+    document = new_document("page", get_default_settings(Parser))
+    Parser().parse("The nDCG@10 of `a page <https://example.org>`__.", document)
+    load("site_pages").unlink_metrics(None, document)
+    assert document.astext() == "The nDCG@10 of a page."
+    (link,) = document.findall(nodes.reference)
+    assert link["refuri"] == "https://example.org"
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path):

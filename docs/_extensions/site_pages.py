@@ -108,6 +108,13 @@ def extend(
     context["get_edit_provider_and_url"] = lambda: ("GitHub", f"{place}/{source}")
 
 
+def unlink_metrics(app: Sphinx, doctree: nodes.document) -> None:
+    """Turn mail addresses into text, for which docutils takes names of metrics, such as ndcg@10."""
+    for link in list(doctree.findall(nodes.reference)):
+        if link.get("refuri", "").startswith("mailto:"):
+            link.replace_self(link.children)
+
+
 def rules(text: str) -> Iterator[tuple[str, str]]:
     """Yield the rules of a style sheet: what comes before the brace, and what is in the braces."""
     start = depth = opened = 0
@@ -192,6 +199,7 @@ def write_sitemap(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension with Sphinx."""
+    app.connect("doctree-read", unlink_metrics)
     app.connect("html-page-context", extend, priority=900)  # after the theme
     app.connect("build-finished", write_sitemap)
     app.connect("build-finished", make_lighter, priority=900)

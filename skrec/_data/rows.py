@@ -67,7 +67,9 @@ def as_table(X: Any) -> Table:
     except ValueError as error:
         raise TypeError(f"{LISTS_HINT}; {error}") from error
     if len(column) and not is_list(column.type):
-        hint = hint_for_texts(column, "X")
+        hint = hint_for_texts(column, "X") or (
+            ". Ids of users are given to recommend as users=[...]"
+        )
         raise TypeError(f"{LISTS_HINT}; got a flat sequence of {column.type}{hint}")
     return Table({"history": column})
 

@@ -350,8 +350,8 @@ def labels_and_catalogue(y: Any, items: Any) -> tuple[Any, Any]:
         if items is None and table is not None and not _is_one_column_of_numbers(table):
             raise ValueError(
                 f"the table in y's place has no id column 'item_id', only "
-                f"{preview(table.names, 20)}; name it with items=Items(df, id='...')"
-                + hint_for_index(y)
+                f"{preview(table.names, 20)}; name it with items=Items(df, id='...'), or with "
+                "columns={'item': '...'} if X is a log of clicks" + hint_for_index(y)
             )
         return y, items
     if items is not None:
