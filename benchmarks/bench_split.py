@@ -29,7 +29,7 @@ from _training_steps import BATCH_SIZE, MAX_HISTORY, N_NEGATIVES, TrainingSteps
 from skrec import ContentRecommender, Items, cache
 from skrec._training.losses import batch_loss
 from skrec._training.optimizers import parameter_groups
-from skrec._training.trainer import AUTOCAST
+from skrec._training.stepper import AUTOCAST
 from skrec.content import Resources
 from skrec.datasets import make_headlines
 

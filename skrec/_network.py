@@ -95,7 +95,7 @@ class Network(nn.Module):
 
     def outputs(self, batch: Batch, packed: Packed, token_budget: int) -> Outputs:
         """Return the scores of the rows of a batch, and the user vectors of its targets."""
-        items, penalty = self._items_and_penalty(packed, batch.items, token_budget)
+        items, penalty = self.items_and_penalty(packed, batch.items, token_budget)
         outputs = self._outputs(batch, items)
         return outputs if penalty is None else replace(outputs, penalty=outputs.penalty + penalty)
 
@@ -174,7 +174,7 @@ class Network(nn.Module):
             users = users.flatten(0, 1).index_select(0, real.flatten().nonzero().squeeze(1))
         return penalty(users)
 
-    def _items_and_penalty(
+    def items_and_penalty(
         self, packed: Packed, codes: torch.Tensor, token_budget: int
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the rows (U, R) of items, and the mean penalty of the content module, if any."""

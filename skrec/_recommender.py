@@ -545,7 +545,8 @@ class ContentRecommender(
             trainer = start_training(model, inputs, examples, valid, resuming, checkpoint)
 
         def fitted_now() -> dict[str, Any]:
-            state = TrainingState.of(trainer) if self.warm_start else None
+            keeps = self.warm_start and trainer.sharded is None  # shards need all processes
+            state = TrainingState.of(trainer) if keeps else None
             now = {"best_score_": trainer.best_score, "_training_state": state}
             return model._fitted_attributes() | course(self, trainer, resuming) | now
 

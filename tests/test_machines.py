@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import GridSearchCV
+from tiny_models import save_tiny
 
 import skrec
 from skrec import ContentRecommender, Items
@@ -159,6 +160,18 @@ def test_accelerate_launch(trained, tmp_path):
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]  # no warnings about defaults
     run(*launch, RECIPES / "train.py", tmp_path / "model", tmp_path / "checkpoint")
     assert_same_model(tmp_path / "model", trained)
+
+
+def test_accelerate_launch_with_shards(news, tmp_path):
+    save_tiny(tmp_path / "tiny", list(news.items.title))
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_processes", "2"]
+    launch += ["--use_fsdp", "--fsdp_version", "2"]
+    model = tmp_path / "model"
+    run(*launch, RECIPES / "train_language_model.py", tmp_path / "tiny", model)
+    ids, scores = skrec.load(model).recommend(list(news.test.history[:5]), k=3)
+    assert ids.shape == (5, 3)
+    assert np.isfinite(scores).all()
 
 
 START_RAY = """

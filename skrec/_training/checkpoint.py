@@ -180,8 +180,10 @@ class Checkpoint:
         self._next, self._gap = n_taken + gap, gap
         if is_due or ends:
             parts = [part for _, part in own]
-            write = partial(self._start_writing, trainer, parts, stopped)
-            self._processes.each(write, "a checkpoint")
+            with trainer.without_shards():
+                moments = trainer.moments()  # shards of them are exchanged
+                write = partial(self._start_writing, trainer, moments, parts, stopped)
+                self._processes.each(write, "a checkpoint")
 
     def _due(self, n_taken: int) -> tuple[bool, int]:
         """Return whether a checkpoint is due, and the number of steps until the next meeting."""
@@ -193,12 +195,18 @@ class Checkpoint:
         rate = n_taken / max(now - self._started, 1e-9)
         return is_due, max(1, min(2 * self._gap, int(left * rate)))
 
-    def _start_writing(self, trainer: Any, parts: list[dict[str, Any]], stopped: bool) -> None:
+    def _start_writing(
+        self,
+        trainer: Any,
+        moments: dict[str, Any],
+        parts: list[dict[str, Any]],
+        stopped: bool,
+    ) -> None:
         """Copy the state, and write it in a thread, after the previous one has ended."""
         if self._processes.rank:
             return
         self.wait()
-        about, tensors = snapshot.take(trainer, parts, stopped)
+        about, tensors = snapshot.take(trainer, moments, parts, stopped)
         about |= self._inputs
         if self._vectors is not None:
             tensors[VECTORS] = self._vectors

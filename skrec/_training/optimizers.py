@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from skrec._training.sharded_tensors import is_sharded, local_part, whole
 from skrec.nn import rows_of_gradient, sparse_tables
 
 
@@ -119,15 +120,15 @@ def parameter_groups(
         if getattr(module, "pretrained", False)
         for parameter in module.parameters()
     }
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for parameter in network.parameters():
         if parameter.requires_grad and parameter not in left_out:
             rate = plan.pretrained_learning_rate if parameter in pretrained else plan.learning_rate
             decay = plan.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(parameter)
+            groups.setdefault((rate, decay, is_sharded(parameter)), []).append(parameter)
     return [
         {"params": group, "lr": rate, "weight_decay": decay}
-        for (rate, decay), group in groups.items()
+        for (rate, decay, _), group in groups.items()
     ]
 
 
@@ -142,22 +143,24 @@ def weights_of(optimizer: torch.optim.Optimizer) -> Iterator[nn.Parameter]:
 
 
 def clip_gradients(network: nn.Module, max_norm: float) -> None:
-    """Scale the gradients of a network, so that their norm is at most `max_norm`."""
+    """Scale the gradients of a network, so that their norm is at most `max_norm`.
+
+    If weights are sharded, all processes must call this.
+    """
     tables = sparse_tables(network)
     for table in tables:
         if table.grad is not None:
             table.grad = table.grad.coalesce()
-    grads = [table.grad.values() for table in tables if table.grad is not None]
-    if not grads:
+    is_table = {id(table) for table in tables}
+    grads = [p.grad for p in network.parameters() if p.grad is not None and id(p) not in is_table]
+    shards = [grad for grad in grads if is_sharded(grad)]
+    rows = [table.grad.values() for table in tables if table.grad is not None]
+    if not (rows or shards):
         nn.utils.clip_grad_norm_(network.parameters(), max_norm)
         return
-    is_table = {id(table) for table in tables}
-    grads += [
-        parameter.grad
-        for parameter in network.parameters()
-        if parameter.grad is not None and id(parameter) not in is_table
-    ]
-    norm = nn.utils.get_total_norm(grads)
+    wholes = [grad for grad in grads if not is_sharded(grad)] + rows
+    norms = [whole(nn.utils.get_total_norm(each)) for each in (wholes, shards) if each]
+    norm = torch.stack(norms).norm()
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as in torch
-    for grad in grads:
+    for grad in wholes + [local_part(each) for each in shards]:
         grad.mul_(factor)

@@ -15,7 +15,7 @@ from skrec._common.messages import did_you_mean
 from skrec._data.context import ContextFeatures
 from skrec._operators import Operator, required_parameters, snake_case
 from skrec._training.losses import LOSSES
-from skrec._training.trainer import AUTOCAST
+from skrec._training.stepper import AUTOCAST
 from skrec.content._base import refuse_nested
 from skrec.metrics._registry import get_scoring
 

@@ -16,6 +16,7 @@ from torch import distributed, nn
 from skrec._common.locks import ForkSafeLock
 from skrec._common.messages import warn
 from skrec._training.agreement import LOST, Interrupts, error_of_all, packed_error
+from skrec._training.sharded_tensors import is_sharded
 from skrec._training.table_gradients import sum_table_gradients
 from skrec.nn import sparse_tables
 
@@ -132,9 +133,9 @@ class Processes:
             distributed.all_gather_object(found, (topic, packed_error(error), value))
         topics, errors, values = zip(*found, strict=True)
         if any(each is not None for each in errors):
-            raise self._of_all(error_of_all(error, errors, self.rank))
+            raise self.of_all(error_of_all(error, errors, self.rank))
         if len(set(topics)) > 1:
-            raise self._of_all(
+            raise self.of_all(
                 RuntimeError(
                     "the processes of this training do different things: "
                     + ", ".join(f"process {rank}: {each}" for rank, each in enumerate(topics))
@@ -150,10 +151,10 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            raise self._of_all(RuntimeError(LOST)) from error
+            raise self.of_all(RuntimeError(LOST)) from error
 
-    def _of_all(self, error: BaseException) -> BaseException:
-        """Mark an error as one that all processes raise."""
+    def of_all(self, error: BaseException) -> BaseException:
+        """Mark an error as one that all processes raise, or that nobody waits for."""
         error._raised_by = self  # type: ignore[attr-defined]
         return error
 
@@ -172,8 +173,9 @@ class Processes:
         if self.n == 1:
             return
         tables = sparse_tables(network)
-        is_table = {id(table) for table in tables}
-        parameters = [p for p in network.parameters() if p.requires_grad and id(p) not in is_table]
+        others = {id(table) for table in tables}  # and shards, whose gradients are added up already
+        others |= {id(p) for p in network.parameters() if is_sharded(p)}
+        parameters = [p for p in network.parameters() if p.requires_grad and id(p) not in others]
         grads = [None if error is not None else p.grad for p in parameters]
         flags = [float(error is not None), *(float(grad is not None) for grad in grads)]
         for number, bucket in enumerate(_buckets(parameters)):

@@ -31,7 +31,7 @@ def own_part(trainer: Any) -> dict[str, Any]:
 
 
 def take(
-    trainer: Any, parts: list[dict[str, Any]], stopped: bool
+    trainer: Any, moments: dict[str, Tensors], parts: list[dict[str, Any]], stopped: bool
 ) -> tuple[dict[str, Any], Tensors]:
     """Return a copy of the state of a trainer.
 
@@ -39,6 +39,8 @@ def take(
     ----------
     trainer : Trainer
         A trainer between two steps.
+    moments : dict of str to dict
+        Optimizer state of each weight.
     parts : list of dict
         Result of `own_part` in each process.
     stopped : bool
@@ -64,8 +66,8 @@ def take(
     }
     tensors = {f"network/{name}": v for name, v in trainer.network.trained_state().items()}
     tensors |= {f"best/{name}": v for name, v in (trainer.best_weights or {}).items()}
-    for name, moments in trainer.moments().items():
-        tensors |= {f"moments/{name}/{key}": value for key, value in moments.items()}
+    for name, state in moments.items():
+        tensors |= {f"moments/{name}/{key}": value for key, value in state.items()}
     for rank, part in enumerate(parts):
         tensors |= {f"process/{rank}/{name}": value for name, value in part["tensors"].items()}
     for name in CURVES + NUMBERS:

@@ -120,7 +120,7 @@ class StreamTrainer(Trainer):
         """
         own = in_step[self.processes.rank]
         if not own:
-            self.stepper.add_nothing()
+            self._add(None, step, at)
             return 0
         batch = next(batches)
         share = own / sum(in_step)

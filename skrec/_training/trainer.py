@@ -1,9 +1,10 @@
-"""The training loop with early stopping, and the optimizer."""
+"""The training loop with early stopping."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,24 +20,17 @@ from skrec._network import TOKEN_BUDGET, Network, device_of
 from skrec._training.advice import advice, memory_advice
 from skrec._training.batches import iterate_batches
 from skrec._training.examples import Examples
-from skrec._training.losses import batch_loss
-from skrec._training.optimizers import (
-    clip_gradients,
-    has_gradients,
-    make_optimizers,
-    weights_of,
-)
-from skrec._training.plan import Plan, share_of_rate
+from skrec._training.plan import Plan
 from skrec._training.position import Position
 from skrec._training.processes import ONE_PROCESS, Processes
+from skrec._training.sharded import ShardedModel, sharded_model
+from skrec._training.stepper import Stepper
 
 NO_NEGATIVES = (
     "no click has a negative, so there is nothing to learn: all other items of the catalogue are "
     "in the history or were clicked in the same impression. Add items to the catalogue, or "
     "candidates that were not clicked"
 )
-# number type that each `precision` computes in; others use the type of the weights
-AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 Report = Callable[[int, int], None]
 
 
@@ -111,7 +105,10 @@ class Trainer:
         self.position: Position | None = None
         self.checkpoint: Any = None
         self.n_steps = self._count_steps()
-        self.stepper = Stepper(network, plan, processes, moments, self.n_steps)
+        self.sharded = sharded_model(network, processes, plan.precision)
+        with self._with_shards():
+            more = self.n_steps, self.sharded
+            self.stepper = Stepper(network, plan, processes, moments, *more)
 
     def _count_steps(self) -> int:
         """Return the number of steps per epoch."""
@@ -140,6 +137,14 @@ class Trainer:
     def _meets_next(self) -> bool:
         """Return whether the processes exchange values next, not gradients."""
         return self.checkpoint is not None and self.checkpoint.is_expected(self.stepper)
+
+    def _with_shards(self) -> AbstractContextManager[None]:
+        """Return a context in which the network has sharded weights, if it is to have them."""
+        return nullcontext() if self.sharded is None else self.sharded.installed()
+
+    def without_shards(self) -> AbstractContextManager[None]:
+        """Return a context in which the network has whole weights. All processes enter it."""
+        return nullcontext() if self.sharded is None else self.sharded.removed()
 
     def score_start(self) -> None:
         """Validate the weights before training, which may remain the best ones."""
@@ -173,15 +178,8 @@ class Trainer:
                 self.examples.sampler.hard.refresh(self.processes)
         self.stepper.start_steps(self.n_agreed)
         try:
-            with self.processes.interruptible():
-                if begin is not None:
-                    begin()
-            self.network.train()
-            loss, has_negatives = self._train_epoch(self.position, report)
-        except BaseException as error:
-            if not self._meets_next():
-                self.stepper.fail(error)
-            raise
+            with self._with_shards():
+                loss, has_negatives = self._run_steps(self.position, report, begin)
         finally:
             self.network.eval()
         self.processes.average_buffers(self.network.behavior, self.network.predictor)
@@ -196,6 +194,21 @@ class Trainer:
         self._raise_unless(all(are_usable))
         if self.validate is not None:
             self._remember(self.processes.first(self.validate, "validation"))
+
+    def _run_steps(
+        self, at: Position, report: Report | None, begin: Callable[[], Any] | None
+    ) -> tuple[float, bool]:
+        """Take the steps that are left of one epoch, or raise an error in all processes."""
+        try:
+            with self.processes.interruptible():
+                if begin is not None:
+                    begin()
+            self.network.train()
+            return self._train_epoch(at, report)
+        except BaseException as error:
+            if not self._meets_next():
+                self.stepper.fail(error)
+            raise
 
     def _train_epoch(self, at: Position, report: Report | None) -> tuple[float, bool]:
         """Take the steps that are left of one epoch.
@@ -231,18 +244,36 @@ class Trainer:
         self.stepper.flush()
         return at.loss / at.n_targets, at.has_negatives
 
-    def _add(self, batch: Batch, step: int, at: Position) -> float:
+    def _add(self, batch: Batch | None, step: int, at: Position) -> float:
         """Add the gradients of a batch, and return its share in the loss of the step."""
-        at.has_negatives = at.has_negatives or batch.has_negatives()
+        if batch is not None:
+            at.has_negatives = at.has_negatives or batch.has_negatives()
+            batch = batch.to(device_of(self.network))
+        if self.sharded is None:
+            with memory_advice(), self.generator.lent():
+                loss = self.stepper.add(self.packed, batch)
+            self._check_loss(loss, step)  # the others learn of an error with the gradients
+        else:
+            loss = self._add_with_shards(self.sharded, batch, step)
+        self._last_batch = batch
+        return loss
+
+    def _add_with_shards(self, sharded: ShardedModel, batch: Batch | None, step: int) -> float:
+        """Add the gradients of a batch as `_add` does, while the processes exchange shards."""
         with memory_advice(), self.generator.lent():
-            loss = self.stepper.add(self.packed, batch.to(device_of(self.network)))
+            sharded.agree(self.network, self.packed, batch)
+        with sharded.passes(), memory_advice(), self.generator.lent():
+            loss = self.stepper.add(self.packed, batch)
+        self.processes.each(partial(self._check_loss, loss, step), "a loss")
+        return loss
+
+    def _check_loss(self, loss: float, step: int) -> None:
+        """Raise a ValueError if the loss of a step is not finite."""
         if not math.isfinite(loss):
             raise ValueError(
                 f"the loss became {loss} in step {step} of epoch {len(self.losses) + 1}; "
                 f"{advice(self.plan, self.network)}"
             )
-        self._last_batch = batch
-        return loss
 
     def check_weights(self) -> None:
         """Raise a ValueError if the weights, or the scores of the last batch, are not finite."""
@@ -318,174 +349,3 @@ def _is_bounded(weight: torch.Tensor) -> bool:
     largest = torch.finfo(weight.dtype).max
     limit = largest if weight.dtype is torch.float16 else largest**0.5
     return bool(weight.detach().abs().amax() <= limit)
-
-
-class Stepper:
-    """Optimizers with two learning rates, mixed precision and several processes.
-
-    Parameters
-    ----------
-    network : Network
-        The network, which is trained in place. Modules whose attribute `pretrained` is true have
-        the learning rate `pretrained_learning_rate`. Weights that need no gradient are not trained.
-    plan : Plan
-        Loss and hyperparameters.
-    processes : Processes, default=Processes()
-        Processes whose gradients are summed.
-    moments : dict of str to dict, default=None
-        Optimizer state to continue from, as returned by `moments`.
-    n_batches : int, default=1
-        Number of batches per epoch, on which the schedule of the learning rate depends.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        plan: Plan,
-        processes: Processes = ONE_PROCESS,
-        moments: dict[str, dict[str, torch.Tensor]] | None = None,
-        n_batches: int = 1,
-    ):
-        self.network, self.loss, self.processes = network, plan.loss, processes
-        self._n_accumulated, self._n_waiting = plan.gradient_accumulation_steps, 0
-        self._n_steps = -(-n_batches // self._n_accumulated)
-        self.n_taken = 0  # steps in which the processes added up their gradients
-        self._n_left = 0  # steps of the epoch in which the other processes still expect this one
-        self._max_norm = plan.max_grad_norm
-        self._device = device_of(network).type
-        self._dtype = AUTOCAST.get(plan.precision)
-        self._scaler = torch.amp.GradScaler(self._device, enabled=self._dtype is torch.float16)
-        self._optimizers = make_optimizers(network, plan)
-        rate = partial(share_of_rate, plan, plan.max_epochs * self._n_steps)
-        self._schedules = [
-            torch.optim.lr_scheduler.LambdaLR(each, rate) for each in self._optimizers
-        ]
-        self.load_moments(moments or {})
-
-    def load_moments(self, moments: dict[str, dict[str, torch.Tensor]]) -> None:
-        """Continue from the optimizer state of weights, as returned by `moments`."""
-        parameters = dict(self.network.named_parameters())
-        optimizer_of = {w: each for each in self._optimizers for w in weights_of(each)}
-        for name, state in moments.items():
-            weight = parameters[name]
-            on_device = {key: value.to(weight.device) for key, value in state.items()}
-            if weight in optimizer_of:
-                optimizer_of[weight].state[weight] = on_device
-
-    def progress(self) -> dict[str, Any]:
-        """Return what the next step depends on, in addition to weights and moments."""
-        n_done, n_steps = self._schedules[0].last_epoch, self._n_steps
-        return {"n_done": n_done, "n_steps": n_steps, "scaler": self._scaler.state_dict()}
-
-    def resume(self, moments: dict[str, dict[str, torch.Tensor]], progress: dict[str, Any]) -> None:
-        """Continue from the results of `moments` and `progress`.
-
-        With another number of steps per epoch, the schedule continues at the same share of them.
-        """
-        self.load_moments(moments)
-        self._scaler.load_state_dict(progress["scaler"])
-        n_done = round(progress["n_done"] * self._n_steps / progress["n_steps"])
-        for schedule in self._schedules:
-            schedule.last_epoch = n_done
-            groups = schedule.optimizer.param_groups
-            factors = schedule.base_lrs, schedule.lr_lambdas
-            for group, base, factor in zip(groups, *factors, strict=True):
-                group["lr"] = base * factor(n_done)
-
-    def moments(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Return the optimizer state of each weight that has one, by the name of the weight."""
-        return {
-            name: dict(optimizer.state[parameter])
-            for name, parameter in self.network.named_parameters()
-            for optimizer in self._optimizers
-            if parameter in optimizer.state
-        }
-
-    def autocast(self) -> torch.autocast:
-        """Return the context in which scores are computed with the floating-point type."""
-        return torch.autocast(self._device, self._dtype, enabled=self._dtype is not None)
-
-    def step(self, packed: Packed, batch: Batch) -> float:
-        """Take one step, or with gradient accumulation, add the gradients of one batch.
-
-        Parameters
-        ----------
-        packed : Packed
-            The prepared catalogue.
-        batch : Batch
-            Share of this process in the step. It may have no rows.
-
-        Returns
-        -------
-        float
-            Share of this process in the mean loss over the rows of the step.
-        """
-        loss = self.add(packed, batch)
-        self.flush_if_due()
-        return loss
-
-    def add(self, packed: Packed, batch: Batch) -> float:
-        """Add the gradients of one batch, without communication; see `step`."""
-        self._clear_unless_waiting()
-        value = torch.zeros((), device=batch.labels.device)
-        if len(batch):  # in the last step, a process may have no rows
-            with self.autocast():
-                outputs = self.network.outputs(batch, packed, TOKEN_BUDGET)
-                share = len(batch) / batch.n_rows
-                value = batch_loss(self.loss, self.network, outputs, batch)
-                value = value + outputs.penalty * share
-            self._scaler.scale(value / self._n_accumulated).backward()
-        self._n_waiting += 1
-        return value.item()
-
-    def add_nothing(self) -> None:
-        """Count a batch in which this process has no rows."""
-        self._clear_unless_waiting()
-        self._n_waiting += 1
-
-    def _clear_unless_waiting(self) -> None:
-        """Forget the gradients of the last step."""
-        if not self._n_waiting:
-            self.network.zero_grad(set_to_none=True)
-
-    def start_steps(self, n_batches: int) -> None:
-        """Expect the steps of some batches, in each of which the processes add up gradients."""
-        self._n_left = -(-n_batches // self._n_accumulated)
-
-    @property
-    def is_between(self) -> bool:
-        """Whether a step has been taken, and another one of the same epoch follows."""
-        return self._n_left > 0 and not self._n_waiting
-
-    def fail(self, error: BaseException) -> None:
-        """Raise an error in all processes, if they expect the gradients of this one."""
-        self._n_waiting = 0
-        if self._n_left and not self.processes.has_raised(error):
-            self.processes.sum_gradients(self.network, error)
-
-    def flush_if_due(self) -> None:
-        """Change the weights, if enough gradients are waiting."""
-        if self._n_waiting == self._n_accumulated:
-            self.flush()
-
-    def flush(self) -> None:
-        """Change the weights by the gradients that are waiting, if there are any."""
-        if not self._n_waiting:
-            return
-        self._n_waiting = 0
-        self.processes.sum_gradients(self.network)
-        self._n_left -= 1
-        self.n_taken += 1
-        if self._max_norm is not None:
-            for optimizer in self._optimizers:
-                self._scaler.unscale_(optimizer)
-            clip_gradients(self.network, self._max_norm)
-        # counted before the weights change, so that Ctrl-C in between leaves no stale vectors
-        self.network.n_steps += 1
-        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
-            if has_gradients(optimizer):
-                self._scaler.step(optimizer)
-            else:  # the scaler of float16 refuses it
-                optimizer.step()
-            schedule.step()
-        self._scaler.update()

@@ -310,9 +310,9 @@ def written(news, folder, monkeypatch, every, seconds_per_step):
         now[0] += seconds_per_step * bool(self._n_waiting)
         flush(self)
 
-    def noted(self, trainer, parts, stopped):
+    def noted(self, trainer, *arguments):
         writes.append(trainer.stepper.n_taken)
-        write(self, trainer, parts, stopped)
+        write(self, trainer, *arguments)
 
     def noted_due(self, n_taken):
         meetings.append(n_taken)

@@ -9,7 +9,7 @@ from torch import nn
 
 import skrec
 from skrec import behavior, content
-from skrec._training import trainer
+from skrec._training import stepper
 from skrec._training.optimizers import TableAdam, clip_gradients, make_optimizers
 from skrec._training.trainer import Plan
 from skrec.nn import _table, rows_of_gradient, sparse_tables
@@ -87,7 +87,7 @@ def fit_plainly(make_recommender, news, monkeypatch, kind, name, size):
     def make(network, plan):
         return [optimizer([w for w in network.parameters() if w.requires_grad], lr=0.3)]
 
-    monkeypatch.setattr(trainer, "make_optimizers", make)
+    monkeypatch.setattr(stepper, "make_optimizers", make)
     parameters = {"behavior": "mean_pooling", "precision": "float64", "max_grad_norm": 0.5}
     parameters |= {"gradient_accumulation_steps": 2, "early_stopping": False}
     rec = make_recommender(**(parameters | WITH_TABLES[name]))

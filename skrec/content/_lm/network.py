@@ -127,7 +127,10 @@ class LanguageModelNetwork(nn.Module):
         """Apply `encode` to micro-batches of items with similar lengths, and join the results."""
         [(values, mask)] = columns.values()  # (U, L) or (U, L, H), and (U, L)
         lengths = mask.sum(dim=1).cpu()
-        recompute = torch.is_grad_enabled() and int(lengths.sum()) > TOKEN_BUDGET
+        recompute = None if self.top is None else self.top.recompute
+        if recompute is None:
+            recompute = int(lengths.sum()) > TOKEN_BUDGET
+        recompute = recompute and torch.is_grad_enabled()
 
         def encode_part(rows: torch.Tensor, length: int) -> torch.Tensor:
             rows = rows.to(mask.device)

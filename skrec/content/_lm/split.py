@@ -135,10 +135,13 @@ class Top(nn.Module):
         Whether the trained weights are pretrained. True unless adapters are added.
     reloads_frozen : bool
         Whether frozen weights are restored exactly when `Top` is built again. Always True.
+    recompute : bool or None
+        Whether the backward pass recomputes activations. None lets the number of tokens decide.
     """
 
     pretrained = True
     reloads_frozen = True
+    recompute: bool | None = None
 
     def __init__(self, model: Any, n_frozen: int | None) -> None:
         super().__init__()
@@ -184,6 +187,14 @@ class Top(nn.Module):
         finally:
             del self._slot[get_ident()]
         return output.last_hidden_state
+
+    def smallest_input(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the input (1, 1) or (1, 1, H) of `forward` for one token, and its mask (1, 1)."""
+        mask = torch.ones(1, 1, dtype=torch.bool, device=device)
+        if not self.n_frozen:
+            return torch.zeros(1, 1, dtype=torch.long, device=device), mask
+        dtype = self.model.dtype
+        return torch.zeros(1, 1, self._n_inputs, dtype=dtype, device=device), mask
 
     def _check_exact(self, probe: Probe) -> None:
         """Raise a ValueError if the split model fails or its output differs from the model's."""
