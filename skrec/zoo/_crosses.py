@@ -180,8 +180,8 @@ def AutoInt(**parameters: Any) -> ContentRecommender:
     .. math::
 
        v = \operatorname{mean}_c \operatorname{mean}_t x_{c t}, \quad u = \operatorname{mean}_l h_l,
-       \quad \bar x_f = \operatorname{relu}\left(\sum_g \operatorname{softmax}_g(Q x_f \cdot K x_g)
-       V x_g + W x_f\right), \quad s = w^\top \bar x + \operatorname{MLP}(x)
+       \quad x = [u; v], \quad \bar x_f = \operatorname{relu}\left(\sum_g \operatorname{softmax}_g(Q
+       x_f \cdot K x_g) V x_g + W x_f\right), \quad s = w^\top \bar x + \operatorname{MLP}(x)
 
     **Cost.** 72,381 weights with ``width=64`` in the user model and the predictor, and D per word
     piece; O(T D) time per item, and the network per pair of user and item.
@@ -269,9 +269,9 @@ def MaskNet(**parameters: Any) -> ContentRecommender:
     .. math::
 
        v = \operatorname{mean}_c \operatorname{mean}_t x_{c t}, \quad u = \operatorname{mean}_l h_l,
-       \quad \operatorname{block}(h) = \operatorname{relu}\left(\operatorname{norm}(W
-       (\operatorname{mask}(x_0) * h))\right), \quad s =
-       \operatorname{MLP}([\operatorname{block}_1(x_0); \ldots; \operatorname{block}_5(x_0)])
+       \quad x_0 = [u; v], \quad \operatorname{block}(h) =
+       \operatorname{relu}\left(\operatorname{norm}(W (\operatorname{mask}(x_0) * h))\right), \quad
+       s = \operatorname{MLP}([\operatorname{block}_1(x_0); \ldots; \operatorname{block}_5(x_0)])
 
     **Cost.** 821,057 weights with ``width=64`` in the user model and the predictor, and D per word
     piece; O(T D) time per item, and the network per pair of user and item.
@@ -359,8 +359,9 @@ def FinalMLP(**parameters: Any) -> ContentRecommender:
     .. math::
 
        v = \operatorname{mean}_c \operatorname{mean}_t x_{c t}, \quad u = \operatorname{mean}_l h_l,
-       \quad o = \operatorname{MLP}_1(g_1(u) * x_0), \quad p = \operatorname{MLP}_2(g_2(v) * x_0),
-       \quad s = b + w^\top o + w'^\top p + \sum_h o_h^\top W_h p_h
+       \quad x_0 = [u; v], \quad o = \operatorname{MLP}_1(g_1(u) * x_0), \quad p =
+       \operatorname{MLP}_2(g_2(v) * x_0), \quad s = b + w^\top o + w'^\top p + \sum_h o_h^\top W_h
+       p_h
 
     **Cost.** 786,561 weights with ``width=64`` in the user model and the predictor, and D per word
     piece; O(T D) time per item, and the network per pair of user and item.
