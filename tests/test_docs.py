@@ -137,6 +137,8 @@ def test_pages_are_mended_once_and_load_the_search_when_it_opens():
     once = pages.mend(page)
     assert once == '<div class="highlight"><pre tabindex="0">code</pre></div>' == pages.mend(once)
     assert script in pages.mend(page, is_search=True)
+    title = "<h1>Content<wbr>Recommender<a"
+    assert pages.mend("<h1>ContentRecommender<a") == title == pages.mend(title)
 
 
 def test_names_of_metrics_are_no_mail_addresses():

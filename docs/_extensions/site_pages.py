@@ -38,6 +38,8 @@ THUMBNAIL = re.compile(  # the link of an example, whose text the style sheet hi
     r'( href="[^"]*"><span class="[^"]*">([^<"]*)</span>)',
     re.DOTALL,
 )
+HEADING = re.compile(r"(?<=<h1>)\w+(?=<)")  # the name of a class
+INNER_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])")
 NEGATION = re.compile(r":not\([^()]*\)")
 CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 
@@ -146,12 +148,13 @@ def mend(html: str, is_search: bool = False) -> str:
     """Return a page with what the theme lacks for keyboards and screen readers, and lighter.
 
     Parts that scroll can be reached by the keyboard, buttons and links have names, and lists of
-    references have no roles that their parts contradict. The index of the search is loaded by
+    references have no roles that their parts contradict. Names of classes break between words. The index of the search is loaded by
     search.js, and the icons are a font, so the script for them is not needed.
     """
     for old, new in MENDED.items():
         html = html.replace(old, new)
     html = THUMBNAIL.sub(r'\1 aria-label="\3"\2', html)
+    html = HEADING.sub(lambda name: INNER_WORD.sub("<wbr>", name.group()), html)
     html = re.sub(r'<script [^>]*src="[^"]*/fontawesome\.js[^"]*"[^>]*></script>', "", html)
     if is_search:
         return html
