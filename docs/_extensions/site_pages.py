@@ -148,8 +148,9 @@ def mend(html: str, is_search: bool = False) -> str:
     """Return a page with what the theme lacks for keyboards and screen readers, and lighter.
 
     Parts that scroll can be reached by the keyboard, buttons and links have names, and lists of
-    references have no roles that their parts contradict. Names of classes break between words. The index of the search is loaded by
-    search.js, and the icons are a font, so the script for them is not needed.
+    references have no roles that their parts contradict. Names of classes break between words. The
+    index of the search is loaded by search.js, and the icons are a font, so the script for them is
+    not needed.
     """
     for old, new in MENDED.items():
         html = html.replace(old, new)
