@@ -9,7 +9,7 @@ import pytest
 from numpydoc.validate import validate
 
 import skrec
-from skrec import behavior, content, predictor, zoo
+from skrec import baselines, behavior, content, predictor, zoo
 
 # Layers for those who write operators: their docstrings give shapes, not a section each.
 UNCHECKED = {"nn", "lm"}
@@ -85,6 +85,7 @@ def test_docstring(path):
 OPERATORS = [
     operator for family in (content, behavior, predictor) for operator in family.ALIASES.values()
 ]
+BASELINES = [getattr(baselines, name) for name in baselines.__all__]
 SIZES = [
     operator
     for operator in [*behavior.ALIASES.values(), *predictor.ALIASES.values()]
@@ -92,7 +93,7 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize("operator", OPERATORS, ids=path_of)
+@pytest.mark.parametrize("operator", [*OPERATORS, *BASELINES], ids=path_of)
 def test_operators_have_the_same_template(operator):
     """When to use it and when not, a formula, the cost, and an example with its result."""
     text = " ".join(inspect.getdoc(operator).split())

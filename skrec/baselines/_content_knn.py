@@ -26,7 +26,7 @@ ITEM_BLOCK = 4096  # items whose stored states are pooled at a time
 
 
 class ContentKNN(Baseline):
-    """Recommend the items whose content is most similar to the history, without training.
+    r"""Recommend the items whose content is most similar to the history, without training.
 
     Items become vectors by TF-IDF, by any other transformer of scikit-learn, or by a frozen
     language model. The vectors are divided by their lengths. A user is the mean of the vectors of
@@ -35,6 +35,8 @@ class ContentKNN(Baseline):
     without content, which get the scores of :class:`Popularity`.
 
     Use it to see whether a trained recommender learns more than the content says by itself.
+
+    Do not use it if clicks say more than texts: similar items are not always what users want next.
 
     Parameters
     ----------
@@ -93,6 +95,17 @@ class ContentKNN(Baseline):
     See Also
     --------
     skrec.content.Features : Reads the output of a transformer in a trained recommender.
+
+    Notes
+    -----
+    .. math::
+
+       u = \sum_l \text{decay}^{L - l} \, v_{h_l}, \quad s_i = \frac{u^\top v_i}{\lVert u \rVert}
+
+    Here, v_i is the vector of item i, of length 1, and h_l is click l of L, oldest first.
+
+    **Cost.** The vectors of the items; a list takes O(N S) time for N items and vectors of S
+    numbers, of which TF-IDF reads those that are not 0.
 
     Examples
     --------

@@ -13,14 +13,16 @@ from skrec.baselines._base import Baseline
 
 
 class EASE(Baseline):
-    """Recommend by a linear model from the clicked items to all items, in closed form [1]_.
+    r"""Recommend by a linear model from the clicked items to all items, in closed form [1]_.
 
     The weights of all pairs of items are learned together, so that a click is not credited to an
-    item that another click already explains. It is often the best model of co-clicks, but needs a
-    matrix of items by items: with m items, fitting takes ``4 * m ** 2`` bytes of memory, 1.6 GB
-    for 20,000 items, and time of the order of ``m ** 3``, a few minutes on one core. Use
-    `max_items` and `min_clicks` to limit m, or :class:`ItemKNN` for large catalogues. Items that
-    are left out, and new items, have the score 0.
+    item that another click already explains. It is often the best model of co-clicks. Use it to
+    see how far clicks go without content.
+
+    Do not use it if the catalogue is large: it needs a matrix of items by items. With m items,
+    fitting takes ``4 * m ** 2`` bytes of memory, 1.6 GB for 20,000 items, and time of the order of
+    ``m ** 3``, a few minutes on one core. `max_items` and `min_clicks` limit m, and
+    :class:`ItemKNN` needs less. Items that are left out, and new items, have the score 0.
 
     The score of an item is the sum of the weights from the items of the history, weighted by their
     age. A history that is empty, or whose items have no weights, gets the scores of
@@ -74,6 +76,18 @@ class EASE(Baseline):
     See Also
     --------
     ItemKNN : Needs less memory and time.
+
+    Notes
+    -----
+    .. math::
+
+       P = (X^\top X + \text{regularization} \, I)^{-1}, \quad w_{i j} = - \frac{P_{i j}}{P_{j j}},
+       \quad w_{j j} = 0, \quad s_i = \sum_l \text{decay}^{L - l} \, w_{h_l i}
+
+    Here, X has a row per user and a column per item, and h_l is click l of L, oldest first.
+
+    **Cost.** `k` numbers per item; fitting takes O(m³) time for m items, and a list O(L k) time
+    for L clicks.
 
     References
     ----------

@@ -13,13 +13,15 @@ from skrec.baselines._base import Baseline
 
 
 class ItemKNN(Baseline):
-    """Recommend the items whose users also clicked the items of the history [1]_.
+    r"""Recommend the items whose users also clicked the items of the history [1]_.
 
     The similarity of two items is ``c_ij / (sqrt(c_i * c_j) + shrinkage)``, where c_i and c_j are
     the numbers of users who clicked them, and c_ij is the number of users who clicked both. The
     score of an item is the sum of its similarities to the items of the history, weighted by their
-    age. It is fitted in seconds and hard to beat where items have many clicks. It does not know
-    new items: their score is 0.
+    age. It is fitted in seconds and hard to beat where items have many clicks. Use it as the first
+    model of co-clicks.
+
+    Do not use it if many items are new: their score is 0.
 
     A history that is empty, or whose items have no similar items, gets the scores of
     :class:`Popularity`.
@@ -67,6 +69,18 @@ class ItemKNN(Baseline):
     See Also
     --------
     EASE : Learns the weights of pairs of items together.
+
+    Notes
+    -----
+    .. math::
+
+       w_{i j} = \frac{c_{i j}}{\sqrt{c_i c_j} + \text{shrinkage}}, \quad s_i = \sum_l
+       \text{decay}^{L - l} \, w_{h_l i}
+
+    Here, h_l is click l of L, oldest first.
+
+    **Cost.** `k` numbers per item; fitting takes time in proportion to the pairs of clicks of each
+    user, and a list O(L k) time for L clicks.
 
     References
     ----------

@@ -17,7 +17,7 @@ from skrec.baselines._base import Baseline
 
 
 class Popularity(Baseline):
-    """Recommend the items with the most clicks, to all users alike.
+    r"""Recommend the items with the most clicks, to all users alike.
 
     Use it to see how much a recommender gains from the histories. It also serves users without a
     history: the other baselines score by popularity for histories that say nothing.
@@ -25,6 +25,8 @@ class Popularity(Baseline):
     The score of an item is its number of clicks, divided by that of the most clicked item. Clicks
     are counted in the histories and on the candidates, each click once: a history that several
     rows of a user share is counted once.
+
+    Do not use it if users differ in what they like: all of them have the same list.
 
     Parameters
     ----------
@@ -64,6 +66,16 @@ class Popularity(Baseline):
     See Also
     --------
     ItemKNN : Recommends items that the same users clicked.
+
+    Notes
+    -----
+    .. math::
+
+       s_i = \frac{c_i}{\max_j c_j}
+
+    Here, c_i is the number of clicks on item i.
+
+    **Cost.** One number per item; fitting counts the clicks, and all users share one list.
 
     Examples
     --------
