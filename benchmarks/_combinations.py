@@ -58,6 +58,9 @@ def operators_with_options(given):
         "content": {
             "LanguageModel-frozen": content.LanguageModel(model, trainable_layers=0),
             "LanguageModel-lora": content.LanguageModel(model, trainable_layers=1, lora=2),
+            "LanguageModel-windows": content.LanguageModel(
+                model, trainable_layers=1, max_length=9, stride=2
+            ),
             "WithID-CNN": content.WithID(content.CNN(fusion="concat")),
         },
         "behavior": {

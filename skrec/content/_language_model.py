@@ -34,7 +34,7 @@ from skrec.content._lm.pretrained import (
 )
 from skrec.content._lm.saved_adapters import SavedAdapters, fitted_to, read_adapters, start_at
 from skrec.content._lm.text import text_columns
-from skrec.content._lm.windows import WindowsNetwork, special_tokens_around
+from skrec.content._lm.windows import WindowsNetwork, check_stride, special_tokens_around
 from skrec.content._lm.words import FromEmbeddings, read_tokens
 from skrec.content._words import ReadWords
 
@@ -201,6 +201,9 @@ class LanguageModel(PretrainedText):
         if self.trainable_layers is not None:
             check_int("trainable_layers", self.trainable_layers, minimum=0)
         check_lora(self.lora)
+        if isinstance(getattr(self, "lora_", None), str | Path):
+            raise ValueError(f"lora_ must be a rank, a configuration or None, got {self.lora_!r}")
+        check_lora(getattr(self, "lora_", None))
         if self.lora is not None and self.trainable_layers == 0:
             raise ValueError(
                 "lora adapts the layers that are trained, and trainable_layers=0 trains none; "
@@ -230,13 +233,7 @@ class LanguageModel(PretrainedText):
                 f"{self.truncate_dim}"
             )
         if self.stride is not None:
-            n_special = sum(special_tokens_around(self.tokenizer_))
-            if self.stride + n_special >= self.max_length:
-                raise ValueError(
-                    f"stride must be less than max_length - {n_special}, because each window has "
-                    f"{n_special} special tokens and must read new ones; got stride={self.stride}, "
-                    f"max_length={self.max_length}"
-                )
+            check_stride(self.stride, self.max_length, special_tokens_around(self.tokenizer_))
         self.lora_, self._saved_adapters = self.lora, None
         if isinstance(self.lora, str | Path):
             base, frozen = self._base or self._load(self.schema_), self._n_frozen(self.n_layers_)

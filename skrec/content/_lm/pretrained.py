@@ -33,7 +33,12 @@ from skrec.content._lm.store import PrefixStore
 from skrec.content._lm.temporary_store import TemporaryStore, open_store
 from skrec.content._lm.text import check_template, describe_texts, render, token_ids
 from skrec.content._lm.tokenizers import load_tokenizer, tokenizer_hash
-from skrec.content._lm.windows import WINDOWS, cut_into_windows, special_tokens_around
+from skrec.content._lm.windows import (
+    WINDOWS,
+    check_stride,
+    cut_into_windows,
+    special_tokens_around,
+)
 from skrec.nn import micro_batches
 
 # function that maps ids (U, L) and mask (U, L) to the rows (n, H') to store, ordered by item
@@ -259,6 +264,7 @@ class PretrainedText(ContentOperator):
             return *token_ids(self.tokenizer_, texts, self.max_length, what), None
         offsets, ids = token_ids(self.tokenizer_, texts, None, what)
         around = special_tokens_around(self.tokenizer_)
+        check_stride(self.stride, self.max_length, around)
         room = self.max_length - sum(around)
         windows, offsets, ids = cut_into_windows(offsets, ids, room, self.stride, around)
         return offsets, ids, windows

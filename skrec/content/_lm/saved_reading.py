@@ -17,6 +17,7 @@ MODES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
 }
+NEW_MODES = {"mean": "mean", "cls": "cls", "lasttoken": "last"}  # from version 6 on
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,28 @@ def read_saved(model: Any, revision: str | None, subfolder: str | None) -> Saved
     if place.is_absolute() or ".." in place.parts:
         raise ValueError(f"{MODULES} of {source.name!r} names a folder outside of it: {place}")
     config = _read(source, f"{place}/config.json") or {}
-    modes = [name for name, is_used in config.items() if "pooling_mode" in name and is_used]
-    if len(modes) != 1 or modes[0] not in MODES or config.get("include_prompt") is False:
+    modes = _modes(config)
+    if len(modes) != 1 or modes[0] is None or config.get("include_prompt") is False:
         raise ValueError(
             f"pooling='saved' knows the mean, the first and the last token, and {source.name!r} "
             f"has {config}; name the pooling"
         )
     prompts = about.get("prompts") or {}
     return SavedReading(
-        MODES[modes[0]],
+        modes[0],
         kinds[-1] == "Normalize",
         {str(name): str(text) for name, text in prompts.items() if text},
         about.get("default_prompt_name"),
     )
+
+
+def _modes(config: dict[str, Any]) -> list[str | None]:
+    """Return the poolings that a configuration names, None for one that is not known."""
+    named = config.get("pooling_mode")
+    if named is None:
+        used = [name for name, is_used in config.items() if "pooling_mode" in name and is_used]
+        return [MODES.get(name) for name in used]
+    return [NEW_MODES.get(str(name)) for name in (named if isinstance(named, list) else [named])]
 
 
 def write_saved(folder: Path, reading: SavedReading) -> None:

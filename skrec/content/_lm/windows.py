@@ -70,6 +70,27 @@ def special_tokens_around(tokenizer: Any) -> tuple[int, int]:
     )
 
 
+def check_stride(stride: int, max_length: int, around: tuple[int, int]) -> None:
+    """Raise a ValueError if a window would read no new tokens.
+
+    Parameters
+    ----------
+    stride : int
+        Number of tokens that a window shares with the next one.
+    max_length : int
+        Number of tokens of a window.
+    around : tuple of (int, int)
+        Number of special tokens before and after each text.
+    """
+    n_special = sum(around)
+    if stride + n_special >= max_length:
+        raise ValueError(
+            f"stride must be less than max_length - {n_special}, because each window has "
+            f"{n_special} special tokens and must read new ones; got stride={stride}, "
+            f"max_length={max_length}"
+        )
+
+
 def cut_into_windows(
     offsets: np.ndarray, ids: np.ndarray, room: int, stride: int, around: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

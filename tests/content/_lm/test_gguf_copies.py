@@ -5,7 +5,13 @@ import pytest
 from tiny_models import tiny_model, write_gguf
 
 from skrec import ContentRecommender, Items, cache, content, load
-from skrec.content._lm import gguf_copies, load_base, load_tokenizer, tokenizer_hash
+from skrec.content._lm import (
+    gguf_copies,
+    load_base,
+    load_tokenizer,
+    pretrained,
+    tokenizer_hash,
+)
 from skrec.content._lm.gguf_copies import plain_copies, plain_copy
 
 ITEMS = Items({"item_id": [1, 2, 3, 4], "title": ["abcd", "ab", "abc abd", "hgf"]})
@@ -71,6 +77,34 @@ def test_recommenders_read_the_file_once(gguf, tmp_path, n_read):
     np.testing.assert_array_equal(again.recommend(HISTORIES, k=2)[1], first)
     assert cache.clear(memory) and plain_copies(memory).exists()
     assert cache.clear(memory, which="all") > 10_000 and not plain_copies(memory).exists()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [{}, {"trainable_layers": 0}, {"trainable_layers": 1}, {"trainable_layers": 1, "lora": 2}],
+)
+def test_without_memory_a_fit_reads_the_file_once(way, gguf, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        pretrained, "load_base", lambda *args: read.append(args) or load_base(*args)
+    )
+    operator = content.LanguageModel(str(gguf), template="{title}", cache_dtype="float32", **way)
+    rec = ContentRecommender(operator, width=8, max_epochs=1, random_state=0)
+    rec.fit(HISTORIES, items=ITEMS)
+    assert len(read) == 1
+    assert rec.content_._base is None  # two models need twice the memory
+    plain = content.LanguageModel(
+        load_base(gguf).model, tokenizer=load_tokenizer(None, gguf), **operator_parameters(operator)
+    )
+    expected = ContentRecommender(plain, width=8, max_epochs=1, random_state=0)
+    expected.fit(HISTORIES, items=ITEMS)
+    np.testing.assert_array_equal(rec.item_vectors(), expected.item_vectors())
+
+
+def operator_parameters(operator):
+    """Return all parameters except the model and its tokenizer."""
+    given = operator.get_params(deep=False)
+    return {name: value for name, value in given.items() if name not in ("model", "tokenizer")}
 
 
 def test_a_file_that_cannot_be_read_leaves_no_copy(gguf, tmp_path):

@@ -19,7 +19,7 @@ TITLES = ["a red fox", "blue sea and the fox", "", "snow"]
 MODES = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken"}
 
 
-def save(folder, pooling="mean", normalize=True, prompts=None, default=None):
+def save(folder, pooling="mean", normalize=True, prompts=None, default=None, version=5):
     """Write what sentence-transformers writes next to a model."""
     folder = Path(folder)
     kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
@@ -31,6 +31,9 @@ def save(folder, pooling="mean", normalize=True, prompts=None, default=None):
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "1_Pooling").mkdir(exist_ok=True)
     config = {f"pooling_mode_{mode}": name == pooling for name, mode in MODES.items()}
+    if version == 6:
+        mode = {"last": "lasttoken"}.get(pooling, pooling)
+        config = {"embedding_dimension": 32, "pooling_mode": mode, "include_prompt": True}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
     about = {"prompts": prompts or {}, "default_prompt_name": default}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(about))
@@ -65,8 +68,9 @@ def zero_shot(model, titles=TITLES, **parameters):
 
 @pytest.mark.parametrize("pooling", MODES)
 @pytest.mark.parametrize("normalize", [True, False])
-def test_vectors_are_those_of_the_saved_reading(pooling, normalize, folder):
-    model = save(folder, pooling, normalize)
+@pytest.mark.parametrize("version", [5, 6])
+def test_vectors_are_those_of_the_saved_reading(pooling, normalize, version, folder):
+    model = save(folder, pooling, normalize, version=version)
     expected = encoded(model, TITLES, pooling, normalize)
     assert_allclose(zero_shot(model, pooling="saved"), expected, rtol=1e-4, atol=1e-5)
     found = zero_shot(model, pooling="saved", truncate_dim=5)
@@ -100,9 +104,19 @@ def test_trained_saved_and_loaded(parameters, folder, tmp_path):
     assert_allclose(again.item_vectors(), rec.item_vectors(), rtol=1e-4, atol=1e-5)
 
 
+def two_poolings(folder):
+    config = {"embedding_dimension": 32, "pooling_mode": ["mean", "cls"]}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
+
+
 @pytest.mark.parametrize(
     ("break_it", "match"),
     [
+        (two_poolings, "knows the mean, the first and the last token, and .*'mean', 'cls'"),
+        (
+            lambda f: (f / "1_Pooling" / "config.json").write_text('{"pooling_mode": "max"}'),
+            "knows the mean, the first and the last token, and .*'max'",
+        ),
         (lambda f: (f / "modules.json").unlink(), "modules.json, .* lacks; name the pooling"),
         (lambda f: (f / "modules.json").write_text("{"), "modules.json .* is not valid JSON"),
         (
