@@ -16,6 +16,7 @@ from skrec.baselines import ContentKNN
 from skrec.content import LanguageModel, MixtureOfExperts
 from skrec.content._lm.text import token_ids
 from skrec.content._lm.windows import cut_into_windows, special_tokens_around
+from skrec.utils.estimator_checks import check_content_operator
 
 LENGTH, STRIDE = 8, 2
 WAYS = {
@@ -25,6 +26,8 @@ WAYS = {
     "split, LoRA": {"trainable_layers": 2, "lora": 2},
     "frozen": {"trainable_layers": 0},
 }
+SLOW = pytest.param("whole", marks=pytest.mark.slow)
+SOME_WAYS = [SLOW, *(way for way in WAYS if way != "whole")]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +109,7 @@ def test_windows_are_those_of_transformers(length, stride, texts):
 
 
 @pytest.mark.parametrize("pooling", ["attention", "mean", "cls", "last"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME_WAYS)
 def test_equals_windows_that_are_read_one_by_one(way, pooling, make, news, texts):
     rec = make(pooling=pooling, truncate_dim=20, **WAYS[way]).fit(news.train.head(40), texts)
     model = rec.content_.language_model(merge_lora=True).eval()
@@ -116,7 +119,7 @@ def test_equals_windows_that_are_read_one_by_one(way, pooling, make, news, texts
     assert_allclose(rec.item_vectors()[:25], expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME_WAYS)
 def test_equals_the_plain_way_if_texts_fit_one_window(way, make, news):
     titles = news.items[["item_id", "title"]]
     one = make(max_length=32, **WAYS[way]).fit(news.train.head(40), titles)
@@ -124,7 +127,7 @@ def test_equals_the_plain_way_if_texts_fit_one_window(way, make, news):
     assert_allclose(one.item_vectors(), plain.item_vectors(), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME_WAYS)
 def test_saved_pickled_and_cloned(way, make, news, texts, tmp_path):
     rec = make(**WAYS[way]).fit(news.train.head(40), texts)
     expected = rec.item_vectors()
@@ -146,7 +149,7 @@ def test_windows_are_stored_once_for_all_strides_and_items(make, news, texts, tm
     assert cache.info(tmp_path).n_items.tolist() == [len(windows)]
 
 
-@pytest.mark.parametrize("way", ["split", "frozen", "whole"])
+@pytest.mark.parametrize("way", ["split", "frozen", SLOW])
 def test_tokens_are_those_of_all_windows(way, make, news, texts):
     rec = make(**WAYS[way], behavior="token_transformer").fit(news.train.head(40), texts)
     assert np.isfinite(np.concatenate(list(rec.decision_function(news.test)))).all()
@@ -209,6 +212,11 @@ def test_neighbors_by_windows(pooling, tiny_bert, news, texts):
         vector = sum(map(one, states))[:9]
         expected = (vector / vector.norm()).numpy()
         assert_allclose(knn._vectors[row], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_it_passes_the_public_checks(tiny_bert):
+    check_content_operator(LanguageModel(tiny_bert, max_length=6, stride=1, trainable_layers=1))
 
 
 def test_words_of_long_texts_are_not_explained(make, news, texts):
