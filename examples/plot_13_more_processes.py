@@ -57,7 +57,7 @@ rec.fit(news.train, news.items)
 if distributed.get_rank() == 0:
     rec.save("model")
 """
-(folder / "train.py").write_text(script, encoding="utf-8")
+_ = (folder / "train.py").write_text(script, encoding="utf-8")
 
 # %%
 # The module ``torch.distributed.run`` is the same as ``torchrun``.
@@ -88,7 +88,7 @@ for name, rec in trained.items():
 import numpy as np
 
 first, second = (np.concatenate(rec.decision_function(news.test)) for rec in trained.values())
-print(f"largest difference between two scores: {np.abs(first - second).max():.1e}")
+print(f"largest difference: {np.abs(first - second).max():.1e}")
 
 # %%
 import matplotlib.pyplot as plt
