@@ -33,8 +33,8 @@ def histories_from_clicks(
     user, item : str, default="user_id", "item_id"
         Names of the columns with the ids.
     time : str or None, default="time"
-        Name of the column with the times. Without it, the rows of each user must be in the order of
-        the clicks.
+        Name of the column with the times. Clicks with the same time are ordered by the ids of their
+        items. Without it, the rows of each user must be in the order of the clicks.
     event : mapping or pyarrow.compute.Expression, default=None
         Which rows are clicks, such as ``{"action": ["buy", "cart"]}`` or
         ``pc.field("rating") >= 4``. None takes all rows.
