@@ -152,8 +152,7 @@ def test_steps_wait_for_the_device_once(data, parameters, there):
 BLOCKS = [
     ("scores", "HISTORY_BLOCK"),
     ("scores", "PAIR_BLOCK"),
-    ("scores", "CELL_BLOCK"),
-    ("top_k", "CELL_BLOCK"),
+    ("row_blocks", "CELL_BLOCK"),
 ]
 
 
@@ -162,6 +161,7 @@ def test_blocks_of_answers_do_not_wait_for_the_device(data, behavior, there, mon
     histories = data.impressions.history.tolist()
     rec = ContentRecommender(behavior=behavior, device="meta", random_state=0, max_epochs=1)
     rec.fit(histories, items=data.items)
+    monkeypatch.setattr("skrec._inference.row_blocks.ROW_BLOCK", 1)
     counts = []
     for size in 1 << 22, 64, 16:
         for module, name in BLOCKS:

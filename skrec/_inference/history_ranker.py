@@ -24,6 +24,7 @@ from skrec._data.coded import CodedInteractions
 from skrec._data.items import Items
 from skrec._data.ragged import gather_segments, iterate_blocks, offsets_of
 from skrec._inference.ranker import Ranker
+from skrec._inference.row_blocks import row_blocks
 
 CELL_BLOCK = 1 << 22  # scores that are computed at a time
 HISTORY_BLOCK = 2048  # histories that are scored at a time for their candidates
@@ -88,7 +89,7 @@ class HistoryRanker(Ranker):
     ) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield blocks of rows with their scores of all items, or of some items."""
         n_scored = self.items.n_items if among is None else len(among)
-        for rows in iterate_blocks(data.n_rows, max(1, CELL_BLOCK // max(1, n_scored))):
+        for rows in row_blocks(data.n_rows, n_scored):
             part = data.take(np.arange(rows.start, rows.stop))
             scores, history_of_row = self._score_histories(part, among)
             if not np.array_equal(history_of_row, np.arange(len(scores))):

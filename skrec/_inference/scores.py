@@ -31,6 +31,7 @@ from skrec._data.ragged import (
     offsets_of,
     pad_histories,
 )
+from skrec._inference.row_blocks import row_blocks
 from skrec._inference.user_vectors import UserVectorCache
 from skrec._network import TOKEN_BUDGET, Network, device_of
 from skrec.nn import stack_rows
@@ -39,7 +40,6 @@ HISTORY_BLOCK = 2048  # histories whose clicks are gathered at a time
 PAIR_BLOCK = 1 << 16  # candidates that are scored at a time
 ITEM_BLOCK = 1 << 16  # items that are encoded at a time
 ON_DISK = {torch.float32: np.float32, torch.float64: np.float64}  # types that files may hold
-CELL_BLOCK = 1 << 22  # scores of all items that are computed at a time
 
 
 def _inference(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -362,8 +362,7 @@ def score_catalogue(
         Scores of the items for these rows.
     """
     candidates = items if among is None else items.index_select(0, _index(among, items))
-    size = max(1, CELL_BLOCK // max(1, len(candidates)))
-    for rows in iterate_blocks(data.n_rows, size):
+    for rows in row_blocks(data.n_rows, len(candidates)):
         part = data.take(np.arange(rows.start, rows.stop))
         yield rows, _score_all(network, items, candidates, part, max_history, cache)
 

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from skrec._data.coded import CodedInteractions
-from skrec._data.ragged import iterate_blocks, segment_ids
+from skrec._data.ragged import segment_ids
 from skrec._inference.contenders import fitted_to, highest
+from skrec._inference.row_blocks import row_blocks
 from skrec.metrics import Ranking
 from skrec.nn import unit
 
@@ -22,7 +23,6 @@ Blocks = Iterator[tuple[slice, torch.Tensor]]
 CodedBlocks = Iterator[tuple[slice, torch.Tensor, torch.Tensor]]
 Exclude = Callable[[slice], tuple[np.ndarray, np.ndarray]]
 Choose = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
-CELL_BLOCK = 1 << 22  # cosines that `most_similar` computes at a time
 
 
 def top_k(
@@ -174,7 +174,7 @@ def most_similar(
     column_of = Columns(among)
 
     def cosines() -> Blocks:
-        for rows in iterate_blocks(len(codes), max(1, CELL_BLOCK // max(1, len(others)))):
+        for rows in row_blocks(len(codes), len(others)):
             block = wanted[rows] @ others.T
             block[column_of.cells(np.arange(len(block)), codes[rows], block)] = -torch.inf
             yield rows, block

@@ -8,7 +8,15 @@ import pytest
 from by_rules import allowed_codes, by_score, greedy, mmr
 
 from skrec import ContentRecommender, Items
-from skrec._inference import choice, conditions, history_ranker, limited, scores, selection
+from skrec._inference import (
+    choice,
+    conditions,
+    history_ranker,
+    limited,
+    row_blocks,
+    scores,
+    selection,
+)
 from skrec.baselines import EASE, ContentKNN, ItemKNN, Popularity
 
 N = 40
@@ -62,8 +70,9 @@ def model(frame, histories):
 
 @pytest.fixture(params=[50, 1 << 22], ids=lambda n: f"blocks of {n}")
 def blocks(request, monkeypatch):
-    for module in (choice, history_ranker, limited, scores, selection):
+    for module in (choice, history_ranker, limited, row_blocks, selection):
         monkeypatch.setattr(module, "CELL_BLOCK", request.param)
+    monkeypatch.setattr(row_blocks, "ROW_BLOCK", 1)
 
 
 def assert_lists(rec, found, wanted, totals):

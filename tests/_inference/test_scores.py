@@ -202,7 +202,8 @@ def blocks(request, monkeypatch):
     if request.param == "blocks":
         monkeypatch.setattr(inference, "HISTORY_BLOCK", 2)
         monkeypatch.setattr(inference, "PAIR_BLOCK", 3)
-        monkeypatch.setattr(inference, "CELL_BLOCK", 2 * N_ITEMS)
+        monkeypatch.setattr("skrec._inference.row_blocks.CELL_BLOCK", 2 * N_ITEMS)
+        monkeypatch.setattr("skrec._inference.row_blocks.ROW_BLOCK", 1)
         monkeypatch.setattr("skrec._network.CLICK_CELLS", 20)
 
 

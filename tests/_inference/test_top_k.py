@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from skrec._inference import top_k as _top_k
 from skrec._inference.top_k import most_similar, top_k
 
 
@@ -22,7 +21,8 @@ def test_items_to_choose_from(monkeypatch):
 
 @pytest.mark.parametrize("block", [3, 1000])
 def test_most_similar_equals_sorted_cosines(monkeypatch, block):
-    monkeypatch.setattr(_top_k, "CELL_BLOCK", block * 12)
+    monkeypatch.setattr("skrec._inference.row_blocks.CELL_BLOCK", block * 12)
+    monkeypatch.setattr("skrec._inference.row_blocks.ROW_BLOCK", 1)
     vectors = np.random.default_rng(0).normal(size=(12, 5))
     vectors[7] = vectors[2] * 3  # cosine 1
     vectors[4] = 0  # cosine 0

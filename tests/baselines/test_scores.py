@@ -140,6 +140,8 @@ def case(request, train, items, asked):
 @pytest.fixture(params=[1 << 22, 2 * N])
 def blocks(request, monkeypatch):
     monkeypatch.setattr("skrec._inference.history_ranker.CELL_BLOCK", request.param)
+    monkeypatch.setattr("skrec._inference.row_blocks.CELL_BLOCK", request.param)
+    monkeypatch.setattr("skrec._inference.row_blocks.ROW_BLOCK", 1)
 
 
 @pytest.mark.usefixtures("blocks")
