@@ -34,6 +34,15 @@ TARGETS = {
     "n_iter_no_change": 4,
 }
 TEXT = content.MeanPooling()
+# a small recommender, to compare word vectors
+SMALL = {
+    "behavior": "additive_attention",
+    "predictor": "dot",
+    "history_targets": 0,
+    "n_negatives": 4,
+    "co_clicks": False,
+    "learning_rate": 3e-3,
+}
 
 
 def recommender(operator, **parameters):
@@ -60,15 +69,28 @@ OURS = {
 COLD = [name for name in OURS if name.startswith("defaults") or name.endswith("history targets")]
 
 
+def words_of(folder):
+    """Return models whose word vectors are those of a language model, or begin at random."""
+    given = {"word_vectors": folder, "tokenizer": folder}
+    operators = {
+        "learned words": content.MeanPooling(),
+        "learned words of a model": content.MeanPooling(tokenizer=folder),
+        "trained words of a model": content.MeanPooling(**given),
+        "frozen words of a model": content.MeanPooling(**given, trainable=False),
+    }
+    return {name: recommender(operator, **SMALL) for name, operator in operators.items()}
+
+
 def chosen_models(names, folder, epochs):
     """Return what makes each model that was named, or all, by name."""
     models = ZOO | OURS
     if folder:
         pretrained = {"max_epochs": epochs} if epochs else {}
         models |= {name: partial(getattr(zoo, name), folder, **pretrained) for name in PRETRAINED}
+        models |= words_of(folder)
     chosen = [name.strip() for name in names.split(",")] if names else list(models)
     for name in chosen:
-        if name in PRETRAINED and name not in models:
+        if (name in PRETRAINED or name in words_of("")) and name not in models:
             sys.exit(f"{name} reads texts by a language model: name its --language-model FOLDER")
         if name not in models:
             sys.exit(f"--models takes names among {', '.join(models)}; got {name!r}")
