@@ -249,10 +249,10 @@ def quality(args, modes):
 
 
 class Curve:
-    """Callback that reports the GAUC after each epoch, and the CPU seconds of training so far."""
+    """Callback that reports GAUC and nDCG after each epoch, and the CPU seconds of training."""
 
-    def __init__(self, mode, seed, **splits):
-        self.about, self.splits = {"mode": mode, "seed": seed}, splits
+    def __init__(self, mode, seed, rate, **splits):
+        self.about, self.splits = {"mode": mode, "seed": seed, "rate": rate}, splits
         self.n_epochs, self.start = 0, time.process_time()
 
     def setup(self, estimator, context): ...
@@ -265,24 +265,24 @@ class Curve:
         if context.task_name != "epoch":
             return
         stopped, self.n_epochs = time.process_time(), self.n_epochs + 1
-        gauc = {
-            name: fitted_estimator.evaluate(rows, metrics=["gauc"])["gauc"]
-            for name, rows in self.splits.items()
-        }
-        seconds = stopped - self.start
-        report("split_curve", epoch=self.n_epochs, gauc=gauc, seconds=seconds, **self.about)
+        seconds, found = stopped - self.start, {}
+        for split, rows in self.splits.items():
+            values = fitted_estimator.evaluate(rows, metrics=["gauc", "ndcg@10"])
+            found |= {f"{split}_gauc": values["gauc"], f"{split}_ndcg10": values["ndcg@10"]}
+        report("split_curve", epoch=self.n_epochs, seconds=seconds, **found, **self.about)
         self.start += time.process_time() - stopped  # evaluation does not count
 
 
 def curves(args, modes):
-    """Report the GAUC of each way over time, trained on all clicks of the histories of users."""
+    """Report GAUC and nDCG of each way over time, trained on all clicks of users' histories."""
     items, train, test = read_data(args)
     valid = train.tail(20) if args.quick else read_split(args.data, "valid")
     for seed in range(args.seeds):
         for mode in modes:
             rec = recommender(args, mode, max_epochs=args.epochs, random_state=seed)
             rec.set_params(history_targets="all", n_negatives="all", co_clicks=False)
-            rec.set_callbacks(Curve(mode, seed, valid=valid, test=test))
+            rate = args.pretrained_learning_rate
+            rec.set_callbacks(Curve(mode, seed, rate, valid=valid, test=test))
             rec.fit(valid.history.tolist(), items=items)  # the clicks before those of valid
 
 

@@ -303,6 +303,11 @@ def _shard(top: Top, device: torch.device) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
+    if not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
+        raise RuntimeError(
+            f"torch {torch.__version__} can't add up the gradients of shards; install a newer one, "
+            "or start the processes without --use_fsdp"
+        )
     frees = _is_true("FSDP_RESHARD_AFTER_FORWARD", "true")
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     try:

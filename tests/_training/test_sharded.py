@@ -4,11 +4,13 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from rank_answers import rank_answers
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from skrec._training.processes import Processes
-from skrec._training.sharded import sharded_model
+from skrec._training.sharded import _shard, sharded_model
 from skrec.content._lm.split import Top
 
 LIMIT = 300  # seconds for one function, on a busy machine
@@ -99,3 +101,9 @@ def test_what_cannot_be_sharded_is_refused(launched, two_models):
     launched.setenv("FSDP_VERSION", "1")
     with pytest.raises(ValueError, match="has fsdp_version 1, but skrec shards by version 2"):
         sharded_model(two_models, Processes(0, 2), "auto")
+
+
+def test_an_old_torch_is_refused(launched, two_models):
+    launched.delattr(FSDPModule, "set_force_sum_reduction_for_comms")
+    with pytest.raises(RuntimeError, match="can't add up the gradients of shards; install a newer"):
+        _shard(two_models, torch.device("cpu"))
