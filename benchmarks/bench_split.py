@@ -7,7 +7,8 @@ items' states are computed before the steps are timed; `fill_seconds` says how l
 
 `--model` is a folder or a GGUF file, of which `--layers N` keeps the lowest N layers. `--modes`
 names some of the ways, with commas between them. `--template ""` reads all columns of the films.
-`--measure quality` trains each way on a few impressions, and compares GAUC instead of seconds.
+`--measure quality` trains each way on a few impressions, and compares GAUC instead of seconds. It
+also knows the published models PLMNR, ONCE and MINER, of which two layers are trained then.
 """
 
 import ctypes
@@ -26,12 +27,14 @@ from _language_models import operators, prepare_model
 from _ml100k import read_items, read_split
 from _padded import padded_loss
 from _training_steps import BATCH_SIZE, MAX_HISTORY, N_NEGATIVES, TrainingSteps
-from skrec import ContentRecommender, Items, cache
+from skrec import ContentRecommender, Items, cache, zoo
 from skrec._training.losses import batch_loss
 from skrec._training.optimizers import parameter_groups
 from skrec._training.stepper import AUTOCAST
 from skrec.content import Resources
 from skrec.datasets import make_headlines
+
+PUBLISHED = ("PLMNR", "ONCE", "MINER")
 
 
 def chosen_modes(args, default):
@@ -41,10 +44,19 @@ def chosen_modes(args, default):
     n_layers = AutoConfig.from_pretrained(args.folder).num_hidden_layers
     modes = args.modes.split(",") if args.modes else default
     known = operators(args)
-    if set(modes) - set(known):
-        sys.exit(f"--modes must be of {', '.join(known)}, got {args.modes}")
-    too_deep = [m for m in modes if (getattr(known[m], "trainable_layers", 0) or 0) > n_layers]
+    if set(modes) - {*known, *PUBLISHED}:
+        sys.exit(f"--modes must be of {', '.join([*known, *PUBLISHED])}, got {args.modes}")
+    n_trained = {m: getattr(known.get(m), "trainable_layers", 0) or 0 for m in modes}
+    too_deep = [mode for mode in modes if n_trained[mode] > n_layers]
     return [mode for mode in modes if mode not in too_deep]
+
+
+def published(args, mode):
+    """Return a published model around the language model, of which two layers are trained."""
+    rec = getattr(zoo, mode)(args.folder)
+    content = {"trainable_layers": 2, "template": args.template or None}
+    content |= {"max_length": args.max_length, "dtype": args.dtype}
+    return rec.set_params(**{f"content__{name}": value for name, value in content.items()})
 
 
 def read_data(args):
@@ -56,13 +68,15 @@ def read_data(args):
 
 
 def recommender(args, mode, **parameters):
-    return ContentRecommender(
-        content=operators(args)[mode],
+    if mode in PUBLISHED:
+        rec = published(args, mode)
+    else:
+        rec = ContentRecommender(content=operators(args)[mode], history_targets=0)
+    return rec.set_params(
         memory=Path(args.memory) / mode,
         max_history=MAX_HISTORY,
         batch_size=BATCH_SIZE,
         n_negatives=N_NEGATIVES,
-        history_targets=0,
         pretrained_learning_rate=args.pretrained_learning_rate,
         learning_rate=args.learning_rate,
         early_stopping=False,
