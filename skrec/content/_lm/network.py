@@ -117,7 +117,11 @@ class LanguageModelNetwork(nn.Module):
         if self.project.out_features >= self.project.in_features:
             return
         with torch.no_grad():
-            start_at_principal_directions(self.project, self._in_parts(self._pooled, columns))
+            start_at_principal_directions(self.project, self._of_items(columns))
+
+    def _of_items(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        """Return one vector of hidden states (U, H) per item, which is projected."""
+        return self._in_parts(self._pooled, columns)
 
     def _in_parts(
         self,

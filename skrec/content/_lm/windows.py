@@ -19,19 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from skrec._data.ragged import gather_ranges, offsets_of
 from skrec.content._lm.network import LanguageModelNetwork, finished
 from skrec.content._lm.split import Top
-from skrec.nn import (
-    AdditiveAttention,
-    masked_mean,
-    masked_softmax,
-    real_first,
-    split_tokens,
-    start_at_principal_directions,
-)
+from skrec.nn import AdditiveAttention, masked_mean, masked_softmax, real_first, split_tokens
 
 # name of the column with the number of tokens of each window
 WINDOWS = "windows"
@@ -161,13 +153,6 @@ class WindowsNetwork(LanguageModelNetwork):
         x = _by_item(x, real).flatten(1, 2)  # (U, W * L, D)
         mask = _by_item(mask, real).flatten(1)
         return self.project(self._joined(vectors, n_tokens, real)), *real_first(x, mask)
-
-    def start_from(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Let a projection to fewer numbers start at the principal directions of some items."""
-        project = self.project
-        if isinstance(project, nn.Linear) and project.out_features < project.in_features:
-            with torch.no_grad():
-                start_at_principal_directions(project, self._of_items(columns))
 
     def _of_items(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         (n_tokens, real), texts = _split(columns)
