@@ -124,7 +124,7 @@ class ContentRecommender(
     co_clicks : bool or "auto", default="auto"
         Whether scores also contain which items go together in histories and, for bare histories,
         how popular items are; see Notes. It needs ``loss="softmax"``. "auto" is True for bare
-        histories with this loss, and for other X if "auto" makes `history_targets` "all".
+        histories with this loss, and for other X where "auto" would make `history_targets` "all".
     context : {"warn", "auto", None}, list of str, or transformer, default="warn"
         Columns of X that describe the user or the moment, such as the device or the hour. They move
         the user vector; see the guide page "Context". "auto" uses all columns of single values that
