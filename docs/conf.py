@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "min_reported_time": 0,
+    "parallel": 2,
     "write_computation_times": False,  # these pages load scripts from other hosts
     "show_memory": False,
     "show_signature": False,

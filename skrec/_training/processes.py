@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -296,6 +297,7 @@ def _join_group(backend: str) -> None:
     After a restart on one machine, torchrun's store still has the addresses of the processes that
     have ended, so each start has its own names there. Several machines have a new store.
     """
+    atexit.register(_leave_group)
     if os.environ.get("GROUP_WORLD_SIZE") != "1":
         distributed.init_process_group(backend)
         return
@@ -303,6 +305,12 @@ def _join_group(backend: str) -> None:
     start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     own = distributed.PrefixStore(f"start {start}", store)
     distributed.init_process_group(backend, store=own, rank=rank, world_size=n)
+
+
+def _leave_group() -> None:
+    """Close the connections of this process, whose threads could end it with an error at exit."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _is_launched() -> bool:

@@ -280,3 +280,19 @@ def test_gradients_are_summed_in_parts_of_limited_size(monkeypatch):
     tensors = [torch.zeros(size) for size in sizes] + [torch.zeros(2, dtype=torch.float64)]
     assert _buckets(tensors) == [[0, 1], [2], [3], [4], [5]]
     assert _buckets([]) == []
+
+
+def test_connections_are_closed_at_exit(monkeypatch):
+    # their threads would end one of several processes with an abort, after its script has succeeded
+    registered = []
+    monkeypatch.setattr(processes.atexit, "register", registered.append)
+    monkeypatch.setattr(processes.distributed, "init_process_group", lambda backend: None)
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    processes._join_group("gloo")
+    [leave] = registered
+    leave()  # without a group, nothing is closed
+    closed = []
+    monkeypatch.setattr(processes.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(processes.distributed, "destroy_process_group", lambda: closed.append(1))
+    leave()
+    assert closed == [1]
