@@ -15,6 +15,7 @@ from _common import arguments
 HERE = Path(__file__).parent
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 60, 180, 16, 52
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers, too
+NAMES = {"whole": "whole model", "split-1": "1 layer", "split-2": "2 layers", "frozen": "no layer"}
 STYLE = """
 .curves { --c-text: #1f2328; --c-line: #d0d7de; font: 15px system-ui, Arial, sans-serif }
 @media (prefers-color-scheme: dark) { .curves { --c-text: #e6edf3; --c-line: #3d444d } }
@@ -31,7 +32,9 @@ def read_curves(path):
     seeds = {}
     for line in Path(path).read_text().splitlines():
         row = json.loads(line)
-        name = row["mode"] if row["mode"] == "frozen" else f"{row['mode']}, {row['rate']:g}"
+        name = NAMES.get(row["mode"], row["mode"])
+        if row["mode"] != "frozen":  # which has no pretrained weights to train
+            name += f", rate {row['rate']:.0e}".replace("e-0", "e-")
         point = row["seconds"], row["test_gauc"]
         seeds.setdefault(name, {}).setdefault(row["seed"], []).append(point)
     curves = {}
@@ -97,7 +100,7 @@ def drawing(curves):
 
 
 def main():
-    lines, out = HERE / "results" / "split_curves.jsonl", HERE.parent / "docs" / "_static"
+    lines, out = HERE / "curves" / "split.jsonl", HERE.parent / "docs" / "_static"
     args = arguments(__doc__, lines=str(lines), out=str(out / "split_curves.svg"))
     Path(args.out).write_text(drawing(read_curves(args.lines)))
 
