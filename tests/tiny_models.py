@@ -159,6 +159,25 @@ def tiny_tokenizer(texts):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)
 
 
+TOKENS = torch.tensor([[5, 9, 77, 3, 8], [6, 2, 7, 4, 1]])  # two texts without padding
+
+
+@torch.no_grad()
+def hidden(model):
+    """Return the last hidden states of `TOKENS`."""
+    return model(input_ids=TOKENS, attention_mask=torch.ones_like(TOKENS)).last_hidden_state
+
+
+def train(model, scale=0.3):
+    """Add different noise to each trained weight, in place of training."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.data += scale * noise.to(parameter.dtype)
+    return model
+
+
 def save_tiny(folder, texts, name="BERT", **parameters):
     """Save a tiny model and its tokenizer where from_pretrained can read both."""
     tiny_model(name, **parameters).save_pretrained(folder)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skrec._training.sharded_tensors import is_sharded, local_part, whole
+from skrec._training.sharded_tensors import is_sharded, whole
 from skrec.nn import rows_of_gradient, sparse_tables
 
 
@@ -153,7 +153,7 @@ def clip_gradients(network: nn.Module, max_norm: float) -> None:
             table.grad = table.grad.coalesce()
     is_table = {id(table) for table in tables}
     grads = [p.grad for p in network.parameters() if p.grad is not None and id(p) not in is_table]
-    shards = [grad for grad in grads if is_sharded(grad)]
+    shards: list[Any] = [grad for grad in grads if is_sharded(grad)]
     rows = [table.grad.values() for table in tables if table.grad is not None]
     if not (rows or shards):
         nn.utils.clip_grad_norm_(network.parameters(), max_norm)
@@ -162,5 +162,5 @@ def clip_gradients(network: nn.Module, max_norm: float) -> None:
     norms = [whole(nn.utils.get_total_norm(each)) for each in (wholes, shards) if each]
     norm = torch.stack(norms).norm()
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as in torch
-    for grad in wholes + [local_part(each) for each in shards]:
+    for grad in wholes + [each.to_local() for each in shards]:
         grad.mul_(factor)

@@ -16,7 +16,7 @@ import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import distributed, nn
@@ -81,7 +81,7 @@ def sharded_model(network: Network, processes: Processes, precision: str) -> Sha
     ValueError
         If the network trains several language models, or in float16.
     """
-    tops = [module for module in network.modules() if isinstance(module, Top)]
+    tops = [name for name, module in network.named_modules() if isinstance(module, Top)]
     if processes.n == 1 or not tops or not shards_are_wanted():
         return None
     if len(tops) > 1:
@@ -94,7 +94,7 @@ def sharded_model(network: Network, processes: Processes, precision: str) -> Sha
             "precision='float16' can't scale sharded gradients; set precision='bfloat16', or start "
             "the processes without --use_fsdp"
         )
-    return ShardedModel(network, processes)
+    return ShardedModel(network, tops[0], processes)
 
 
 class ShardedModel:
@@ -106,6 +106,8 @@ class ShardedModel:
     ----------
     network : Network
         The network, whose language model is replaced during `installed`.
+    name : str
+        Full name of the language model, a `Top`, in the network.
     processes : Processes
 
     References
@@ -114,9 +116,9 @@ class ShardedModel:
        arXiv 2304.11277.
     """
 
-    def __init__(self, network: Network, processes: Processes):
+    def __init__(self, network: Network, name: str, processes: Processes):
         self._processes, self._device = processes, device_of(network)
-        [(name, self.whole)] = [(n, m) for n, m in network.named_modules() if isinstance(m, Top)]
+        self.whole = cast(Top, network.get_submodule(name))
         owner, _, self._name = name.rpartition(".")
         self._owner = network.get_submodule(owner)
         self.whole.to("cpu")

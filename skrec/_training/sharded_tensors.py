@@ -28,8 +28,3 @@ def like(value: torch.Tensor, weight: Any) -> Any:
     from torch.distributed.tensor import distribute_tensor
 
     return distribute_tensor(value, weight.device_mesh, weight.placements, src_data_rank=None)
-
-
-def local_part(value: Any) -> torch.Tensor:
-    """Return the part of a sharded tensor that is in this process. It shares its memory."""
-    return value.to_local()

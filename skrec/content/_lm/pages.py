@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -58,6 +59,13 @@ class Page:
     lengths: np.ndarray
     rows: torch.Tensor
     stamp: tuple[int, int] = (0, 0)
+
+
+def joined(pages: Sequence[Page]) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Return the keys, lengths and rows of several pages, one page after another."""
+    keys = np.concatenate([page.keys for page in pages])
+    lengths = np.concatenate([page.lengths for page in pages])
+    return keys, lengths, torch.cat([page.rows for page in pages])
 
 
 def write_page(folder: Path, keys: np.ndarray, lengths: np.ndarray, rows: torch.Tensor) -> Path:

@@ -23,6 +23,7 @@ from skrec.content._lm.pages import (
     KEY_DTYPE,
     DamagedPage,
     Page,
+    joined,
     open_page,
     write_page,
 )
@@ -199,14 +200,13 @@ class PrefixStore:
 
     def _small_pages(self) -> list[str]:
         """Return the names of the pages that are less than half full."""
-        return [name for name, page in self._pages.items() if 2 * page.rows.nbytes < PAGE_BYTES]
+        return [name for name, page in self._pages.items() if is_small(page)]
 
     def _groups(self, names: list[str]) -> Iterator[list[str]]:
         """Yield groups of pages that fill one page together."""
         sizes = np.array([self._pages[name].rows.nbytes for name in names], dtype=np.int64)
-        group = (np.cumsum(sizes) - sizes) // max(1, PAGE_BYTES)
-        for number in np.unique(group):
-            yield [names[at] for at in np.flatnonzero(group == number)]
+        for cut in page_cuts(sizes, 1):
+            yield names[cut]
 
     def _join(self, names: list[str]) -> None:
         """Replace pages by one page with their items. Damaged pages are left to `verify`."""
@@ -217,9 +217,7 @@ class PrefixStore:
                 paths.append(path)
         if len(pages) < 2:
             return
-        keys = np.concatenate([page.keys for page in pages])
-        lengths = np.concatenate([page.lengths for page in pages])
-        self._add_page(keys, lengths, torch.cat([page.rows for page in pages]))
+        self._add_page(*joined(pages))
         for path in paths:
             path.unlink(missing_ok=True)
 
@@ -323,6 +321,11 @@ class PrefixStore:
     def _n_bytes(self, lengths: np.ndarray) -> int:
         """Return the size in bytes of the arrays of items with these numbers of rows."""
         return int(lengths.sum()) * self.width * self.dtype.itemsize + 24 * len(lengths)
+
+
+def is_small(page: Page) -> bool:
+    """Return whether a page is less than half full."""
+    return 2 * page.rows.nbytes < PAGE_BYTES
 
 
 def page_cuts(sizes: np.ndarray, row: int) -> Iterator[slice]:

@@ -17,8 +17,8 @@ from skrec._common.locks import ForkSafeLock
 from skrec._data.states import States
 from skrec.content._lm import store
 from skrec.content._lm.page_index import PageIndex
-from skrec.content._lm.pages import Page
-from skrec.content._lm.store import Compute, PrefixStore, Report, page_cuts, states_of
+from skrec.content._lm.pages import Page, joined
+from skrec.content._lm.store import Compute, PrefixStore, Report, is_small, page_cuts, states_of
 
 
 class TemporaryStore:
@@ -87,16 +87,14 @@ class TemporaryStore:
 
     def _join_small_pages(self) -> None:
         """Join small pages if there are many, because a process may have few memory maps."""
-        small = [page for page in self._index.pages if 2 * page.rows.nbytes < store.PAGE_BYTES]
+        small = [page for page in self._index.pages if is_small(page)]
         if len(small) < store.MANY_PAGES:
             return
-        others = [page for page in self._index.pages if not any(page is each for each in small)]
+        others = [page for page in self._index.pages if not is_small(page)]
         sizes = np.array([page.rows.nbytes for page in small], dtype=np.int64)
         for cut in page_cuts(sizes, 1):
-            part = small[cut]
-            keys = np.concatenate([page.keys for page in part])
-            lengths = np.concatenate([page.lengths for page in part])
-            others.append(Page(keys, lengths, _stored(torch.cat([page.rows for page in part]))))
+            keys, lengths, rows = joined(small[cut])
+            others.append(Page(keys, lengths, _stored(rows)))
         self._index = PageIndex(others)
 
     def take_layout(self, keys: np.ndarray) -> States:

@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from peft import LoraConfig, PeftModel, get_peft_model
 from sklearn.base import clone
-from tiny_models import tiny_model, tiny_tokenizer
+from tiny_models import TOKENS, hidden, tiny_model, tiny_tokenizer, train
 from transformers import AutoModel
 
 from skrec import ContentRecommender, load
@@ -20,7 +20,6 @@ from skrec.content._lm import add_adapters, layer_list, split_top, whole_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated")
 
-IDS = torch.tensor([[5, 9, 77, 3, 8], [6, 2, 7, 4, 1]])
 NORMS = {"BERT": ["output.LayerNorm"], "Llama": ["layernorm", "norm"], "GPT-2": ["ln_1", "ln_f"]}
 ROWS = [3, 9, 77]
 WAYS = {
@@ -28,20 +27,6 @@ WAYS = {
     "tokens": ({}, LoraConfig(r=2, trainable_token_indices=ROWS)),
     "split": ({"trainable_layers": 1}, LoraConfig(r=2, modules_to_save=["LayerNorm"])),
 }
-
-
-@torch.no_grad()
-def hidden(model):
-    return model(input_ids=IDS, attention_mask=torch.ones_like(IDS)).last_hidden_state
-
-
-def train(model):
-    """Add different noise to each trained weight."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.data += 0.3 * noise.to(parameter.dtype)
 
 
 def trained_top(name, n_frozen, **settings):
@@ -61,8 +46,8 @@ def test_a_whole_model_has_all_trained_weights(name, n_frozen, tmp_path):
     model, top, config = trained_top(name, n_frozen, **rows)
     with torch.no_grad():
         if n_frozen:
-            states = model(input_ids=IDS, output_hidden_states=True).hidden_states[n_frozen]
-            expected = top(states, torch.ones_like(IDS, dtype=torch.bool))
+            states = model(input_ids=TOKENS, output_hidden_states=True).hidden_states[n_frozen]
+            expected = top(states, torch.ones_like(TOKENS, dtype=torch.bool))
         else:
             expected = hidden(top.model)
     merged = whole_model(copy.deepcopy(model), top.model, config, merge_lora=True)

@@ -10,7 +10,7 @@ import torch
 from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from tiny_models import ARCHITECTURES, tiny_model
+from tiny_models import ARCHITECTURES, TOKENS, hidden, tiny_model, train
 
 from skrec.content._lm import add_adapters, check_lora, layer_list, split_top, whole_model
 
@@ -20,8 +20,6 @@ pytestmark = [
     # peft takes a bias, which has one axis, for a part of a sharded matrix
     pytest.mark.filterwarnings("ignore:.*LoRA tensor.*invalid shape"),
 ]
-
-IDS = torch.tensor([[5, 9, 77, 3, 8], [6, 2, 7, 4, 1]])
 
 
 def adapted(name, lora=4, n_frozen=1, dtype=torch.float64):
@@ -50,22 +48,8 @@ def modules_with_adapters(model):
 @torch.no_grad()
 def answer_of(top, model):
     """Return the output of the top for the prefix states of the whole model."""
-    states = model(input_ids=IDS, output_hidden_states=True).hidden_states[top.n_frozen]
-    return top(states, torch.ones_like(IDS, dtype=torch.bool))
-
-
-@torch.no_grad()
-def hidden(model):
-    return model(input_ids=IDS, attention_mask=torch.ones_like(IDS)).last_hidden_state
-
-
-def train(model):
-    """Add different noise to each trained weight."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.data += 0.3 * noise.to(parameter.dtype)
+    states = model(input_ids=TOKENS, output_hidden_states=True).hidden_states[top.n_frozen]
+    return top(states, torch.ones_like(TOKENS, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -80,7 +64,7 @@ def test_only_the_trained_layers_have_adapters(name):
     assert len(frozen) == len(list(model.parameters()))
     # new adapters do not change the output, trained ones do
     assert torch.equal(hidden(copied), hidden(model))
-    answer = copied(input_ids=IDS).last_hidden_state
+    answer = copied(input_ids=TOKENS).last_hidden_state
     weight = torch.randn(answer.shape, generator=torch.Generator().manual_seed(0))
     (answer * weight).sum().backward()
     torch.optim.SGD([p for p in copied.parameters() if p.requires_grad], lr=1.0).step()
@@ -159,9 +143,9 @@ def test_a_split_top_goes_back_into_the_whole_model(name):
     top = split_top(model, 2)
     train(top)
     whole = whole_model(copy.deepcopy(model), top.model, None, merge_lora=False)
-    states = model(input_ids=IDS, output_hidden_states=True).hidden_states[2]
+    states = model(input_ids=TOKENS, output_hidden_states=True).hidden_states[2]
     with torch.no_grad():
-        expected = top.eval()(states, torch.ones_like(IDS, dtype=torch.bool))
+        expected = top.eval()(states, torch.ones_like(TOKENS, dtype=torch.bool))
         torch.testing.assert_close(hidden(whole), expected, rtol=0, atol=1e-10)
         assert not torch.allclose(hidden(whole), hidden(model))
 

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
-from tiny_models import tiny_model
+from tiny_models import hidden, tiny_model, train
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -32,7 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LoRA tensor.*invalid shape"),
 ]
 
-IDS = torch.tensor([[5, 9, 77, 3, 8], [6, 2, 7, 4, 1]])
 KINDS = {
     "plain": {"target_modules": ["query", "value"]},
     "all linear": {"target_modules": "all-linear"},
@@ -53,25 +52,10 @@ KINDS = {
 }
 
 
-@torch.no_grad()
-def hidden(model):
-    return model(input_ids=IDS, attention_mask=torch.ones_like(IDS)).last_hidden_state
-
-
-def train(model):
-    """Add different noise to each trained weight."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.data += 0.1 * noise.to(parameter.dtype)
-    return model.eval()
-
-
 def save_adapters(model, folder, **settings):
     """Adapt a model with peft, change the adapters and save them."""
     lora = LoraConfig(r=2, lora_alpha=4, **({"target_modules": ["query", "value"]} | settings))
-    adapted = train(get_peft_model(model, lora))
+    adapted = train(get_peft_model(model, lora), 0.1).eval()
     adapted.save_pretrained(folder)
     return adapted
 
