@@ -107,8 +107,7 @@ class Trainer:
         self.n_steps = self._count_steps()
         self.sharded = sharded_model(network, processes, plan.precision)
         with self._with_shards():
-            more = self.n_steps, self.sharded
-            self.stepper = Stepper(network, plan, processes, moments, *more)
+            self.stepper = Stepper(network, plan, processes, moments, self.n_steps, self.sharded)
 
     def _count_steps(self) -> int:
         """Return the number of steps per epoch."""
@@ -255,7 +254,8 @@ class Trainer:
             self._check_loss(loss, step)  # the others learn of an error with the gradients
         else:
             loss = self._add_with_shards(self.sharded, batch, step)
-        self._last_batch = batch
+        if batch is not None:
+            self._last_batch = batch
         return loss
 
     def _add_with_shards(self, sharded: ShardedModel, batch: Batch | None, step: int) -> float:

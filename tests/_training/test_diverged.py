@@ -88,3 +88,21 @@ def test_histories_of_the_whole_catalogue_leave_no_negatives(make_recommender):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # one negative is enough
         make_recommender(early_stopping=False).fit([[0, 1, 2]] * 9, Items(["a", "b", "c", "d"]))
+
+
+def test_a_step_without_rows_keeps_the_batch_whose_scores_are_checked(
+    news, make_recommender, monkeypatch
+):
+    # of several processes that read files, some have no rows in the last steps
+    train_epoch, kept = Trainer._train_epoch, []
+
+    def with_empty_step(self, at, report):
+        answer = train_epoch(self, at, report)
+        before = self._last_batch
+        self._add(None, self.n_steps, at)
+        kept.append(self._last_batch is before)
+        return answer
+
+    monkeypatch.setattr(Trainer, "_train_epoch", with_empty_step)
+    make_recommender(max_epochs=1).fit(news.train, news.items)
+    assert kept == [True]
