@@ -120,7 +120,7 @@ class ShardedModel:
         self._processes, self._device = processes, device_of(network)
         self.whole = cast(Top, network.get_submodule(name))
         owner, _, self._name = name.rpartition(".")
-        self._owner = network.get_submodule(owner)
+        self._owner: Any = network.get_submodule(owner)
         self.whole.to("cpu")
         self.shards = copy.deepcopy(self.whole)
         _shard(self.shards, self._device)
@@ -187,6 +187,7 @@ class ShardedModel:
 
     def _use_whole(self) -> None:
         self.whole.to(self._device)
+        self._owner.recompute = None
         setattr(self._owner, self._name, self.whole.train(self.shards.training))
 
     def _pairs(self) -> Iterator[tuple[Any, torch.Tensor]]:
@@ -210,7 +211,7 @@ class ShardedModel:
         own, _ = counts[self._processes.rank]
         n_passes, n_tokens = map(max, zip(*counts, strict=True))
         self._n_missing = n_passes - own
-        self.shards.recompute = n_tokens > RECOMPUTED
+        self._owner.recompute = n_tokens > RECOMPUTED
 
     def _counts(self, network: Network, packed: Packed, batch: Batch | None) -> tuple[int, int]:
         """Return the number of forward passes for a batch, and of tokens."""
@@ -230,7 +231,7 @@ class ShardedModel:
         total: torch.Tensor | float = 0.0
         for _ in range(self._n_missing):
             inputs = self.shards.smallest_input(self._device)
-            if self.shards.recompute:
+            if self._owner.recompute:
                 total = total + checkpoint(self._nothing, *inputs, use_reentrant=False)
             else:
                 total = total + self._nothing(*inputs)
@@ -285,8 +286,6 @@ class Counter(nn.Module):
     n_outputs : int
         Size H of the states.
     """
-
-    recompute = False
 
     def __init__(self, n_outputs: int) -> None:
         super().__init__()

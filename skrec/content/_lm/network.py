@@ -71,11 +71,18 @@ class LanguageModelNetwork(nn.Module):
     truncate_dim : int, default=None
         How many numbers of the states are read, after pooling. None reads all H.
 
+    Attributes
+    ----------
+    recompute : bool or None
+        Whether the backward pass recomputes activations. None lets the number of tokens decide.
+
     References
     ----------
     .. [1] Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
        arXiv 2101.06983.
     """
+
+    recompute: bool | None = None
 
     def __init__(
         self,
@@ -131,7 +138,7 @@ class LanguageModelNetwork(nn.Module):
         """Apply `encode` to micro-batches of items with similar lengths, and join the results."""
         [(values, mask)] = columns.values()  # (U, L) or (U, L, H), and (U, L)
         lengths = mask.sum(dim=1).cpu()
-        recompute = None if self.top is None else self.top.recompute
+        recompute = self.recompute
         if recompute is None:
             recompute = int(lengths.sum()) > TOKEN_BUDGET
         recompute = recompute and torch.is_grad_enabled()

@@ -135,13 +135,10 @@ class Top(nn.Module):
         Whether the trained weights are pretrained. True unless adapters are added.
     reloads_frozen : bool
         Whether frozen weights are restored exactly when `Top` is built again. Always True.
-    recompute : bool or None
-        Whether the backward pass recomputes activations. None lets the number of tokens decide.
     """
 
     pretrained = True
     reloads_frozen = True
-    recompute: bool | None = None
 
     def __init__(self, model: Any, n_frozen: int | None) -> None:
         super().__init__()

@@ -24,14 +24,7 @@ class FromEmbeddings(nn.Module):
         The model.
     given : GivenTokens
         Layer that returns the embeddings of codes.
-
-    Attributes
-    ----------
-    recompute : bool or None
-        As in `Top`.
     """
-
-    recompute: bool | None = None
 
     def __init__(self, model: Any, given: GivenTokens) -> None:
         super().__init__()
