@@ -22,7 +22,6 @@ from skrec.content._lm import (
     in_float32,
     layer_list,
     read_saved,
-    render,
     split_top,
     whole_model,
 )
@@ -34,7 +33,7 @@ from skrec.content._lm.pretrained import (
 )
 from skrec.content._lm.saved_adapters import SavedAdapters, fitted_to, read_adapters, start_at
 from skrec.content._lm.text import text_columns
-from skrec.content._lm.windows import WindowsNetwork, check_stride, special_tokens_around
+from skrec.content._lm.windows import WindowsNetwork
 from skrec.content._lm.words import FromEmbeddings, read_tokens
 from skrec.content._words import ReadWords
 
@@ -63,12 +62,12 @@ class LanguageModel(PretrainedText):
         embeddings.
     lora : int, peft.LoraConfig, str or Path, default=None
         Rank of the adapters that are trained instead of the weights of the layers, their
-        configuration, or a folder of adapters that peft saved, which are trained further. An int
-        sets ``lora_alpha = 2 * rank`` and adapts the layers that peft adapts by default. Adapters
-        are trained with the recommender's `learning_rate`, pretrained weights with its
-        `pretrained_learning_rate`. A configuration may also name modules that are trained as a
-        whole (``modules_to_save``) and, if all layers are trained, tokens whose embeddings are
-        (``trainable_token_indices``).
+        configuration, or a folder or a name on the hub of adapters that peft saved, which are
+        trained further. An int sets ``lora_alpha = 2 * rank`` and adapts the layers that peft
+        adapts by default. Adapters are trained with the recommender's `learning_rate`, pretrained
+        weights with its `pretrained_learning_rate`. A configuration may also name modules that are
+        trained as a whole (``modules_to_save``) and, if all layers are trained, tokens whose
+        embeddings are (``trainable_token_indices``).
     pooling : {"attention", "mean", "cls", "last", "saved"}, default="attention"
         How the last hidden states are reduced to one vector: by additive attention [2]_, to their
         mean, to the first token (which encoders such as BERT are trained for), or to the last
@@ -220,8 +219,6 @@ class LanguageModel(PretrainedText):
             raise ValueError(f"prompt must be a str or None, got {self.prompt!r}")
         if self.truncate_dim is not None:
             check_int("truncate_dim", self.truncate_dim)
-        if self.stride is not None:
-            check_int("stride", self.stride, minimum=0)
         check_choice("gradient_checkpointing", self.gradient_checkpointing, (True, False))
 
     def fit(self, items: Items, y: Any = None) -> LanguageModel:
@@ -232,8 +229,6 @@ class LanguageModel(PretrainedText):
                 f"truncate_dim must be at most {size}, the size of the last hidden states, got "
                 f"{self.truncate_dim}"
             )
-        if self.stride is not None:
-            check_stride(self.stride, self.max_length, special_tokens_around(self.tokenizer_))
         self.lora_, self._saved_adapters = self.lora, None
         if isinstance(self.lora, str | Path):
             base, frozen = self._base or self._load(self.schema_), self._n_frozen(self.n_layers_)
@@ -246,9 +241,8 @@ class LanguageModel(PretrainedText):
             self.prompt_ = saved.prompt(self.prompt)
         return self
 
-    def _texts(self, items: Items) -> list[str]:
-        prompt = getattr(self, "prompt_", "")  # folders of earlier versions lack it
-        return [prompt + text for text in render(items, self.template)]
+    def _prompt(self) -> str:
+        return getattr(self, "prompt_", "")  # folders of earlier versions lack it
 
     def _reading(self) -> tuple[str, bool]:
         """Return the pooling, and whether its vectors have length 1."""

@@ -21,6 +21,7 @@ from skrec.content._lm.pretrained import (
     RowEncoder,
     StoredRows,
 )
+from skrec.content._lm.windows import mean_of_windows
 
 PART = 1 << 12  # number of items whose states are in memory at once while they are measured
 MIN_SPREAD = 1e-3  # smallest scale of an entry, relative to the median scale of its layer
@@ -83,7 +84,12 @@ class SideNetwork(PretrainedText):
     tokenizer : str or transformers tokenizer, default=None
         Name or path of a tokenizer, or a tokenizer. None uses the tokenizer of the model.
     max_length : int, default=64
-        Maximum number of tokens read from each text, including special tokens.
+        Maximum number of tokens read from each text, including special tokens. With `stride`, the
+        length of a window.
+    stride : int, default=None
+        Number of tokens that overlap between windows of `max_length` tokens, into which longer
+        texts are cut. The vectors of the windows of a text are averaged, weighted by their numbers
+        of tokens. None reads the first window only.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default="float32"
         Number type of the weights of the language model.
     cache_dtype : {"bfloat16", "float32", "float16", "float64"}, default="bfloat16"
@@ -150,6 +156,7 @@ class SideNetwork(PretrainedText):
         template: str | None = None,
         tokenizer: Any = None,
         max_length: int = 64,
+        stride: int | None = None,
         dtype: str = "float32",
         cache_dtype: str = "bfloat16",
         trust_remote_code: bool = False,
@@ -163,6 +170,7 @@ class SideNetwork(PretrainedText):
         self.template = template
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.stride = stride
         self.dtype = dtype
         self.cache_dtype = cache_dtype
         self.trust_remote_code = trust_remote_code
@@ -252,7 +260,7 @@ def _measure(packed: Packed, n_states: int, precision: float) -> tuple[np.ndarra
     total: Any = 0.0
     squares: Any = 0.0
     for codes in torch.arange(len(packed)).split(PART):
-        values = packed.take(codes)["states"][0].to("cpu", torch.float64)  # (n, 1, m * H)
+        values = mean_of_windows(packed.take(codes)).to("cpu", torch.float64)  # (n, m * H)
         values = values.reshape(len(codes), n_states, -1)
         total, squares = total + values.sum(dim=0), squares + values.square().sum(dim=0)
     mean = total / len(packed)

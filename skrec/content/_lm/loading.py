@@ -22,7 +22,13 @@ from skrec.content._lm.classes import (
 from skrec.content._lm.safety import attention_options, check_files
 from skrec.content._lm.shapes import check_size
 from skrec.content._lm.sizes import DTYPES
-from skrec.content._lm.sources import Source, download_weights, find_source, quiet
+from skrec.content._lm.sources import (
+    ADAPTER_FILES,
+    Source,
+    download_weights,
+    find_source,
+    quiet,
+)
 
 # Settings that do not change what a model computes. Those that start with "_" do not, either.
 VOLATILE = {
@@ -195,10 +201,10 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
 
     name, config = source.name, source.config
     if not config:
-        adapters = os.path.exists(os.path.join(source.location, "adapter_config.json"))
+        adapters = os.path.exists(os.path.join(source.location, ADAPTER_FILES[0]))
         hint = "adapters alone; give it as lora, and their model" if adapters else "no model"
         raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
-    if os.path.exists(os.path.join(source.location, "adapter_config.json")):
+    if os.path.exists(os.path.join(source.location, ADAPTER_FILES[0])):
         raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING and not trust_remote_code:

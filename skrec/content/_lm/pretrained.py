@@ -37,6 +37,7 @@ from skrec.content._lm.windows import (
     WINDOWS,
     check_stride,
     cut_into_windows,
+    n_prompt_tokens,
     special_tokens_around,
 )
 from skrec.nn import micro_batches
@@ -101,7 +102,7 @@ class PretrainedText(ContentOperator):
     trust_remote_code: bool
     revision: str | None
     subfolder: str | None
-    stride: int | None = None
+    stride: int | None = None  # pickles of earlier versions lack it
 
     # created when needed, and left out of pickles
     _base: Base | None = None  # the loaded model, until its first user modifies it
@@ -157,6 +158,8 @@ class PretrainedText(ContentOperator):
                 f"a model of transformers, got {self.model!r}"
             )
         check_int("max_length", self.max_length)
+        if self.stride is not None:
+            check_int("stride", self.stride, minimum=0)
         check_choice("dtype", self.dtype, tuple(DTYPES))
         check_choice("cache_dtype", self.cache_dtype, tuple(DTYPES))
         check_choice("trust_remote_code", self.trust_remote_code, (True, False))
@@ -263,7 +266,11 @@ class PretrainedText(ContentOperator):
         if self.stride is None:
             return *token_ids(self.tokenizer_, texts, self.max_length, what), None
         offsets, ids = token_ids(self.tokenizer_, texts, None, what)
-        around = special_tokens_around(self.tokenizer_)
+        before, after = special_tokens_around(self.tokenizer_)
+        around = (
+            before + n_prompt_tokens(self.tokenizer_, self._prompt(), offsets, ids, before),
+            after,
+        )
         check_stride(self.stride, self.max_length, around)
         room = self.max_length - sum(around)
         windows, offsets, ids = cut_into_windows(offsets, ids, room, self.stride, around)
@@ -271,7 +278,11 @@ class PretrainedText(ContentOperator):
 
     def _texts(self, items: Items) -> list[str]:
         """Return the text of each item."""
-        return render(items, self.template)
+        return [self._prompt() + text for text in render(items, self.template)]
+
+    def _prompt(self) -> str:
+        """Return the text that comes before the text of each item."""
+        return ""
 
     def _description(self, stored: StoredRows) -> dict[str, Any]:
         """Return everything that the stored rows of an item depend on, except its token ids."""

@@ -15,9 +15,11 @@ import torch
 from skrec._common.messages import preview, warn
 from skrec.content._lm.full_weights import HEADS
 from skrec.content._lm.lora import IGNORED, check_lora
+from skrec.content._lm.sources import ADAPTER_FILES, find_adapters
 from skrec.content._lm.split import layer_list
 
-CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+CONFIG, WEIGHTS = ADAPTER_FILES
+PICKLE = "adapter_model.bin"
 MAX_CONFIG = 1 << 20  # bytes
 _PREFIX = "base_model.model."
 _OF_LORA = re.compile(r"(.+)\.lora_(A|B|magnitude_vector)(\.weight|\.bias)?")
@@ -32,7 +34,7 @@ class SavedAdapters:
     Parameters
     ----------
     folder : str
-        Path given by the user, for messages.
+        Path or name given by the user, for messages.
     config : peft.LoraConfig
         Their configuration.
     weights : dict of str to Tensor
@@ -53,7 +55,7 @@ def read_adapters(folder: str | Path) -> SavedAdapters:
     Parameters
     ----------
     folder : str or Path
-        Folder with adapter_config.json and adapter_model.safetensors.
+        Folder with adapter_config.json and adapter_model.safetensors, or its name on the hub.
 
     Returns
     -------
@@ -61,20 +63,15 @@ def read_adapters(folder: str | Path) -> SavedAdapters:
 
     Raises
     ------
-    FileNotFoundError
-        If the folder or one of its files does not exist.
+    OSError
+        If the folder, the name or one of its files does not exist, or if the hub cannot be reached.
     ValueError
         If the files are damaged, or if the adapters are of a kind that is not supported.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise FileNotFoundError(
-            f"lora={str(folder)!r} is no folder; give the folder that peft saved adapters in, a "
-            "rank, a peft.LoraConfig or None"
-        )
+    path = find_adapters(folder)
     config, base = _read_config(path / CONFIG)
     if not (path / WEIGHTS).is_file():
         hint = (

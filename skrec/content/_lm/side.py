@@ -11,6 +11,7 @@ from torch import nn
 from skrec.content._lm.network import POOLINGS
 from skrec.content._lm.prefix import Prefix
 from skrec.content._lm.split import hidden_states_of, layer_list
+from skrec.content._lm.windows import mean_of_windows
 from skrec.nn import SideBlocks
 
 
@@ -115,6 +116,6 @@ class SideTower(nn.Module):
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return item vectors (U, D)."""
-        [(values, _)] = columns.values()  # (U, 1, m * H)
+        values = mean_of_windows(columns)  # (U, m * H)
         states = values.to(self.mean.dtype).reshape(len(values), *self.mean.shape)  # (U, m, H)
         return self.project(self.side((states - self.mean) / self.scale))

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,8 @@ CONFIG = "config.json"
 # files on the hub that show that there is a model or a tokenizer; one of them is enough
 MARKER_FILES = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
 WEIGHTS = "model.safetensors"
+ADAPTER_FILES = "adapter_config.json", "adapter_model.safetensors"
+HELD = {"lora": "adapters"}  # what is at a name on the hub, if not the parameter's own name
 GGUF = ".gguf"  # how the names of such files end
 
 
@@ -93,7 +95,7 @@ def find_source(
     if not isinstance(name, str) or _looks_like_path(given):
         raise FileNotFoundError(f"{what}={given!r} is neither a folder nor a file")
     below = subfolder or ""
-    folder = _from_hub(given, what, revision, below)
+    folder = _from_hub(given, what, MARKER_FILES[what], revision, below)
     commit = folder.parents[len(Path(below).parts) - 1].name if below else folder.name
     config = _read_config(folder / CONFIG)
     return Source(given, given, commit=commit, subfolder=below, config=config)
@@ -128,8 +130,41 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _from_hub(name: str, what: str, revision: str | None, subfolder: str) -> Path:
-    """Download a marker file and return its folder in the hub's cache.
+def find_adapters(name: str | os.PathLike[str]) -> Path:
+    """Find the folder of adapters on disk or, if there is none, on the hub.
+
+    Parameters
+    ----------
+    name : str or path
+        Path of a folder, or name on the hub, whose main branch is read.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError, OSError
+        If the folder or name does not exist, or if the hub cannot be reached.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if not isinstance(name, str) or not name or _looks_like_path(name):
+        raise FileNotFoundError(
+            f"lora={os.fspath(name)!r} is no folder; give the folder that peft saved adapters in, "
+            "their name on the hub, a rank, a peft.LoraConfig or None"
+        )
+    config, weights = ADAPTER_FILES
+    with quiet():
+        commit = _from_hub(name, "lora", [config], None, "").name
+    return _from_hub(name, "lora", [weights], commit, "")
+
+
+def _from_hub(
+    name: str, what: str, files: Sequence[str], revision: str | None, subfolder: str
+) -> Path:
+    """Download the first file that there is, and return its folder in the hub's cache.
 
     The folder is named by the commit, or is `subfolder` in a folder that is.
     """
@@ -145,7 +180,7 @@ def _from_hub(name: str, what: str, revision: str | None, subfolder: str) -> Pat
 
     called = f"{what}={name!r}"
     try:
-        *others, last = MARKER_FILES[what]
+        *others, last = files
         place: dict[str, Any] = {"revision": revision, "subfolder": subfolder or None}
         for file in others:
             with suppress(EntryNotFoundError):
@@ -177,7 +212,8 @@ def _from_hub(name: str, what: str, revision: str | None, subfolder: str) -> Pat
             f"{at}, while {reason}. Give the folder of a model, or run once with a connection"
         ) from error
     except EntryNotFoundError as error:
-        raise OSError(f"{called} has no {last} on the hub, so it holds no {what}") from error
+        held = HELD.get(what, what)
+        raise OSError(f"{called} has no {last} on the hub, so it holds no {held}") from error
 
 
 def download_weights(source: Source) -> None:

@@ -62,6 +62,46 @@ def special_tokens_around(tokenizer: Any) -> tuple[int, int]:
     )
 
 
+def n_prompt_tokens(
+    tokenizer: Any, prompt: str, offsets: np.ndarray, ids: np.ndarray, before: int
+) -> int:
+    """Return how many tokens a prompt has, with which all texts begin.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+        The tokenizer.
+    prompt : str
+        The prompt. The tokens of spaces at its end count as tokens of the texts.
+    offsets : ndarray of int64, shape (n + 1,)
+        Text i has the ids from ``offsets[i]`` up to ``offsets[i + 1]``.
+    ids : ndarray of int64
+        Token ids of all texts, with special tokens.
+    before : int
+        Number of special tokens before each text.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer joins the end of the prompt with a text.
+    """
+    if not prompt.strip():
+        return 0
+    expected = np.asarray(tokenizer(prompt.rstrip(), add_special_tokens=False)["input_ids"])
+    places = offsets[:-1, None] + before + np.arange(len(expected))  # (n, p)
+    found = ids[np.minimum(places, offsets[1:, None] - 1)]
+    if (found != expected).any():
+        raise ValueError(
+            f"stride repeats the prompt in each window, but the tokenizer joins the end of "
+            f"prompt={prompt!r} with the text after it; end the prompt with a colon and a space"
+        )
+    return len(expected)
+
+
 def check_stride(stride: int, max_length: int, around: tuple[int, int]) -> None:
     """Raise a ValueError if a window would read no new tokens.
 
@@ -72,14 +112,14 @@ def check_stride(stride: int, max_length: int, around: tuple[int, int]) -> None:
     max_length : int
         Number of tokens of a window.
     around : tuple of (int, int)
-        Number of special tokens before and after each text.
+        Number of tokens before and after each text: special ones, and those of a prompt.
     """
-    n_special = sum(around)
-    if stride + n_special >= max_length:
+    n_around = sum(around)
+    if stride + n_around >= max_length:
         raise ValueError(
-            f"stride must be less than max_length - {n_special}, because each window has "
-            f"{n_special} special tokens and must read new ones; got stride={stride}, "
-            f"max_length={max_length}"
+            f"stride must be less than max_length - {n_around}, because each window has "
+            f"{n_around} special tokens and tokens of a prompt, and must read new ones; got "
+            f"stride={stride}, max_length={max_length}"
         )
 
 
@@ -99,7 +139,8 @@ def cut_into_windows(
     stride : int
         Number of tokens that a window shares with the next one, less than `room`.
     around : tuple of (int, int)
-        Number of special tokens before and after each text, which each window gets.
+        Number of tokens before and after each text, which each window gets: special ones, and
+        those of a prompt.
 
     Returns
     -------
@@ -208,7 +249,7 @@ def mean_of_windows(columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> to
     """
     if WINDOWS not in columns:
         [(values, mask)] = columns.values()
-        return masked_mean(values.float(), mask)
+        return masked_mean(values.to(torch.promote_types(values.dtype, torch.float32)), mask)
     (n_tokens, real), texts = _split(columns)
     windows = mean_of_windows(texts)  # (n, H)
     weight = n_tokens.to(windows.dtype) * real

@@ -9,22 +9,29 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from peft import LoraConfig, get_peft_model
 from tiny_models import save_tiny
+from transformers import AutoModel
 
 from skrec.content._lm import load_base, tokenizer_hash
 from skrec.content._lm import load_tokenizer as load_tokenizer_here
+from skrec.content._lm.saved_adapters import read_adapters
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
-NAME = "someone/tiny"
+NAME, ADAPTERS = "someone/tiny", "someone/adapters"
 
 # Each line of input is a call; each line of output is its result or its error.
 SCRIPT = """
 import json, sys
 from skrec.content._lm import load_base, load_tokenizer, tokenizer_hash
+from skrec.content._lm.saved_adapters import read_adapters
 for line in sys.stdin:
     what, *arguments = json.loads(line)
     try:
-        if what == "base":
+        if what == "adapters":
+            saved = read_adapters(arguments[0])
+            result = [saved.folder, saved.config.r, sorted(saved.weights)]
+        elif what == "base":
             base = load_base(arguments[0], revision=arguments[1])
             result = [base.name, base.revision, base.fingerprint]
         else:
@@ -92,15 +99,33 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def hub(folder):
-    """Serve a model, a model with pickled weights, a gated model, and a repository without one."""
-    files = {name: open(f"{folder}/{name}", "rb").read() for name in os.listdir(folder)}
+def adapters(folder, tmp_path_factory):
+    """Save adapters of the model."""
+    lora = LoraConfig(r=2, target_modules=["query"])
+    made = tmp_path_factory.mktemp("adapters")
+    get_peft_model(AutoModel.from_pretrained(folder), lora).save_pretrained(made)
+    return made
+
+
+def files_of(folder):
+    return {name: open(f"{folder}/{name}", "rb").read() for name in os.listdir(folder)}
+
+
+@pytest.fixture(scope="module")
+def hub(folder, adapters):
+    """Serve models, adapters and repositories without either."""
+    files, of_adapters = files_of(folder), files_of(adapters)
     pickled = {"config.json": files["config.json"], "pytorch_model.bin": b"pickled"}
     repositories = {
         NAME: files,
         "someone/pickled": pickled,
         "someone/gated": files,
         "someone/data": {"README.md": b""},
+        ADAPTERS: of_adapters,
+        "someone/pickled-adapters": {
+            "adapter_config.json": of_adapters["adapter_config.json"],
+            "adapter_model.bin": b"pickled",
+        },
     }
     asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(repositories, asked))
@@ -150,6 +175,10 @@ def online(run):
         ("base", "someone/data", None),
         ("tokenizer", "someone/data", NAME),
         ("tokenizer", "someone/pickled", NAME),
+        ("adapters", ADAPTERS),
+        ("adapters", "someone/data"),
+        ("adapters", "someone/pickled-adapters"),
+        ("adapters", "someone/tyni"),
     ]
     results, errors = run(calls, TQDM_POSITION="-1")  # progress bars without a terminal
     by_call = {tuple(call): result for call, result in zip(calls, results, strict=True)}
@@ -165,6 +194,12 @@ def test_hub_gives_the_served_model_at_a_commit(online, folder):
 
 def test_hub_gives_the_served_tokenizer(online, folder):
     assert online["tokenizer", None, NAME] == tokenizer_hash(load_tokenizer_here(None, folder))
+
+
+def test_hub_gives_the_served_adapters(online, adapters):
+    saved = read_adapters(adapters)
+    assert online["adapters", ADAPTERS] == [ADAPTERS, 2, sorted(saved.weights)]
+    assert saved.weights
 
 
 def test_hub_shows_the_progress_of_downloads_only(online):
@@ -190,6 +225,15 @@ def test_hub_shows_the_progress_of_downloads_only(online):
             ("tokenizer", "someone/pickled", NAME),
             "ValueError: tokenizer='someone/pickled' has no files of a tokenizer",
         ),
+        (
+            ("adapters", "someone/data"),
+            "OSError: lora='someone/data' has no adapter_config.json on the hub, so it holds no ad",
+        ),
+        (
+            ("adapters", "someone/pickled-adapters"),
+            "OSError: lora='someone/pickled-adapters' has no adapter_model.safetensors on the hub",
+        ),
+        (("adapters", "someone/tyni"), "OSError: lora='someone/tyni' is neither a folder nor a"),
     ],
 )
 def test_hub_errors_say_what_is_wrong(online, call, message):
@@ -211,16 +255,17 @@ def test_offline_the_cache_is_read_and_what_it_lacks_is_named(run, online, hub):
         ("base", NAME, None),
         ("tokenizer", None, NAME),
         ("base", NAME, COMMIT),
+        ("adapters", ADAPTERS),
         ("base", NAME, "f" * 40),
         ("base", "someone/else", None),
         ("tokenizer", "someone/else", NAME),
     ]
     results, errors = run(calls, HF_HUB_OFFLINE="1")
-    assert results[:3] == [online[call] for call in calls[:3]]
-    assert results[3].startswith(f"OSError: model='someone/tiny' {LACKS}")
-    assert f"lacks it at revision {'f' * 40}, while HF_HUB_OFFLINE is set. Give" in results[3]
-    assert results[4].startswith(f"OSError: model='someone/else' {LACKS}")
-    assert results[5].startswith(f"OSError: tokenizer='someone/else' {LACKS}")
+    assert results[:4] == [online[call] for call in calls[:4]]
+    assert results[4].startswith(f"OSError: model='someone/tiny' {LACKS}")
+    assert f"lacks it at revision {'f' * 40}, while HF_HUB_OFFLINE is set. Give" in results[4]
+    assert results[5].startswith(f"OSError: model='someone/else' {LACKS}")
+    assert results[6].startswith(f"OSError: tokenizer='someone/else' {LACKS}")
     assert hub[1] == []
     assert errors == ""
 

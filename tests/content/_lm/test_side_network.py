@@ -200,10 +200,15 @@ def test_mean_and_scale_are_those_of_the_kept_states(tiny_bert, items, monkeypat
     np.testing.assert_allclose(operator.schema_.scale, kept.std(axis=0), rtol=1e-5)
 
 
+def one_row_per_item(values):
+    """Return values (n, m * H) as stored states."""
+    return Packed({"states": Dense(values.unsqueeze(1))})
+
+
 def test_rounding_is_not_blown_up_to_differences():
     # otherwise, entries that differ in the last bit would count as much as informative ones
     values = torch.tensor([[4.0, 0.0, 1000.0, 1.0], [4.0, 0.0, 1002.0, 3.0]])
-    mean, scale = _measure(Packed({"states": Dense(values)}), 2, precision=1 / 128)
+    mean, scale = _measure(one_row_per_item(values), 2, precision=1 / 128)
     assert mean.tolist() == [[4.0, 0.0], [1001.0, 2.0]]
     wanted = [[4 / 128, 1.0], [np.hypot(1, 1001 / 128), np.hypot(1, 2 / 128)]]
     np.testing.assert_allclose(scale, wanted, rtol=1e-12)
@@ -212,10 +217,10 @@ def test_rounding_is_not_blown_up_to_differences():
 def test_numbers_next_to_nothing_are_left_alone():
     # the last norm of MiniLM shuts off some entries, which then carry no information
     values = torch.tensor([[1e-32, 1.0, -2.0], [3e-32, 3.0, 2.0]])
-    _, scale = _measure(Packed({"states": Dense(values)}), 1, precision=0.0)
+    _, scale = _measure(one_row_per_item(values), 1, precision=0.0)
     np.testing.assert_allclose(scale, [[1e-3, 1.0, 2.0]], rtol=1e-12)
     # float32 cannot divide by a number this small
-    _, scale = _measure(Packed({"states": Dense(values[:, :1] * 1e-9)}), 1, precision=0.0)
+    _, scale = _measure(one_row_per_item(values[:, :1] * 1e-9), 1, precision=0.0)
     assert scale.tolist() == [[1.0]]
 
 

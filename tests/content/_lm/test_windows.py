@@ -9,13 +9,13 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from tiny_models import tiny_tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from skrec import ContentRecommender, Items, cache, load
 from skrec.baselines import ContentKNN
-from skrec.content import LanguageModel, MixtureOfExperts
+from skrec.content import LanguageModel, MixtureOfExperts, SideNetwork
 from skrec.content._lm.text import token_ids
-from skrec.content._lm.windows import cut_into_windows, special_tokens_around
+from skrec.content._lm.windows import cut_into_windows, mean_of_windows, special_tokens_around
 from skrec.utils.estimator_checks import check_content_operator
 
 LENGTH, STRIDE = 8, 2
@@ -183,6 +183,65 @@ def test_gradients_are_the_same_in_parts(make, news, texts, monkeypatch):
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("way", ["split", "frozen", SLOW])
+def test_each_window_begins_with_the_prompt(way, make, news, texts):
+    prompt = f"{texts['text'][0].split()[0]} "
+    rec = make(prompt=prompt, max_length=LENGTH + 1, pooling="mean", **WAYS[way])
+    rec.fit(news.train.head(40), texts)
+    model, tokenizer = rec.content_.language_model().eval(), rec.content_.tokenizer_
+    start = tokenizer(prompt)["input_ids"][:-1]  # without the special token at the end
+    assert len(start) == 2
+    for row, text in enumerate(texts["text"][:10]):
+        windows = [start + ids[1:] for ids in windows_of(tokenizer, text)]
+        with torch.no_grad():
+            states = [model(torch.tensor([ids])).last_hidden_state[0] for ids in windows]
+            expected = rec.network_.content.project(torch.cat(states).mean(dim=0))
+        assert_allclose(rec.item_vectors()[row], expected, rtol=0, atol=1e-10)
+
+
+def test_a_prompt_that_the_tokenizer_joins_with_texts(make, news, texts):
+    word = texts["text"][0].split()[0]
+    texts = texts.assign(text=f"{word[2:]} " + texts["text"])  # the prompt completes the word
+    with pytest.raises(ValueError, match=f"joins the end of prompt='{word[:2]}' with the text"):
+        make(prompt=word[:2]).fit(news.train.head(40), texts)
+
+
+def test_a_side_network_reads_all_windows(tiny_bert, news, texts):
+    def fitted(texts, **parameters):
+        operator = SideNetwork(tiny_bert, layers=[1, 2], cache_dtype="float32", **parameters)
+        return operator, operator.fit(Items(texts)).prepare(Items(texts))
+
+    operator, windows = fitted(texts, max_length=LENGTH, stride=STRIDE)
+    cut = [windows_of(operator.tokenizer_, text) for text in texts["text"]]
+    model = AutoModel.from_pretrained(tiny_bert).eval()
+    expected = []  # one by one
+    for of_text in cut:
+        with torch.no_grad():
+            found = [model(torch.tensor([ids]), output_hidden_states=True) for ids in of_text]
+        states = [torch.cat(each.hidden_states[1:3], dim=2)[0] for each in found]
+        expected.append(torch.cat(states).mean(dim=0))
+    expected = torch.stack(expected)  # (n, m * H)
+    every = windows.take(torch.arange(len(texts)))
+    assert_allclose(mean_of_windows(every), expected, rtol=1e-4, atol=1e-5)
+    mean = operator.schema_.mean.ravel()
+    assert_allclose(mean, expected.mean(dim=0), rtol=1e-4, atol=1e-5)
+    tower = operator.build(operator.schema_, 4)
+    states = (expected.unflatten(1, (2, -1)) - tower.mean) / tower.scale
+    torch.testing.assert_close(
+        tower(every), tower.project(tower.side(states)), rtol=1e-3, atol=1e-4
+    )
+
+    short = texts.assign(text=news.items["title"])
+    (one, few), (other, plain) = (
+        fitted(short, max_length=32, stride=0),
+        fitted(short, max_length=32),
+    )
+    assert_array_equal(one.schema_.mean, other.schema_.mean)
+    torch.manual_seed(0)
+    tower, rows = one.build(one.schema_, 4), torch.arange(len(short))
+    torch.testing.assert_close(tower(few.take(rows)), tower(plain.take(rows)))
+
+
 def test_experts_read_windows(make, news, texts):
     rec = make()
     rec.set_params(content=MixtureOfExperts(rec.content, n_experts=2)).fit(
@@ -238,6 +297,7 @@ def test_words_of_long_texts_are_not_explained(make, news, texts):
         ({"stride": 8}, "stride must be less than max_length - 2, .* got stride=8, max_length=8"),
         ({"stride": 6}, "stride must be less than max_length - 2, .* got stride=6, max_length=8"),
         ({"stride": 0, "max_length": 2}, "stride must be less than max_length - 2"),
+        ({"stride": 5, "prompt": "of "}, "stride must be less than max_length - 3, because each"),
         ({"max_length": 999}, "max_length must be at most 70"),
     ],
 )
