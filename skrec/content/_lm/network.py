@@ -21,7 +21,7 @@ from skrec.nn import (
 )
 
 # number of padded tokens per micro-batch; small on a CPU, so that there is little padding
-PART_ON_CPU, PART_ON_GPU = 1 << 11, 1 << 14
+PART_ON_CPU, PART_ON_GPU = 1 << 10, 1 << 14
 # batches with more tokens recompute activations in the backward pass
 TOKEN_BUDGET = 1 << 14
 
