@@ -127,7 +127,8 @@ class Twin:
         ids, mask = self.ids[slots], self.mask[slots]
         hidden = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         head = self.network.content
-        return head.project(head.pool(hidden.to(head.project.weight.dtype), mask))
+        pooled = head.pool(hidden.to(head.project.weight.dtype), mask)
+        return head.project(torch.nn.functional.normalize(pooled, dim=-1))
 
     def micro_batch(self):
         dtype = AUTOCAST.get(self.precision)

@@ -6,6 +6,7 @@ reaches from the lowest to the highest seed.
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,16 @@ from _common import arguments
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 60, 180, 16, 52
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers, too
-NAMES = {"whole": "whole model", "split-1": "1 layer", "split-2": "2 layers", "frozen": "no layer"}
+# distinct for colour-blind readers, too
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+NAMES = {
+    "whole": "whole model",
+    "split-1": "1 layer",
+    "split-2": "2 layers",
+    "frozen": "no layer",
+    "side": "SideNetwork",
+}
+WITHOUT_RATE = {"frozen", "side"}  # no pretrained weights are trained
 STYLE = """
 .curves { --c-text: #1f2328; --c-line: #d0d7de; font: 15px system-ui, Arial, sans-serif }
 @media (prefers-color-scheme: dark) { .curves { --c-text: #e6edf3; --c-line: #3d444d } }
@@ -33,7 +42,7 @@ def read_curves(path):
     for line in Path(path).read_text().splitlines():
         row = json.loads(line)
         name = NAMES.get(row["mode"], row["mode"])
-        if row["mode"] != "frozen":  # which has no pretrained weights to train
+        if row["mode"] not in WITHOUT_RATE:
             name += f", rate {row['rate']:.0e}".replace("e-0", "e-")
         point = row["seconds"], row["test_gauc"]
         seeds.setdefault(name, {}).setdefault(row["seed"], []).append(point)
@@ -102,7 +111,10 @@ def drawing(curves):
 def main():
     lines, out = HERE / "curves" / "split.jsonl", HERE.parent / "docs" / "_static"
     args = arguments(__doc__, lines=str(lines), out=str(out / "split_curves.svg"))
-    Path(args.out).write_text(drawing(read_curves(args.lines)))
+    curves = read_curves(args.lines)
+    if len(curves) > len(COLORS):
+        sys.exit(f"there are {len(COLORS)} colors, and {args.lines} has {len(curves)} curves")
+    Path(args.out).write_text(drawing(curves))
 
 
 if __name__ == "__main__":

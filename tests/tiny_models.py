@@ -178,6 +178,11 @@ def train(model, scale=0.3):
     return model
 
 
+def projected(network, pooled):
+    """Return the vectors of pooled states, as the network of a language model computes them."""
+    return network.project(pooled / pooled.norm(dim=-1, keepdim=True))
+
+
 def save_tiny(folder, texts, name="BERT", **parameters):
     """Save a tiny model and its tokenizer where from_pretrained can read both."""
     tiny_model(name, **parameters).save_pretrained(folder)

@@ -131,8 +131,13 @@ class LanguageModel(PretrainedText):
     -----
     .. math::
 
-       v = W \, \operatorname{pool}\left(\operatorname{layers}_{n-k+1 \ldots n}(\text{stored
-       states})\right) + b
+       v = W \frac{p}{\lVert p \rVert} + b, \quad
+       p = \operatorname{pool}\left(\operatorname{layers}_{n-k+1 \ldots n}(\text{stored
+       states})\right)
+
+    Pooled states have length 1 when they are projected, because pretrained models are compared by
+    cosines. The matrix W starts as a projection to the principal directions of the items, at a
+    scale at which scores are about 20 times the cosine of user and item.
 
     **Cost.** The weights of the top k layers, and D per number of a state; a step runs k layers on
     the distinct items of a batch. The guide has measurements.
@@ -235,6 +240,7 @@ class LanguageModel(PretrainedText):
             adapters = fitted_to(read_adapters(self.lora), base.model, base.name, frozen)
             self.lora_, self._saved_adapters = adapters.config, adapters
         self.pooling_, self.normalize_, self.prompt_ = self.pooling, False, self.prompt or ""
+        self.unit_ = True
         if self.pooling == "saved":
             saved = read_saved(self.model, self.schema_.revision, self.subfolder)
             self.pooling_, self.normalize_ = saved.pooling, saved.normalize
@@ -303,7 +309,8 @@ class LanguageModel(PretrainedText):
 
     def build(self, schema: PretrainedSchema, width: int) -> nn.Module:
         pooling, normalize = self._reading()
-        given = pooling, schema.output_size, width, normalize, self.truncate_dim
+        unit = getattr(self, "unit_", False)  # folders of earlier versions lack it
+        given = pooling, schema.output_size, width, normalize, self.truncate_dim, unit
         network = LanguageModelNetwork if self.stride is None else WindowsNetwork
         if self.trainable_layers == 0:
             return network(None, *given)

@@ -146,6 +146,8 @@ class SideNetwork(PretrainedText):
     ... )
     """
 
+    is_fast = True
+
     def __init__(
         self,
         model: Any,

@@ -10,15 +10,15 @@ EQUAL = 1e-6  # relative difference of singular values that are equal up to roun
 
 
 @torch.no_grad()
-def start_at_principal_directions(layer: nn.Linear, x: torch.Tensor) -> None:
+def start_at_principal_directions(layer: nn.Linear, x: torch.Tensor, scale: float = 1.0) -> None:
     """Let a linear layer start as a projection to the principal directions of its inputs.
 
     The inputs are centered, and the largest principal components are kept, so that a layer with a
     small output keeps as much of the inputs as it can. Each component is divided by the square root
     of its standard deviation, because the first ones of pretrained vectors say little of what
     differs between items. The components are then rotated at random, so that each output depends on
-    all of them, and scaled so that the mean squared norm of the outputs is that of the centered
-    inputs.
+    all of them, and scaled so that the outputs are `scale` times as long as the centered inputs
+    (the root of the mean squared norm).
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ def start_at_principal_directions(layer: nn.Linear, x: torch.Tensor) -> None:
         The layer with random weights, which is changed in place.
     x : tensor of shape (n, layer.in_features)
         Inputs. If they are all the same, the layer is left as it is.
+    scale : float, default=1.0
+        Length of the outputs, relative to that of the centered inputs.
     """
     x = x.to(torch.float64)
     mean = x.mean(dim=0)
@@ -36,7 +38,7 @@ def start_at_principal_directions(layer: nn.Linear, x: torch.Tensor) -> None:
     scales, directions = scales[:k], directions[:k]
     weighted = directions / scales.sqrt().unsqueeze(1)  # (k, H)
     # the components (n, k) have the squared norm `scales ** 2 / scales`
-    weighted *= (scales.square().sum() / scales.sum()).sqrt()
+    weighted *= scale * (scales.square().sum() / scales.sum()).sqrt()
     # The closest rotation to random weights does not depend on how directions with equal singular
     # values were chosen, which rounding decides.
     left, _, right = torch.linalg.svd(layer.weight.double() @ directions.T, full_matrices=False)

@@ -10,10 +10,10 @@ from torch import nn
 from skrec.nn import start_at_principal_directions
 
 
-def started(x, width):
+def started(x, width, scale=1.0):
     torch.manual_seed(0)
     layer = nn.Linear(x.shape[1], width).double()
-    start_at_principal_directions(layer, x)
+    start_at_principal_directions(layer, x, scale)
     return layer
 
 
@@ -28,6 +28,8 @@ def test_outputs_are_the_scaled_principal_components_rotated(width):
     assert_allclose(ratio, ratio[0, 0], rtol=1e-6)
     kept = (pca.singular_values_**2).sum()
     assert_allclose((y**2).sum(), kept, rtol=1e-6)
+    layer = started(torch.from_numpy(x), width, scale=3.0)
+    assert_allclose(layer(torch.from_numpy(x)).detach(), 3 * y, rtol=1e-6, atol=1e-9)
 
 
 def test_fewer_items_than_outputs_and_equal_items():

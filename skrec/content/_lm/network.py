@@ -22,6 +22,8 @@ from skrec.nn import (
 
 # number of padded tokens per micro-batch; small on a CPU, so that there is little padding
 PART_ON_CPU, PART_ON_GPU = 1 << 10, 1 << 14
+# scores start at this times the cosine; a softmax over cosines would hardly tell items apart
+SCALE = 20.0
 # batches with more tokens recompute activations in the backward pass
 TOKEN_BUDGET = 1 << 14
 
@@ -70,6 +72,10 @@ class LanguageModelNetwork(nn.Module):
         Whether vectors of pooled states have length 1.
     truncate_dim : int, default=None
         How many numbers of the states are read, after pooling. None reads all H.
+    unit : bool, default=False
+        Whether pooled states and tokens have length 1 when they are projected, because pretrained
+        models are compared by cosines. Scores of a network that is not trained yet are then about
+        `SCALE` times the cosine of user and item.
 
     Attributes
     ----------
@@ -92,14 +98,17 @@ class LanguageModelNetwork(nn.Module):
         width: int,
         normalize: bool = False,
         truncate_dim: int | None = None,
+        unit: bool = False,
     ) -> None:
         super().__init__()
         self.top = top
         self.pool = POOLINGS.get(pooling) or AdditiveAttention(output_size, width)
         if isinstance(self.pool, AdditiveAttention):
             nn.init.normal_(self.pool.query.weight, std=1e-3)  # starts almost as the mean
+        self.normalize, self.truncate_dim, self.unit = normalize, truncate_dim, unit
         self.project = isometric(nn.Linear(truncate_dim or output_size, width))
-        self.normalize, self.truncate_dim = normalize, truncate_dim
+        with torch.no_grad():
+            self.project.weight.mul_(self._scale)
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return item vectors (U, D)."""
@@ -124,7 +133,12 @@ class LanguageModelNetwork(nn.Module):
         if self.project.out_features >= self.project.in_features:
             return
         with torch.no_grad():
-            start_at_principal_directions(self.project, self._of_items(columns))
+            start_at_principal_directions(self.project, self._of_items(columns), self._scale)
+
+    @property
+    def _scale(self) -> float:
+        """Length of item vectors before training, relative to that of the states."""
+        return SCALE**0.5 if self.unit else 1.0
 
     def _of_items(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return one vector of hidden states (U, H) per item, which is projected."""
@@ -164,9 +178,14 @@ class LanguageModelNetwork(nn.Module):
     def _reduced(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return one vector (u, H) of hidden states (u, L, H) per item."""
         pooled = self.pool(hidden, mask)
-        if self.top is None and not isinstance(self.pool, AdditiveAttention):
-            return pooled  # of one stored row, which is finished
-        return finished(pooled, self.normalize, self.truncate_dim)
+        # one stored row is finished
+        if self.top is not None or isinstance(self.pool, AdditiveAttention):
+            pooled = finished(pooled, self.normalize, self.truncate_dim)
+        return self._scaled(pooled)
+
+    def _scaled(self, states: torch.Tensor) -> torch.Tensor:
+        """Return states (..., H) as they are projected."""
+        return nn.functional.normalize(states, dim=-1) if self.unit else states
 
     def _vectors(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return item vectors (u, D)."""
@@ -176,4 +195,8 @@ class LanguageModelNetwork(nn.Module):
         """Return item vectors and tokens as one row per item, which `in_parts` can reorder."""
         hidden = self._hidden(values, mask)
         vectors = self.project(self._reduced(hidden, mask))
-        return join_tokens(vectors, self.project(hidden[..., : self.truncate_dim]), mask)
+        return join_tokens(vectors, self._projected_tokens(hidden), mask)
+
+    def _projected_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (u, L, D) of hidden states (u, L, H)."""
+        return self.project(self._scaled(hidden[..., : self.truncate_dim]))

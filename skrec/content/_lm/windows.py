@@ -216,7 +216,7 @@ class WindowsNetwork(LanguageModelNetwork):
     def _rows_of_windows(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return pooled states, log weight and tokens as one row per window."""
         hidden = self._hidden(values, mask)
-        x = self.project(hidden[..., : self.truncate_dim])  # (n, L, D)
+        x = self._projected_tokens(hidden)  # (n, L, D)
         real = mask.unsqueeze(2).to(x.dtype)
         tokens = torch.cat([x * real, real], dim=2).flatten(1)
         return torch.cat([self._pooled_and_weight(hidden, mask), tokens], dim=1)
@@ -231,7 +231,7 @@ class WindowsNetwork(LanguageModelNetwork):
             weight = weight + n_tokens.clamp_min(1).to(weight.dtype).log()
         weight = masked_softmax(weight, real)  # (U, W)
         joined = torch.bmm(weight.unsqueeze(1), pooled).squeeze(1)  # (U, H)
-        return finished(joined, self.normalize, self.truncate_dim)
+        return self._scaled(finished(joined, self.normalize, self.truncate_dim))
 
 
 def mean_of_windows(columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from tiny_models import tiny_tokenizer
+from tiny_models import projected, tiny_tokenizer
 from transformers import AutoModel, AutoTokenizer
 
 from skrec import ContentRecommender, Items, cache, load
@@ -87,7 +87,7 @@ def slow_vector(rec, model, text):
         sizes = [len(each) for each in states]
         total = sum(n * vector for n, vector in zip(sizes, vectors, strict=True))
         pooled = total / sum(sizes)
-    return network.project(pooled[: operator.truncate_dim]).numpy()
+    return projected(network, pooled[: operator.truncate_dim]).numpy()
 
 
 @pytest.mark.parametrize("length", range(12))
@@ -160,7 +160,7 @@ def test_tokens_are_those_of_all_windows(way, make, news, texts):
         for row, code in enumerate(codes.tolist()):
             windows = windows_of(rec.content_.tokenizer_, texts["text"][code])
             states = [model(torch.tensor([ids])).last_hidden_state[0] for ids in windows]
-            expected = network.project(torch.cat(states))
+            expected = projected(network, torch.cat(states))
             assert int(mask[row].sum()) == len(expected)
             torch.testing.assert_close(x[row][mask[row]], expected, rtol=0, atol=1e-10)
     assert_allclose(vectors.numpy(), rec.item_vectors()[codes], rtol=0, atol=1e-10)
@@ -195,7 +195,7 @@ def test_each_window_begins_with_the_prompt(way, make, news, texts):
         windows = [start + ids[1:] for ids in windows_of(tokenizer, text)]
         with torch.no_grad():
             states = [model(torch.tensor([ids])).last_hidden_state[0] for ids in windows]
-            expected = rec.network_.content.project(torch.cat(states).mean(dim=0))
+            expected = projected(rec.network_.content, torch.cat(states).mean(dim=0))
         assert_allclose(rec.item_vectors()[row], expected, rtol=0, atol=1e-10)
 
 
