@@ -57,12 +57,12 @@ def test_frozen_language_models_have_many_negatives(monkeypatch, tmp_path):
     monkeypatch.setattr(defaults, "LARGEST_SOFTMAX", 8)
     save_tiny(tmp_path, ["word0 word1 word2"])
 
-    def n_negatives(trainable_layers):
-        operator = content.LanguageModel(str(tmp_path), trainable_layers=trainable_layers)
+    def n_negatives(operator):
         return fit(HISTORIES, content=operator).chosen_["n_negatives"]
 
-    assert n_negatives(0) == 2048
-    assert n_negatives(1) == 64
+    assert n_negatives(content.LanguageModel(str(tmp_path), trainable_layers=0)) == 2048
+    assert n_negatives(content.LanguageModel(str(tmp_path), trainable_layers=1)) == 64
+    assert n_negatives(content.SideNetwork(str(tmp_path))) == 2048
 
 
 def test_operators_without_states_learn_one_click_per_row():
