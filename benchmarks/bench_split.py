@@ -8,13 +8,15 @@ items' states are computed before the steps are timed; `fill_seconds` says how l
 `--model` is a folder or a GGUF file, of which `--layers N` keeps the lowest N layers. `--modes`
 names some of the ways, with commas between them. `--template ""` reads all columns of the films.
 `--measure curves` reports quality after each epoch, of all clicks of MovieLens 100K, or with
-`--headlines 1` of the impressions of made-up headlines.
+`--headlines 1` of the impressions of made-up headlines. `--parameters` are further parameters of
+the recommender in JSON, such as `'{"lr_schedule": "cosine", "content__pooling": "mean"}'`.
 
 `--measure quality` trains each way on a few impressions, and compares GAUC instead of seconds. It
 also knows the published models PLMNR, ONCE and MINER, of which two layers are trained then.
 """
 
 import ctypes
+import json
 import sys
 import tempfile
 import time
@@ -312,7 +314,7 @@ def curves(args, modes):
         items, X, splits = headlines(seed) if args.headlines else histories(args)
         for mode in modes:
             rec = recommender(args, mode, max_epochs=args.epochs, random_state=seed)
-            rec.set_params(**{} if args.headlines else all_clicks)
+            rec.set_params(**{} if args.headlines else all_clicks, **json.loads(args.parameters))
             rec.set_callbacks(Curve(mode, seed, args.pretrained_learning_rate, **splits))
             rec.fit(X, items=items)
 
@@ -341,6 +343,7 @@ def main():
         twin_precision="",
         learning_rate=3e-3,
         pretrained_learning_rate=1e-4,
+        parameters="{}",
         impressions=2000,
         epochs=2,
         seeds=3,
