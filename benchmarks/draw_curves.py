@@ -14,7 +14,7 @@ import numpy as np
 from _common import arguments
 
 HERE = Path(__file__).parent
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 60, 180, 16, 52
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 740, 400, 60, 200, 16, 52
 # distinct for colour-blind readers, too
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 NAMES = {
