@@ -7,12 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from peft import LoraConfig
 from tiny_models import save_tiny, tiny_model, tiny_tokenizer
 from transformers import AutoModel
 
-from skrec import ContentRecommender, content, load
+from skrec import ContentRecommender, Items, content, load
 from skrec.content import LanguageModel
 
 
@@ -121,3 +121,19 @@ def test_a_model_in_a_subfolder(tiny_bert, make, news, titles, tmp_path):
         assert_array_equal(scores(load(tmp_path / "rec"), news.test), expected)
     with pytest.raises(FileNotFoundError, match="has no subfolder 'roberta'"):
         make(model=str(tmp_path / "all"), subfolder="roberta").fit(news.train, titles)
+
+
+def test_models_that_were_saved_before_states_had_length_1_give_the_same_answers(
+    news, titles, make, tmp_path
+):
+    rec = make(trainable_layers=0).fit(news.train, titles)
+    assert rec.network_.content.unit
+    del rec.content_.unit_
+    rec.network_.content.unit = False
+    columns = rec.content_.prepare(Items(titles)).take(torch.arange(len(titles)))
+    with torch.no_grad():
+        expected = rec.network_.content(columns)
+    rec.save(tmp_path / "old")
+    old = load(tmp_path / "old")
+    assert not old.network_.content.unit
+    assert_allclose(old.item_vectors(), expected, rtol=1e-4, atol=1e-5)

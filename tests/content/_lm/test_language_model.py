@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from tiny_models import projected, save_tiny, tiny_model, tiny_tokenizer
 from transformers import AutoModel
 
-from skrec import ContentRecommender, Items, cache, content, load
+from skrec import ContentRecommender, Items, cache, content
 from skrec._training.optimizers import parameter_groups
 from skrec._training.trainer import Plan
 from skrec.content import LanguageModel
@@ -482,22 +482,6 @@ def test_before_training_items_are_as_alike_as_in_the_language_model(news, title
     found, pooled = untrained_vectors(make(trainable_layers=0), news, titles, width=40)
     assert pooled.shape[1] <= 40
     np.testing.assert_allclose(found @ found.T, 20 * pooled @ pooled.T, rtol=1e-3, atol=1e-4)
-
-
-def test_models_that_were_saved_before_states_had_length_1_give_the_same_answers(
-    news, titles, make, tmp_path
-):
-    rec = make(trainable_layers=0).fit(news.train, titles)
-    assert rec.network_.content.unit
-    del rec.content_.unit_
-    rec.network_.content.unit = False
-    columns = rec.content_.prepare(Items(titles)).take(torch.arange(len(titles)))
-    with torch.no_grad():
-        expected = rec.network_.content(columns)
-    rec.save(tmp_path / "old")
-    old = load(tmp_path / "old")
-    assert not old.network_.content.unit
-    assert_allclose(old.item_vectors(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_small_projection_starts_at_the_principal_directions(news, titles, make):
