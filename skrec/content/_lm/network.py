@@ -20,7 +20,7 @@ from skrec.nn import (
     start_at_principal_directions,
 )
 
-# number of padded tokens per micro-batch; small on a CPU, so that there is little padding
+# number of padded tokens per micro-batch; small on a CPU, so that activations stay in its cache
 PART_ON_CPU, PART_ON_GPU = 1 << 10, 1 << 14
 # scores start at this times the cosine; a softmax over cosines would hardly tell items apart
 SCALE = 20.0
@@ -108,7 +108,7 @@ class LanguageModelNetwork(nn.Module):
         self.normalize, self.truncate_dim, self.unit = normalize, truncate_dim, unit
         self.project = isometric(nn.Linear(truncate_dim or output_size, width))
         with torch.no_grad():
-            self.project.weight.mul_(self._scale)
+            self.project.weight.mul_(self._start_scale)
 
     def forward(self, columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """Return item vectors (U, D)."""
@@ -133,10 +133,10 @@ class LanguageModelNetwork(nn.Module):
         if self.project.out_features >= self.project.in_features:
             return
         with torch.no_grad():
-            start_at_principal_directions(self.project, self._of_items(columns), self._scale)
+            start_at_principal_directions(self.project, self._of_items(columns), self._start_scale)
 
     @property
-    def _scale(self) -> float:
+    def _start_scale(self) -> float:
         """Length of item vectors before training, relative to that of the states."""
         return SCALE**0.5 if self.unit else 1.0
 
@@ -181,10 +181,10 @@ class LanguageModelNetwork(nn.Module):
         # one stored row is finished
         if self.top is not None or isinstance(self.pool, AdditiveAttention):
             pooled = finished(pooled, self.normalize, self.truncate_dim)
-        return self._scaled(pooled)
+        return self._normalized(pooled)
 
-    def _scaled(self, states: torch.Tensor) -> torch.Tensor:
-        """Return states (..., H) as they are projected."""
+    def _normalized(self, states: torch.Tensor) -> torch.Tensor:
+        """Return states (..., H) with length 1, if asked for."""
         return nn.functional.normalize(states, dim=-1) if self.unit else states
 
     def _vectors(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -199,4 +199,4 @@ class LanguageModelNetwork(nn.Module):
 
     def _projected_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the vectors (u, L, D) of hidden states (u, L, H)."""
-        return self.project(self._scaled(hidden[..., : self.truncate_dim]))
+        return self.project(self._normalized(hidden[..., : self.truncate_dim]))

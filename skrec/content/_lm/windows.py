@@ -231,7 +231,7 @@ class WindowsNetwork(LanguageModelNetwork):
             weight = weight + n_tokens.clamp_min(1).to(weight.dtype).log()
         weight = masked_softmax(weight, real)  # (U, W)
         joined = torch.bmm(weight.unsqueeze(1), pooled).squeeze(1)  # (U, H)
-        return self._scaled(finished(joined, self.normalize, self.truncate_dim))
+        return self._normalized(finished(joined, self.normalize, self.truncate_dim))
 
 
 def mean_of_windows(columns: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
