@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from skrec._training.table_gradients import sum_table_gradients
 from skrec.nn import sparse_tables
 
 Value = TypeVar("Value")
+SECONDS_TO_FREE = 0.2  # at exit, before the connections to other processes are closed
 BUCKET = 1 << 24  # gradients that are summed at a time, so that their copies stay small
 
 # the threads of a process must not mix their messages to the other processes
@@ -308,8 +310,13 @@ def _join_group(backend: str) -> None:
 
 
 def _leave_group() -> None:
-    """Close the connections of this process, whose threads could end it with an error at exit."""
+    """Close the connections of this process, whose threads could end it with an error at exit.
+
+    A thread of gloo frees the tensors of the last exchange, for which it needs Python's lock. If it
+    asked for the lock after Python has begun to exit, the process would be aborted.
+    """
     if distributed.is_initialized():
+        time.sleep(SECONDS_TO_FREE)  # without the lock
         distributed.destroy_process_group()
 
 
