@@ -23,7 +23,7 @@ from skrec.content._lm.safety import attention_options, check_files
 from skrec.content._lm.shapes import check_size
 from skrec.content._lm.sizes import DTYPES
 from skrec.content._lm.sources import (
-    ADAPTER_FILES,
+    ADAPTER_CONFIG,
     Source,
     download_weights,
     find_source,
@@ -200,11 +200,11 @@ def _check_config(source: Source, trust_remote_code: bool) -> None:
     from transformers import CONFIG_MAPPING
 
     name, config = source.name, source.config
+    adapters = os.path.exists(os.path.join(source.location, ADAPTER_CONFIG))
     if not config:
-        adapters = os.path.exists(os.path.join(source.location, ADAPTER_FILES[0]))
         hint = "adapters alone; give it as lora, and their model" if adapters else "no model"
         raise FileNotFoundError(f"model={name!r} has no config.json, so it holds {hint}")
-    if os.path.exists(os.path.join(source.location, ADAPTER_FILES[0])):
+    if adapters:
         raise ValueError(f"model={name!r} holds adapters; merge them into its weights first")
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING and not trust_remote_code:

@@ -15,10 +15,11 @@ import torch
 from skrec._common.messages import preview, warn
 from skrec.content._lm.full_weights import HEADS
 from skrec.content._lm.lora import IGNORED, check_lora
-from skrec.content._lm.sources import ADAPTER_FILES, find_adapters
+from skrec.content._lm.sources import ADAPTER_CONFIG as CONFIG
+from skrec.content._lm.sources import ADAPTER_WEIGHTS as WEIGHTS
+from skrec.content._lm.sources import find_adapters
 from skrec.content._lm.split import layer_list
 
-CONFIG, WEIGHTS = ADAPTER_FILES
 PICKLE = "adapter_model.bin"
 MAX_CONFIG = 1 << 20  # bytes
 _PREFIX = "base_model.model."

@@ -20,7 +20,7 @@ CONFIG = "config.json"
 # files on the hub that show that there is a model or a tokenizer; one of them is enough
 MARKER_FILES = {"model": (CONFIG,), "tokenizer": (CONFIG, "tokenizer_config.json")}
 WEIGHTS = "model.safetensors"
-ADAPTER_FILES = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 HELD = {"lora": "adapters"}  # what is at a name on the hub, if not the parameter's own name
 GGUF = ".gguf"  # how the names of such files end
 
@@ -155,10 +155,9 @@ def find_adapters(name: str | os.PathLike[str]) -> Path:
             f"lora={os.fspath(name)!r} is no folder; give the folder that peft saved adapters in, "
             "their name on the hub, a rank, a peft.LoraConfig or None"
         )
-    config, weights = ADAPTER_FILES
     with quiet():
-        commit = _from_hub(name, "lora", [config], None, "").name
-    return _from_hub(name, "lora", [weights], commit, "")
+        commit = _from_hub(name, "lora", [ADAPTER_CONFIG], None, "").name
+    return _from_hub(name, "lora", [ADAPTER_WEIGHTS], commit, "")
 
 
 def _from_hub(
